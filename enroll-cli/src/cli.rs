@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod device;
 mod explain;
+mod fleet;
 mod import;
 mod key;
 mod place;
@@ -15,6 +16,7 @@ pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
 pub use config::{Apply, Config, Explain, Key, Place};
 pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
+pub use fleet::{Fleet, FleetHost, Init, Invite, Join};
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
 pub use place::Places;
@@ -163,6 +165,9 @@ pub enum Command {
     /// The configuration: check, apply and explain it (root only)
     #[command(subcommand)]
     Config(Config),
+    /// Many hosts with one set of accounts: verifiers decide logins, login hosts keep no secret (root only)
+    #[command(subcommand)]
+    Fleet(Fleet),
     /// Show the audit log, and prove that no line of it was changed or removed (root only)
     ///
     /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too. A line in both is shown

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 67] = [
+const COMMANDS: [&[&str]; 75] = [
     &[],
     &["enroll"],
     &["status"],
@@ -62,6 +62,14 @@ const COMMANDS: [&[&str]; 67] = [
     &["account", "rename"],
     &["account", "adopt-uid"],
     &["account", "remove"],
+    &["fleet"],
+    &["fleet", "init"],
+    &["fleet", "invite"],
+    &["fleet", "join"],
+    &["fleet", "status"],
+    &["fleet", "host"],
+    &["fleet", "host", "list"],
+    &["fleet", "host", "revoke"],
     &["audit"],
     &["audit", "verify"],
     &["audit", "repair"],

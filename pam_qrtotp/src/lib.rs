@@ -4,6 +4,7 @@
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
 mod alloc;
+mod fleet;
 mod host;
 mod unprivileged;
 
@@ -155,6 +156,9 @@ fn authenticate(pamh: &mut PamHandle, words: &[&CStr], flags: PamFlag) -> Outcom
     log.debug(&format!("read {}", args.config.display()));
     if let Some(conflict) = args.options.conflict(&source.config) {
         return refuse(&mut host, &mut log, &subject, "arguments_invalid", conflict);
+    }
+    if let Some(person) = fleet::decides(&source, &subject) {
+        return fleet::authenticate(&mut host, &mut log, &subject, &source, &args.options, person);
     }
     let store = match source.open_store() {
         Ok(store) => store,

@@ -74,15 +74,9 @@ fn attempt(host: &mut Host<'_>, subject: &Subject, options: &Options) -> Result<
     let said = verify(Path::new(DEFAULT_SOCKET), &request, limit);
     let (verdict, password) =
         said.map_err(|error| Unproven { reason: "broker", detail: error.to_string() })?;
-    if verdict == Verdict::Denied {
-        return Ok(Outcome::Denied);
-    }
-    if !host.is_same_user() {
-        let detail = "the application replaced PAM_USER".into();
-        return Err(Unproven { reason: "user_changed", detail });
-    }
-    if verdict == Verdict::Ignored {
-        return Ok(Outcome::Ignored);
+    match passed(host, verdict)? {
+        Outcome::Accepted => {}
+        other => return Ok(other),
     }
     let forwarded =
         !forward || answer.get(..password).is_some_and(|password| host.forward_password(password).is_ok());
@@ -90,5 +84,18 @@ fn attempt(host: &mut Host<'_>, subject: &Subject, options: &Options) -> Result<
         Ok(Outcome::Accepted)
     } else {
         Err(Unproven { reason: "password_not_forwarded", detail: String::new() })
+    }
+}
+
+/// The outcome of a verdict that another process gave on the user that PAM named then.
+pub(crate) fn passed(host: &Host<'_>, verdict: Verdict) -> Result<Outcome, Unproven> {
+    match verdict {
+        Verdict::Denied => Ok(Outcome::Denied),
+        _ if !host.is_same_user() => {
+            let detail = "the application replaced PAM_USER".into();
+            Err(Unproven { reason: "user_changed", detail })
+        }
+        Verdict::Accepted => Ok(Outcome::Accepted),
+        Verdict::Ignored => Ok(Outcome::Ignored),
     }
 }

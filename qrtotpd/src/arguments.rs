@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const HELP: &str = "\
-qrtotpd: lets users without root enrol and manage their own account
+qrtotpd: lets users without root enrol and manage their own account; in a fleet, decides the logins of its hosts
 
 Usage: qrtotpd [--listen PATH] [--config FILE] [--idle-exit SECONDS] [--pam-time SECONDS]
+       qrtotpd --role verifier [--listen ADDRESS:PORT] --config FILE
 
   --listen PATH         listen there; without it, on the socket that systemd passes (qrtotpd.socket)
+  --role ROLE           broker or verifier [default: broker]
   --config FILE         the configuration [default: /etc/qrtotp/qrtotp.toml]
   --idle-exit SECONDS   on systemd's socket: end after so long without a connection [default: 60]
   --pam-time SECONDS    how long a user may take to type the password, and PAM to check it, 1 to 600 [default: 120]";
@@ -26,10 +28,21 @@ pub enum Task {
     Tell(String),
 }
 
-/// The broker's options.
+/// The part that the process plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It serves the users of this host, on a socket.
+    Broker,
+    /// It serves the hosts of a fleet, over TLS.
+    Verifier,
+}
+
+/// The options.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
-    /// The socket's path, if not systemd's socket.
+    /// Its part.
+    pub role: Role,
+    /// The socket's path, if not systemd's socket; for a verifier its address and port.
     pub listen: Option<PathBuf>,
     /// The configuration's path.
     pub config: PathBuf,
@@ -43,6 +56,7 @@ impl Arguments {
     /// Reads the command line, without the program's name.
     pub fn parse(mut arguments: impl Iterator<Item = OsString>) -> Result<Task, String> {
         let mut read = Self {
+            role: Role::Broker,
             listen: None,
             config: PathBuf::from(DEFAULT_PATH),
             idle_exit: Duration::from_secs(60),
@@ -54,6 +68,13 @@ impl Arguments {
                 "--help" | "-h" => return Ok(Task::Tell(HELP.into())),
                 "--version" | "-V" => {
                     return Ok(Task::Tell(concat!("qrtotpd ", env!("CARGO_PKG_VERSION")).into()));
+                }
+                "--role" => {
+                    read.role = match value()?.to_str() {
+                        Some("broker") => Role::Broker,
+                        Some("verifier") => Role::Verifier,
+                        _ => return Err("--role takes broker or verifier".into()),
+                    };
                 }
                 "--listen" => read.listen = Some(PathBuf::from(value()?)),
                 "--config" => read.config = PathBuf::from(value()?),
@@ -102,6 +123,7 @@ mod tests {
     #[test]
     fn what_holds_without_options_is_what_is_told_and_the_shipped_unit_leaves_it_so() {
         let defaults = || Arguments {
+            role: Role::Broker,
             listen: None,
             config: PathBuf::from("/etc/qrtotp/qrtotp.toml"),
             idle_exit: Duration::from_secs(60),
@@ -127,6 +149,9 @@ mod tests {
         assert_eq!((read.config, read.idle_exit), (PathBuf::from(DEFAULT_PATH), Duration::from_secs(90)));
         let Ok(Task::Serve(read)) = parse("--pam-time 5") else { unreachable!() };
         assert_eq!(read.pam_time, Duration::from_secs(5));
+        let Ok(Task::Serve(read)) = parse("--role verifier --listen [::1]:4674") else { unreachable!() };
+        assert_eq!((read.role, read.listen), (Role::Verifier, Some(PathBuf::from("[::1]:4674"))));
+        assert!(parse("--role relay").is_err());
         assert!(parse("--pam-time 0").is_err() && parse("--pam-time 601").is_err());
         assert!(parse("--listen").is_err() && parse("--idle-exit soon").is_err() && parse("start").is_err());
         assert_eq!(parse("--primary-factor"), Ok(Task::PrimaryFactor));

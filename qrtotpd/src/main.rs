@@ -1,6 +1,7 @@
 //! `qrtotpd`, the broker: users without root enrol and manage their own account through it, and PAM
-//! applications without root have their user's code verified. A thin front end of `qrtotp_flow`;
-//! docs/BROKER.md describes the protocol.
+//! applications without root have their user's code verified. In the role `verifier` it decides the logins of
+//! a fleet's hosts. A thin front end of `qrtotp_flow`; docs/BROKER.md and docs/FLEET.md describe the
+//! protocols.
 #![deny(unsafe_code)] // except for an exported function, pam.rs
 
 mod accept;
@@ -21,10 +22,11 @@ mod request_store;
 mod served;
 mod services;
 mod session;
+mod verifier;
 mod verify;
 mod work_limits;
 
-use arguments::{Arguments, Task};
+use arguments::{Arguments, Role, Task};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::io::Write;
 use std::process::ExitCode;
@@ -48,7 +50,10 @@ fn main() -> ExitCode {
         }
     }));
     let ended = match Arguments::parse(std::env::args_os().skip(1)) {
-        Ok(Task::Serve(arguments)) => listen::run(&arguments),
+        Ok(Task::Serve(arguments)) => match arguments.role {
+            Role::Broker => listen::run(&arguments),
+            Role::Verifier => verifier::run(arguments.listen.as_deref(), &arguments.config),
+        },
         Ok(Task::PrimaryFactor) => return pam::child(),
         Ok(Task::Tell(text)) => {
             let _ = writeln!(std::io::stdout(), "{text}");

@@ -73,6 +73,10 @@ fn answer(
             return failed();
         }
     };
+    if source.config.fleet.decides(caller.name.as_str()) {
+        let text = "this account is the fleet's: ask your administrator; `qrtotp` on a verifier manages it";
+        return Response::Refused(text.into());
+    }
     // Never created here: a missing store may be a disk that is not mounted.
     let store = match RequestStore::open(&source, &turn, &broker.waits, caller.uid) {
         Ok(store) => store,

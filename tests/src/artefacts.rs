@@ -25,6 +25,14 @@ pub fn broker() -> PathBuf {
     built("QRTOTPD_BIN", "qrtotpd")
 }
 
+/// The relay under test, built beside the broker.
+#[must_use]
+pub fn relay() -> PathBuf {
+    let path = broker().with_file_name("qrtotp-relay");
+    assert!(path.is_file(), "{} is missing: run `cargo xtask test`, which builds it", path.display());
+    path
+}
+
 /// The Debian packages under test, in `QRTOTP_DEB` or where `cargo xtask deb` made them.
 #[must_use]
 pub fn packages() -> Vec<PathBuf> {

@@ -17,6 +17,7 @@ pub mod enrol;
 pub mod faults;
 pub mod figures;
 pub mod first_login;
+pub mod fleet;
 pub mod foreign;
 pub mod host;
 pub mod hostile;

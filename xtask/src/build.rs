@@ -29,12 +29,21 @@ pub fn target() -> PathBuf {
 /// and a PNG checksum would detect the processor's extensions at every login.
 const MODULE: [&str; 4] = ["build", "--release", "--package", "pam_qrtotp"];
 
-/// Builds module, command and broker.
+/// Builds module, command, broker and relay.
 pub fn release() -> Result<Artefacts> {
-    say("building module, command and broker (release)");
+    say("building module, command, broker and relay (release)");
     let remap = remap()?;
     run(cargo(&MODULE).args(["--config", &remap]))?;
-    let programs = ["build", "--release", "--package", "enroll-cli", "--package", "qrtotpd"];
+    let programs = [
+        "build",
+        "--release",
+        "--package",
+        "enroll-cli",
+        "--package",
+        "qrtotpd",
+        "--package",
+        "qrtotp-relay",
+    ];
     run(cargo(&programs).args(["--config", &remap]))?;
     Ok(Artefacts {
         module: built("release/libpam_qrtotp.so")?,

@@ -12,7 +12,7 @@ const FILE: &str = "debian/copyright";
 const BEGIN: &str = " The programs are linked with these crates, under their authors' licences\n (`cargo xtask licences` writes this list):\n";
 const END: &str = "\nLicense: Expat\n";
 /// Licences whose text is in the file. Each crate must offer one of them.
-const TEXTS: [&str; 4] = ["MIT", "Apache-2.0", "BSD-3-Clause", "Zlib"];
+const TEXTS: [&str; 5] = ["MIT", "Apache-2.0", "BSD-3-Clause", "ISC", "Zlib"];
 
 /// # Errors
 /// A crate offers none of the licences that the file has the text of.
@@ -31,7 +31,16 @@ fn renewed(text: &str) -> Result<String> {
 
 /// A line for each crate of others that is linked into a program; macros run at build time only.
 fn crates() -> Result<String> {
-    let programs = ["--package", "pam_qrtotp", "--package", "enroll-cli", "--package", "qrtotpd"];
+    let programs = [
+        "--package",
+        "pam_qrtotp",
+        "--package",
+        "enroll-cli",
+        "--package",
+        "qrtotpd",
+        "--package",
+        "qrtotp-relay",
+    ];
     let mut tree = cargo(&["tree", "--locked", "--edges", "normal,no-proc-macro", "--prefix", "none"]);
     let output = tree.args(["--no-dedupe", "--format", "{p} {l}"]).args(programs).output()?;
     ensure!(output.status.success(), "cargo tree: {}", String::from_utf8_lossy(&output.stderr));

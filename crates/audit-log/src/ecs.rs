@@ -44,7 +44,7 @@ pub fn ecs(entry: &Entry) -> Value {
     copy("credential", &["device", "id"]);
     for key in [
         "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root",
-        "detail", "audience",
+        "detail", "audience", "host", "attempt",
     ] {
         copy(key, &["labels", &format!("qrtotp_{key}")]);
     }

@@ -98,7 +98,7 @@ impl Event {
                 return None;
             }
             let (text, length) = value_of(value)?;
-            has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience");
+            has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience" | "host" | "attempt");
             has_extra_keys |= pairs.iter().any(|(known, _)| known == key);
             if key == "seq" && numbered.is_none() {
                 numbered = Some(at.saturating_sub(1));

@@ -1,6 +1,7 @@
 //! Events and their one form: logfmt with a fixed order of keys, see docs/AUDIT.md.
 
 use qrtotp_account::{CredentialId, TokenId};
+pub use qrtotp_values::Verdict;
 use qrtotp_values::text::logfmt;
 use std::fmt::{Display, Write as _};
 
@@ -64,6 +65,8 @@ pub enum Kind {
     InternalError,
     CallerRefused,
     LinesLeftOut,
+    HostJoined,
+    HostRevoked,
 }
 
 impl Kind {
@@ -112,6 +115,8 @@ impl Kind {
             Self::InternalError => "internal_error",
             Self::CallerRefused => "caller_refused",
             Self::LinesLeftOut => "lines_left_out",
+            Self::HostJoined => "host_joined",
+            Self::HostRevoked => "host_revoked",
         }
     }
 
@@ -130,27 +135,6 @@ impl Kind {
             ) => Priority::Warning,
             (Self::Login | Self::DeviceProof, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
             _ => Priority::Notice,
-        }
-    }
-}
-
-/// How a login was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// The second factor was given.
-    Accepted,
-    /// It was not.
-    Denied,
-    /// The module does not decide.
-    Ignored,
-}
-
-impl Verdict {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Denied => "denied",
-            Self::Ignored => "ignored",
         }
     }
 }

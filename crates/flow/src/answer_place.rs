@@ -38,7 +38,10 @@ impl AnswerPlace {
         let is_own = subject.by == subject.user;
         let service = by.as_ref().filter(|_| !host.knows_place());
         let remote = address(&subject.rhost);
+        let fleet_host = host.fleet_host();
         let place = match (key, remote) {
+            (_, Some(address)) if fleet_host.is_some() => Place::network(address, fleet_host),
+            _ if fleet_host.is_some() => Place::caller(fleet_host.map_or("", Name::as_str)),
             // The remote host that it reports does not matter: the kernel identifies the process's owner.
             _ if is_own && (service.is_some() || subject.rhost.is_empty()) => Place::Own,
             (Some(key), _) => Place::key(key),

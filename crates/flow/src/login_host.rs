@@ -2,7 +2,7 @@
 
 use super::{Dialog, NoAnswer, Typed};
 use qrtotp_account::Name;
-use qrtotp_policy::{Config, FirstLogin};
+use qrtotp_policy::{Config, Damaged, Decision, Facts, FirstLogin, Lookups, RuleSet};
 
 /// The source of the code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +59,25 @@ pub trait LoginHost: Dialog {
     /// control.
     fn knows_place(&self) -> bool {
         true
+    }
+
+    /// The host of a fleet that reports service, terminal and remote host. Failures then count in lanes of
+    /// that host.
+    fn fleet_host(&self) -> Option<&Name> {
+        None
+    }
+
+    /// Finds the rule that decides. For a host of a fleet: [`RuleSet::decide_claims`].
+    ///
+    /// # Errors
+    /// The rules are damaged; deny.
+    fn decide<'p>(
+        &self,
+        rules: &'p RuleSet,
+        facts: &Facts<'_>,
+        lookups: &mut dyn Lookups,
+    ) -> Result<Decision<'p>, Damaged> {
+        rules.decide(facts, lookups, None)
     }
 
     /// The caller's login session as the kernel sees it, with the boot: only root can choose it. `None`: no

@@ -169,7 +169,7 @@ pub(super) fn ruling<'c>(
     let throttle = config.throttle.rules();
     let mut lookups =
         LoginLookups { throttle, user, directory, accepted, part, answer_place, now, hardware_key: None };
-    let decision = config.rules.decide(&facts, &mut lookups, None)?;
+    let decision = host.decide(&config.rules, &facts, &mut lookups)?;
     let effects = &decision.effects;
     let mut ruled = Cow::Borrowed(config);
     // A service that asks through the broker lets no user in without a code.

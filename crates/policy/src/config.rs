@@ -32,6 +32,8 @@ pub struct Config {
     pub brand: Brand,
     /// Applies if no rule decides.
     pub defaults: Defaults,
+    /// The fleet that this host belongs to.
+    pub fleet: Fleet,
     /// The rules.
     pub rules: RuleSet,
 }
@@ -181,6 +183,32 @@ impl Broker {
     }
 }
 
+/// `[fleet]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// On a login host: the fleet's name. Its verifiers then decide logins, and this host's store does not.
+    pub name: Option<String>,
+    /// On a login host: accounts that stay in its own store.
+    pub local: Vec<Cow<'static, str>>,
+    /// On a verifier: groups of hosts, and the accounts that each may ask about; `*` stands for all.
+    pub groups: Services,
+}
+
+impl Fleet {
+    /// Whether the verifiers decide the logins of `account`.
+    #[must_use]
+    pub fn decides(&self, account: &str) -> bool {
+        self.name.is_some() && !self.local.iter().any(|local| local == account)
+    }
+
+    /// Whether the hosts of one of these groups may ask about `account`.
+    #[must_use]
+    pub fn may_ask(&self, groups: &[String], account: &str) -> bool {
+        let of_host = self.groups.iter().filter(|(group, _)| groups.contains(group));
+        of_host.flat_map(|(_, accounts)| accounts).any(|known| known == account || known == "*")
+    }
+}
+
 /// `[defaults]`: applies if no rule decides otherwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
@@ -234,6 +262,7 @@ impl Config {
         self.problems_of_checks()
             .into_iter()
             .chain(self.problems_of_enrolment())
+            .chain(self.problems_of_fleet())
             .chain(self.brand.problems())
             .find_map(|(wrong, key, problem)| wrong.then_some((key, problem)))
     }
@@ -273,6 +302,28 @@ impl Config {
                 self.defaults.allow_until.is_some() != (self.defaults.first_login == FirstLogin::Allow),
                 "defaults.allow_until",
                 "goes with first_login = \"allow\", and that needs it",
+            ),
+        ]
+    }
+
+    fn problems_of_fleet(&self) -> [Problem; 3] {
+        [
+            (
+                self.fleet.name.as_ref().is_some_and(|name| !is_service(name)),
+                "fleet.name",
+                "must be small letters, digits, dots, dashes and underscores",
+            ),
+            (
+                !self.fleet.groups.iter().all(|(group, accounts)| {
+                    is_service(group) && accounts.iter().all(|account| printable(account, 256))
+                }),
+                "fleet.groups",
+                "must name groups of hosts, each with a list of accounts, such as web = [\"alice\"]; \"*\" stands for all",
+            ),
+            (
+                !self.fleet.local.iter().all(|account| printable(account, 256)),
+                "fleet.local",
+                "must name accounts",
             ),
         ]
     }

@@ -9,6 +9,7 @@ use qrtotp_values::UnixTime;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
 
 /// Longest configuration file, in bytes.
 const LIMIT: usize = 64 * 1024;
@@ -66,6 +67,16 @@ impl ConfigFile {
         }
         files.push(SourceFile { path: path.to_owned(), bytes });
         Ok(files)
+    }
+
+    /// The bytes of a key file beside it, which only its owner may read.
+    ///
+    /// # Errors
+    /// Missing, longer than `limit`, or open to others.
+    pub fn read_key_beside(&self, name: &str, limit: usize) -> Result<Zeroizing<Vec<u8>>, TrustError> {
+        let path = self.dir_path.join(name);
+        let file = open_file(&self.dir, name, &path, false, Readers::OwnerOnly)?;
+        Ok(Zeroizing::new(read_all(&file, &path, limit)?))
     }
 
     /// The store that it names, with the key beside it.

@@ -66,7 +66,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
          account_label = '{user} on {host}'\ncode_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
          key_is_enough = true\nkey_services = ['sshd-2']\n\
          [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
-         allow_until = '2027-01-31'\nunasked = 'deny'",
+         allow_until = '2027-01-31'\nunasked = 'deny'\n[fleet]\nname = 'corp'\nlocal = ['root']\ngroups.web = ['alice']",
     )
     .unwrap();
     let expected = Config {
@@ -98,6 +98,11 @@ fn every_key_and_every_form_of_toml_is_understood() {
             first_login: FirstLogin::Allow,
             allow_until: Some("2027-01-31".parse().unwrap()),
             unasked: config::Unasked::Deny,
+        },
+        fleet: config::Fleet {
+            name: Some("corp".into()),
+            local: vec!["root".into()],
+            groups: vec![("web".into(), vec!["alice".into()])],
         },
         rules: RuleSet::default(),
     };
@@ -132,6 +137,10 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[broker.services]\nwww-data = []", "broker.services"),
         ("[broker.services]\nwww-data = [\"\"]", "broker.services"),
         ("[broker.services]\nwww-data = [\"Apache\"]", "broker.services"),
+        ("[fleet]\nname = 'A corp'", "fleet.name"),
+        ("[fleet]\nlocal = ['']", "fleet.local"),
+        ("[fleet.groups]\nweb = ['']", "fleet.groups"),
+        ("[fleet.groups]\n\"the web\" = []", "fleet.groups"),
         ("[brand]\naccent = \"blue\"", "brand.accent"),
         ("[brand]\naccent_text = \"#ffffff\"", "brand.accent_text"),
         ("[brand]\ndark = \"#fff\"", "brand.dark"),
@@ -323,4 +332,17 @@ fn a_service_account_is_listed_by_its_own_name_only() {
     for other in ["postgresql", "Postgres", ""] {
         assert_eq!(broker.services_of(other), None, "{other}");
     }
+}
+
+#[test]
+fn a_host_of_a_fleet_asks_for_accounts_of_its_groups_and_keeps_its_local_ones() {
+    let fleet = parse("[fleet]\nname = 'corp'\nlocal = ['root']").unwrap().fleet;
+    assert!(fleet.decides("alice") && !fleet.decides("root"));
+    assert!(!parse("[fleet]\nlocal = []").unwrap().fleet.decides("alice"), "no fleet");
+    let fleet = parse("[fleet.groups]\nweb = ['alice', 'bob']\nall = ['*']").unwrap().fleet;
+    let may = |groups: &[&str], account| {
+        fleet.may_ask(&groups.iter().map(|group| (*group).to_owned()).collect::<Vec<_>>(), account)
+    };
+    assert!(may(&["web"], "bob") && may(&["db", "web"], "alice") && may(&["all"], "carol"));
+    assert!(!may(&["web"], "carol") && !may(&["db"], "alice") && !may(&[], "alice"));
 }

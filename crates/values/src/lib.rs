@@ -1,5 +1,5 @@
 //! Plain values that every crate needs: Unix times, dates, durations as people write them, and text from
-//! outside made safe to show; and a checksum.
+//! outside made safe to show; verdicts, and a checksum.
 //!
 //! Never reads a clock, a file or the environment; never decides anything. Begin with [`text::clean`].
 //!
@@ -17,10 +17,12 @@ mod checksum;
 mod date;
 mod duration;
 pub mod text;
+mod verdict;
 
 pub use checksum::{checksum, checksum_on};
 pub use date::{Date, DateError};
 pub use duration::{ConfigDuration, DurationError};
+pub use verdict::Verdict;
 
 /// Seconds since 1970-01-01 00:00:00 UTC.
 pub type UnixTime = i64;

@@ -1,8 +1,9 @@
 //! The broker's responses.
 
-use super::{Fields, FrameError, Message, Writer};
+use super::VERSION;
 use qrtotp_audit::Verdict;
 use qrtotp_flow::{Echo, Offer};
+use qrtotp_frames::{Fields, FrameError, Message, Writer};
 use qrtotp_otp::{Algorithm, Params};
 use zeroize::Zeroizing;
 
@@ -64,6 +65,8 @@ pub enum Response {
 }
 
 impl Message for Response {
+    const VERSION: u8 = VERSION;
+
     fn kind(&self) -> u8 {
         match self {
             Self::Show(_) => 32,
@@ -105,11 +108,7 @@ impl Message for Response {
                 put_note(to, note);
             }
             Self::PasswordLength(bytes) => to.number(*bytes),
-            Self::Verdict(verdict) => to.byte(match verdict {
-                Verdict::Denied => 0,
-                Verdict::Accepted => 1,
-                Verdict::Ignored => 2,
-            }),
+            Self::Verdict(verdict) => to.byte(verdict.to_byte()),
         }
     }
 
@@ -128,12 +127,10 @@ impl Message for Response {
             36 => Self::Resumed { minutes: from.number("minutes")?, note: note(from)? },
             37 => Self::RecoveryCodes { codes: take_codes(from)?, note: note(from)? },
             38 => Self::PasswordLength(from.number("password_length")?),
-            48 => Self::Verdict(match from.byte("verdict")? {
-                0 => Verdict::Denied,
-                1 => Verdict::Accepted,
-                2 => Verdict::Ignored,
-                _ => return Err(FrameError::Field("verdict")),
-            }),
+            48 => {
+                let verdict = Verdict::from_byte(from.byte("verdict")?);
+                Self::Verdict(verdict.ok_or(FrameError::Field("verdict"))?)
+            }
             49 => Self::Done(text(from)?),
             50 => Self::Refused(text(from)?),
             51 => Self::Failed(text(from)?),

@@ -1,8 +1,9 @@
 //! A caller's messages: one request, then answers to questions.
 
-use super::{Fields, FrameError, Message, Writer};
+use super::VERSION;
 use qrtotp_account::CredentialId;
 use qrtotp_flow::Typed;
+use qrtotp_frames::{Fields, FrameError, Message, Writer};
 use zeroize::Zeroizing;
 
 /// Longest user name, label, service or terminal, in bytes.
@@ -75,9 +76,12 @@ pub enum Opening {
 }
 
 impl Message for Opening {
+    const VERSION: u8 = VERSION;
+
+    // 9 to 14 are kinds of a fleet's messages.
     fn kind(&self) -> u8 {
         match self {
-            Self::Language(_) => 9,
+            Self::Language(_) => 15,
             Self::Request(request) => request.kind(),
         }
     }
@@ -91,7 +95,7 @@ impl Message for Opening {
 
     fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
         match kind {
-            9 => Ok(Self::Language(from.line(NAME, "language")?.to_owned())),
+            15 => Ok(Self::Language(from.line(NAME, "language")?.to_owned())),
             kind => Request::take(kind, from).map(Self::Request),
         }
     }
@@ -117,6 +121,8 @@ impl Request {
 }
 
 impl Message for Request {
+    const VERSION: u8 = VERSION;
+
     fn kind(&self) -> u8 {
         match self {
             Self::Enroll { .. } => 1,
@@ -212,6 +218,8 @@ pub enum CallerAnswer {
 }
 
 impl Message for CallerAnswer {
+    const VERSION: u8 = VERSION;
+
     fn kind(&self) -> u8 {
         match self {
             Self::Typed(_) => 16,

@@ -1,6 +1,7 @@
-//! A caller's end: connecting without ever hanging, and a single request for a verdict.
+//! A caller's end: connecting without ever hanging, and a single request for a verdict, of the broker or of a
+//! fleet's relay.
 
-use super::{Connection, FrameError, Request, Response};
+use super::{Connection, FleetResponse, FrameError, Request, Response, VerifyForHost};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::unistd::geteuid;
@@ -33,6 +34,14 @@ pub enum ConnectError {
 /// # Errors
 /// No process listens or accepts the connection in time, or it is not root.
 pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
+    let line = connect_to_anyone(path, limit)?;
+    match line.peer() {
+        Ok(uid) if uid == 0 || uid == geteuid().as_raw() => Ok(line),
+        _ => Err(ConnectError::Untrusted),
+    }
+}
+
+fn connect_to_anyone(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
     let mut deadline = Deadline::after(limit);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket =
@@ -48,11 +57,7 @@ pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError>
             Err(errno) => return Err(ConnectError::Io(errno)),
         }
     }
-    let line = Connection::new(socket, deadline);
-    match line.peer() {
-        Ok(uid) if uid == 0 || uid == geteuid().as_raw() => Ok(line),
-        _ => Err(ConnectError::Untrusted),
-    }
+    Ok(Connection::new(socket, deadline))
 }
 
 /// Why there is no verdict; deny.
@@ -90,4 +95,19 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
             _ => return Err(VerifyError::Nonsense),
         }
     }
+}
+
+/// Has the relay pass a request on, within `limit`. Nobody need trust the relay, which is not root: only root
+/// can listen in its directory, and a verdict is signed.
+///
+/// # Errors
+/// No connection, or it broke off or took too long.
+pub fn ask_relay(
+    path: &Path,
+    request: &VerifyForHost,
+    limit: Duration,
+) -> Result<FleetResponse, VerifyError> {
+    let mut line = connect_to_anyone(path, limit)?;
+    line.request(request)?;
+    Ok(line.receive()?)
 }

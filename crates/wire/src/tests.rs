@@ -10,6 +10,7 @@ use qrtotp_flow::{Echo, Offer};
 use qrtotp_otp::{Algorithm, Params};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 fn requests() -> Vec<Request> {
     let id = CredentialId::from_random([3; 6]);

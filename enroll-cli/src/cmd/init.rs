@@ -46,7 +46,7 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 }
 
 /// Whether there was no configuration, so that the defaults are written.
-fn write_defaults(path: &Path) -> std::io::Result<bool> {
+pub fn write_defaults(path: &Path) -> std::io::Result<bool> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory)?;
     }

@@ -11,6 +11,7 @@ mod device;
 pub mod doctor;
 mod enroll;
 mod fix;
+mod fleet;
 mod import;
 mod init;
 mod key;
@@ -108,6 +109,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Place(what), _) => place::run(&context()?, what),
         (Command::Token(what), _) => token::run(&context()?, what),
         (Command::Config(what), _) => config::run(&cli.config, what),
+        (Command::Fleet(what), _) => fleet::run(&cli.config, what),
         (Command::Completions { shell }, _) => completions::run(shell),
         (Command::Man { dir }, _) => man::run(&dir),
     }

@@ -6,6 +6,7 @@ mod alone;
 mod audit;
 mod broker;
 mod enrolment;
+mod fleet;
 mod harness;
 mod hostile;
 mod import;

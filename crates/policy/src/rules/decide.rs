@@ -148,7 +148,41 @@ impl RuleSet {
     }
 }
 
-/// The stricter of the decision that a group could have given and the next one; the first if they are alike.
+impl RuleSet {
+    /// The stricter of the decisions with and without what a host of a fleet could choose itself, so a host
+    /// that lies makes no login easier. Hosts can't choose the account and the time.
+    ///
+    /// # Errors
+    /// The rules are damaged; deny.
+    pub fn decide_claims<'p>(
+        &'p self,
+        facts: &Facts<'_>,
+        lookups: &mut dyn Lookups,
+    ) -> Result<Decision<'p>, Damaged> {
+        let certain = Facts { user: facts.user, now: facts.now, ..Facts::default() };
+        let without = self.decide(&certain, &mut GroupsOnly(lookups), None)?;
+        Ok(strictest(Some(without), self.decide(facts, lookups, None)?))
+    }
+}
+
+/// Look-ups without those that depend on the place.
+struct GroupsOnly<'a>(&'a mut dyn Lookups);
+
+impl Lookups for GroupsOnly<'_> {
+    fn groups(&mut self) -> Option<Vec<u32>> {
+        self.0.groups()
+    }
+
+    fn hardware_key(&mut self) -> bool {
+        false
+    }
+
+    fn familiar(&mut self) -> Option<bool> {
+        None
+    }
+}
+
+/// The stricter of a decision that is not certain and the next one; the first if they are alike.
 fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
     let Some(possible) = possible else { return next };
     let strictness = |decision: &Decision<'_>| {

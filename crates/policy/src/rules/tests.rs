@@ -528,3 +528,27 @@ fn a_skip_is_warned_about_at_sshd_only_where_it_can_hold_there() {
         assert_eq!(warned(conditions), expected, "{conditions}");
     }
 }
+
+#[test]
+fn what_a_host_of_a_fleet_claims_makes_a_rule_stricter_and_never_easier() {
+    let rules = read(
+        "[[rule]]\nname = 'office'\nfrom = ['192.0.2.0/24']\nthen = 'code'\n\
+         [[rule]]\nname = 'shell'\nservice = ['su']\nthen = 'deny'\n\
+         [[rule]]\nname = 'cron'\nuser = ['backup']\nthen = 'code'\n\
+         [[rule]]\nname = 'strangers'\nthen = 'two-codes'",
+    )
+    .unwrap()
+    .config
+    .rules;
+    let decided = |user, service, rhost| {
+        let facts = Facts { user: Some(user), service, rhost, ..Facts::default() };
+        let mut known = Known { groups: || Some(Vec::new()), hardware_key: true, familiar: true };
+        let claimed = rules.decide_claims(&facts, &mut known).unwrap();
+        (rules.decide(&facts, &mut known, None).unwrap().rule.to_owned(), claimed.rule.to_owned())
+    };
+    let both = |host: &str, fleet: &str| (host.to_owned(), fleet.to_owned());
+    assert_eq!(decided("alice", "sshd", "192.0.2.7"), both("office", "strangers"));
+    assert_eq!(decided("alice", "su", ""), both("shell", "shell"));
+    assert_eq!(decided("backup", "sshd", "203.0.113.1"), both("cron", "cron"));
+    assert_eq!(decided("backup", "su", ""), both("shell", "shell"));
+}

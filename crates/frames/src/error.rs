@@ -19,7 +19,7 @@ pub enum FrameError {
     #[error("the connection failed: {0}")]
     Io(ErrorKind),
     /// Another version than ours.
-    #[error("the other end speaks version {0} of the protocol, not 1")]
+    #[error("the other end speaks version {0} of the protocol; install the same version of qrtotp on both")]
     Version(u8),
     /// Longer than a frame may be.
     #[error("a frame is too long")]

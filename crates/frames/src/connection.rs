@@ -1,6 +1,6 @@
-//! A connection on which the other end can't make us wait beyond a deadline.
+//! A connection on which the other end can't make us wait beyond a deadline. TLS may lie over it.
 
-use super::{FrameError, Message, Request, receive, send};
+use super::{FrameError, Message, receive, send};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, getsockopt, recv, send as send_to, sockopt::PeerCredentials};
@@ -68,7 +68,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Connection::send`], except for a closed connection.
-    pub fn request(&mut self, request: &Request) -> Result<(), FrameError> {
+    pub fn request(&mut self, request: &impl Message) -> Result<(), FrameError> {
         match self.send(request) {
             Err(FrameError::Closed) => Ok(()),
             other => other,
@@ -85,6 +85,18 @@ impl Connection {
         self.ready(PollFlags::POLLIN)?;
         self.frame = Some(Deadline::after(FRAME_TIME));
         receive(self)
+    }
+
+    /// Waits until the other end sends something or closes, at most `limit`. False: the time is over.
+    ///
+    /// # Errors
+    /// The system reports one.
+    pub fn wait(&mut self, limit: Duration) -> io::Result<bool> {
+        (self.all, self.frame) = (Deadline::after(limit), None);
+        match self.ready(PollFlags::POLLIN) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => Ok(false),
+            done => done.map(|()| true),
+        }
     }
 
     fn left(&self) -> Duration {

@@ -28,16 +28,23 @@ impl Writer {
         }
     }
 
-    pub(super) fn number(&mut self, value: u32) {
+    /// The bytes written so far; `None` if it is too long for a frame.
+    pub(super) fn so_far(&self) -> Option<&[u8]> {
+        (!self.too_long).then_some(&self.bytes)
+    }
+
+    /// A number.
+    pub fn number(&mut self, value: u32) {
         self.raw(&value.to_be_bytes());
     }
 
-    pub(super) fn byte(&mut self, value: u8) {
+    /// A byte.
+    pub fn byte(&mut self, value: u8) {
         self.raw(&[value]);
     }
 
     /// A field of at most 65,535 bytes; a longer one makes the frame too long.
-    pub(super) fn bytes(&mut self, value: &[u8]) {
+    pub fn bytes(&mut self, value: &[u8]) {
         match u16::try_from(value.len()) {
             Ok(length) => {
                 self.raw(&length.to_be_bytes());
@@ -48,12 +55,18 @@ impl Writer {
     }
 
     /// A text for users, cut to `max` bytes.
-    pub(super) fn cut(&mut self, text: &str, max: usize) {
+    pub fn cut(&mut self, text: &str, max: usize) {
         let end = (0..=max.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
         self.bytes(&text.as_bytes()[..end]);
     }
 
-    pub(super) fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
+    /// Bytes of a fixed number, without their length.
+    pub(super) fn fixed(&mut self, value: &[u8]) {
+        self.raw(value);
+    }
+
+    /// A field that may be missing.
+    pub fn option<T>(&mut self, value: Option<T>, put: impl FnOnce(&mut Self, T)) {
         self.byte(value.is_some().into());
         if let Some(value) = value {
             put(self, value);
@@ -75,20 +88,36 @@ impl<'a> Fields<'a> {
         Ok(value)
     }
 
-    fn array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], FrameError> {
+    /// Bytes of a fixed number.
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub(super) fn array<const N: usize>(&mut self, name: &'static str) -> Result<[u8; N], FrameError> {
         self.raw(N, name)?.try_into().map_err(|_| FrameError::Field(name))
     }
 
-    pub(super) fn number(&mut self, name: &'static str) -> Result<u32, FrameError> {
+    /// A number.
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn number(&mut self, name: &'static str) -> Result<u32, FrameError> {
         Ok(u32::from_be_bytes(self.array(name)?))
     }
 
-    pub(super) fn byte(&mut self, name: &'static str) -> Result<u8, FrameError> {
+    /// A byte.
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn byte(&mut self, name: &'static str) -> Result<u8, FrameError> {
         let [byte] = self.array(name)?;
         Ok(byte)
     }
 
-    pub(super) fn bool(&mut self, name: &'static str) -> Result<bool, FrameError> {
+    /// Yes or no.
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn bool(&mut self, name: &'static str) -> Result<bool, FrameError> {
         match self.byte(name)? {
             0 => Ok(false),
             1 => Ok(true),
@@ -96,7 +125,11 @@ impl<'a> Fields<'a> {
         }
     }
 
-    pub(super) fn bytes(&mut self, max: usize, name: &'static str) -> Result<&'a [u8], FrameError> {
+    /// Bytes, at most `max` of them.
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn bytes(&mut self, max: usize, name: &'static str) -> Result<&'a [u8], FrameError> {
         let length = usize::from(u16::from_be_bytes(self.array(name)?));
         if length > max {
             return Err(FrameError::Field(name));
@@ -105,19 +138,29 @@ impl<'a> Fields<'a> {
     }
 
     /// A text of several lines.
-    pub(super) fn text(&mut self, max: usize, name: &'static str) -> Result<&'a str, FrameError> {
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn text(&mut self, max: usize, name: &'static str) -> Result<&'a str, FrameError> {
         let text = std::str::from_utf8(self.bytes(max, name)?).map_err(|_| FrameError::Field(name))?;
         let wrong = text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'));
         if wrong { Err(FrameError::Field(name)) } else { Ok(text) }
     }
 
     /// A text of one line.
-    pub(super) fn line(&mut self, max: usize, name: &'static str) -> Result<&'a str, FrameError> {
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn line(&mut self, max: usize, name: &'static str) -> Result<&'a str, FrameError> {
         let text = self.text(max, name)?;
         if text.contains(['\n', '\t']) { Err(FrameError::Field(name)) } else { Ok(text) }
     }
 
-    pub(super) fn option<T>(
+    /// A field that may be missing.
+    ///
+    /// # Errors
+    /// It is truncated or malformed.
+    pub fn option<T>(
         &mut self,
         name: &'static str,
         take: impl FnOnce(&mut Self) -> Result<T, FrameError>,

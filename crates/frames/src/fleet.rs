@@ -1,0 +1,277 @@
+//! The messages between a login host and a fleet's verifier. The relay passes on those of kind 9 as they are.
+
+use super::{Fields, FrameError, Message, Tag, VERDICT_KEY_LEN, VerdictKey, Writer};
+use qrtotp_values::Verdict;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// Version of the fleet's protocol.
+const VERSION: u8 = 2;
+/// The kind of [`VerifyForHost`].
+const VERIFY: u8 = 9;
+/// Bytes of an attempt's id.
+pub const ATTEMPT_LEN: usize = 16;
+/// Longest account, service, terminal, remote host, token or host name, in bytes.
+const NAME: usize = 256;
+/// Longest answer and longest list of accepted ssh keys, in bytes.
+const ANSWER: usize = 4096;
+/// Longest public key, and longest certificate, in bytes.
+const PUBLIC_KEY: usize = 128;
+const CERTIFICATE: usize = 4096;
+/// Longest text for an administrator, in bytes.
+const TEXT: usize = 1024;
+
+/// A login host's request.
+#[derive(PartialEq, Eq)]
+pub enum FleetRequest {
+    /// Verify an answer.
+    Verify(Box<VerifyForHost>),
+    /// Become a login host; the only request on a connection without a certificate.
+    Join(Box<JoinRequest>),
+    /// A new certificate for the same key.
+    Renew,
+    /// The relay is here.
+    Report {
+        /// Its version.
+        version: String,
+    },
+}
+
+/// An answer to verify, with what the host says about the login. [`VerifyForHost::sign`] signs all of it.
+#[derive(PartialEq, Eq)]
+pub struct VerifyForHost {
+    /// Random. The same request, sent again, gets the same verdict.
+    pub attempt: [u8; ATTEMPT_LEN],
+    /// The account's canonical name; empty: the host knows no such user.
+    pub account: String,
+    /// The account's uid on the host.
+    pub uid: u32,
+    /// The host's claims about the login.
+    pub facts: Facts,
+    /// The typed answer.
+    pub answer: Zeroizing<Vec<u8>>,
+    /// Made by [`VerifyForHost::sign`].
+    pub tag: Tag,
+}
+
+/// A host's claims about a login.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The PAM service.
+    pub service: String,
+    /// The terminal.
+    pub tty: String,
+    /// The remote host.
+    pub rhost: String,
+    /// The module's argument `nullok`.
+    pub nullok: bool,
+    /// A PAM module before ours took a password.
+    pub password: bool,
+    /// sshd's list of the keys that it accepted.
+    pub keys: Vec<u8>,
+}
+
+/// The wish to become a login host.
+#[derive(PartialEq, Eq)]
+pub struct JoinRequest {
+    /// The secret part of an invitation.
+    pub token: String,
+    /// The host's name.
+    pub host: String,
+    /// Its public key; the private one never leaves it.
+    pub public_key: Vec<u8>,
+    /// The key that its root and the verifiers share.
+    pub verdict_key: Zeroizing<Vec<u8>>,
+}
+
+impl VerifyForHost {
+    fn put_signed(&self, to: &mut Writer) {
+        let Facts { service, tty, rhost, nullok, password, keys } = &self.facts;
+        to.fixed(&self.attempt);
+        to.bytes(self.account.as_bytes());
+        to.number(self.uid);
+        for text in [service, tty, rhost] {
+            to.cut(text, NAME);
+        }
+        to.byte((*nullok).into());
+        to.byte((*password).into());
+        to.bytes(keys);
+        to.bytes(&self.answer);
+    }
+
+    fn tag_by(&self, key: &VerdictKey) -> Option<Tag> {
+        let mut signed = Writer::new(&[]);
+        self.put_signed(&mut signed);
+        Some(key.request_tag(signed.so_far()?))
+    }
+
+    /// Signs it with the host's key, so that a relay can neither make nor change a request.
+    ///
+    /// # Errors
+    /// It is too long for a frame.
+    pub fn sign(&mut self, key: &VerdictKey) -> Result<(), FrameError> {
+        self.tag = self.tag_by(key).ok_or(FrameError::TooLong)?;
+        Ok(())
+    }
+
+    /// Whether the key has signed it as it is.
+    #[must_use]
+    pub fn is_signed_by(&self, key: &VerdictKey) -> bool {
+        self.tag_by(key).is_some_and(|tag| tag.ct_eq(&self.tag).into())
+    }
+}
+
+/// The host's module sends nothing else, so it need not know the other requests.
+impl Message for VerifyForHost {
+    const VERSION: u8 = VERSION;
+
+    fn kind(&self) -> u8 {
+        VERIFY
+    }
+
+    fn put(&self, to: &mut Writer) {
+        self.put_signed(to);
+        to.fixed(&self.tag);
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        if kind != VERIFY {
+            return Err(FrameError::Kind(kind));
+        }
+        let line = |from: &mut Fields<'_>, field| from.line(NAME, field).map(str::to_owned);
+        Ok(Self {
+            attempt: from.array("attempt")?,
+            account: line(from, "account")?,
+            uid: from.number("uid")?,
+            facts: Facts {
+                service: line(from, "service")?,
+                tty: line(from, "tty")?,
+                rhost: line(from, "rhost")?,
+                nullok: from.bool("nullok")?,
+                password: from.bool("password")?,
+                keys: from.bytes(ANSWER, "keys")?.to_vec(),
+            },
+            answer: Zeroizing::new(from.bytes(ANSWER, "answer")?.to_vec()),
+            tag: from.array("tag")?,
+        })
+    }
+}
+
+impl Message for FleetRequest {
+    const VERSION: u8 = VERSION;
+
+    // 13 and 14 are reserved for a confirmation on a phone.
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Verify(request) => request.kind(),
+            Self::Join(_) => 10,
+            Self::Renew => 11,
+            Self::Report { .. } => 12,
+        }
+    }
+
+    fn put(&self, to: &mut Writer) {
+        match self {
+            Self::Verify(request) => request.put(to),
+            Self::Join(request) => {
+                to.bytes(request.token.as_bytes());
+                to.bytes(request.host.as_bytes());
+                to.bytes(&request.public_key);
+                to.bytes(&request.verdict_key);
+            }
+            Self::Renew => {}
+            Self::Report { version } => to.cut(version, NAME),
+        }
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        Ok(match kind {
+            VERIFY => Self::Verify(Box::new(VerifyForHost::take(kind, from)?)),
+            10 => Self::Join(Box::new(JoinRequest {
+                token: from.line(NAME, "token")?.to_owned(),
+                host: from.line(NAME, "host")?.to_owned(),
+                public_key: from.bytes(PUBLIC_KEY, "public_key")?.to_vec(),
+                verdict_key: Zeroizing::new(from.bytes(VERDICT_KEY_LEN, "verdict_key")?.to_vec()),
+            })),
+            11 => Self::Renew,
+            12 => Self::Report { version: from.line(NAME, "version")?.to_owned() },
+            other => return Err(FrameError::Kind(other)),
+        })
+    }
+}
+
+/// A verifier's response, or the relay's if no verifier responded.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FleetResponse {
+    /// Done.
+    Done,
+    /// Understood, but refused, with the reason for the administrator.
+    Refused(String),
+    /// The verdict, with [`VerdictKey::verdict_tag`].
+    Verdict(Verdict, Tag),
+    /// The host's certificate (X.509 DER).
+    Certificate(Vec<u8>),
+    /// No verdict, and why. The request may have been carried out.
+    Unavailable(Unavailable),
+}
+
+/// Why there is no verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Too many requests for this account wait already.
+    Busy,
+    /// The verifier's store does not answer. Another verifier may know more.
+    Store,
+    /// No verifier was reached in time.
+    NoVerifier,
+}
+
+impl Message for FleetResponse {
+    const VERSION: u8 = VERSION;
+
+    fn kind(&self) -> u8 {
+        match self {
+            Self::Done => 49,
+            Self::Refused(_) => 50,
+            Self::Verdict(..) => 52,
+            Self::Certificate(_) => 53,
+            Self::Unavailable(_) => 54,
+        }
+    }
+
+    fn put(&self, to: &mut Writer) {
+        match self {
+            Self::Done => {}
+            Self::Refused(text) => to.cut(text, TEXT),
+            Self::Verdict(verdict, tag) => {
+                to.byte(verdict.to_byte());
+                to.fixed(tag);
+            }
+            Self::Certificate(certificate) => to.bytes(certificate),
+            Self::Unavailable(why) => to.byte(match why {
+                Unavailable::Busy => 0,
+                Unavailable::Store => 1,
+                Unavailable::NoVerifier => 2,
+            }),
+        }
+    }
+
+    fn take(kind: u8, from: &mut Fields<'_>) -> Result<Self, FrameError> {
+        Ok(match kind {
+            49 => Self::Done,
+            50 => Self::Refused(from.text(TEXT, "text")?.to_owned()),
+            52 => {
+                let verdict = Verdict::from_byte(from.byte("verdict")?);
+                Self::Verdict(verdict.ok_or(FrameError::Field("verdict"))?, from.array("tag")?)
+            }
+            53 => Self::Certificate(from.bytes(CERTIFICATE, "certificate")?.to_vec()),
+            54 => Self::Unavailable(match from.byte("why")? {
+                0 => Unavailable::Busy,
+                1 => Unavailable::Store,
+                2 => Unavailable::NoVerifier,
+                _ => return Err(FrameError::Field("why")),
+            }),
+            other => return Err(FrameError::Kind(other)),
+        })
+    }
+}

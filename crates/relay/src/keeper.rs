@@ -1,0 +1,58 @@
+//! Keeps connections to two verifiers, so that no login waits for a handshake, and the certificate fresh.
+
+use crate::relay::{Relay, TRY};
+use qrtotp_clock::{Deadline, sleep};
+use qrtotp_frames::{FleetRequest, FleetResponse};
+use std::time::Duration;
+
+/// Verifiers to which a connection is kept.
+const WARM: usize = 2;
+/// How often they are told that we are here.
+const PERIOD: Duration = Duration::from_secs(30);
+/// How often the certificate is renewed. It is valid for 90 days.
+const RENEWAL: Duration = Duration::from_secs(86_400);
+/// How often a probe tries.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// Runs as long as the relay.
+pub fn keep(relay: &Relay) {
+    let mut renewal = Deadline::after(Duration::ZERO);
+    loop {
+        relay.verifiers.iter().for_each(|verifier| verifier.look_up());
+        let warm = warm(relay, WARM);
+        if warm && relay.identity.can_renew() && renewal.left().is_zero() && renew(relay) {
+            renewal = Deadline::after(RENEWAL);
+        }
+        sleep(PERIOD);
+    }
+}
+
+/// Runs until a verifier is reached, or requests may try again themselves.
+pub fn probe(relay: &Relay) {
+    while !relay.breaker.admits() {
+        if warm(relay, relay.verifiers.len()) {
+            relay.breaker.succeeded();
+        }
+        sleep(PROBE);
+    }
+    relay.breaker.end_probe();
+}
+
+/// Whether one of the first `count` verifiers was reached.
+fn warm(relay: &Relay, count: usize) -> bool {
+    let config = relay.identity.config();
+    let report = FleetRequest::Report { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let reached = relay.verifiers.iter().take(count).map(|verifier| verifier.ask(&config, &report, TRY));
+    reached.filter(|response| matches!(response, Ok(FleetResponse::Done))).count() > 0
+}
+
+fn renew(relay: &Relay) -> bool {
+    match relay.ask(&FleetRequest::Renew) {
+        FleetResponse::Certificate(certificate) => {
+            let renewed = relay.identity.renew(certificate).is_ok();
+            relay.verifiers.iter().for_each(|verifier| verifier.forget());
+            renewed
+        }
+        _ => false,
+    }
+}

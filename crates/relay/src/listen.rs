@@ -1,0 +1,119 @@
+//! Opens the socket, and serves root: the PAM module.
+
+use crate::arguments::Arguments;
+use crate::breaker::Breaker;
+use crate::identity::HostIdentity;
+use crate::keeper::{keep, probe};
+use crate::relay::{Relay, in_order};
+use listenfd::ListenFd;
+use qrtotp_clock::Deadline;
+use qrtotp_frames::{Connection, FRAME_TIME, FleetRequest, FleetResponse, FrameError, Unavailable};
+use std::fs;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Requests at a time.
+const REQUESTS: usize = 256;
+/// Stack size of a request's thread in bytes.
+const STACK: usize = 256 * 1024;
+
+/// Serves until the process ends.
+pub fn run(arguments: &Arguments) -> Result<(), String> {
+    let listener = match &arguments.listen {
+        Some(path) => UnixListener::bind(path).map_err(|error| format!("{}: {error}", path.display()))?,
+        None => passed()?,
+    };
+    let advice = "; `qrtotp fleet join` makes these files";
+    let list = arguments.dir.join("verifiers");
+    let lines = fs::read_to_string(&list).map_err(|error| format!("{}: {error}{advice}", list.display()))?;
+    let identity = HostIdentity::read(&arguments.dir, arguments.state.as_deref());
+    let identity = identity.map_err(|error| format!("{error}{advice}"))?;
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let verifiers = in_order(&lines, &host.to_string_lossy());
+    if verifiers.is_empty() {
+        return Err(format!("{} names no verifier{advice}", list.display()));
+    }
+    let relay = Arc::new(Relay { verifiers, identity, breaker: Breaker::default() });
+    relay.verifiers.iter().for_each(|verifier| verifier.look_up());
+    let kept = Arc::clone(&relay);
+    thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;
+    accept(&listener, &relay)
+}
+
+/// The socket that systemd passes (sd_listen_fds(3)).
+fn passed() -> Result<UnixListener, String> {
+    let none = "no socket was passed by systemd; start it with `systemctl start qrtotp-relay.socket`, or use --listen PATH";
+    let passed = ListenFd::from_env().take_unix_listener(0);
+    passed.map_err(|error| format!("{none}: {error}"))?.ok_or_else(|| none.to_owned())
+}
+
+fn accept(listener: &UnixListener, relay: &Arc<Relay>) -> Result<(), String> {
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        let Ok((stream, _)) = listener.accept() else {
+            Deadline::after(Duration::from_millis(20)).pause(); // descriptors or memory are used up
+            continue;
+        };
+        let (relay, place) = (Arc::clone(relay), Place::take(&open));
+        let serve = move || {
+            if place.is_some() {
+                serve(stream, &relay);
+            }
+        };
+        // If no thread can start, root finds the connection closed, and denies.
+        let _ = thread::Builder::new().stack_size(STACK).spawn(serve);
+    }
+}
+
+/// Answers one request. Only root is served: any user could have a stolen code checked, or an account's
+/// failures counted.
+fn serve(stream: UnixStream, relay: &Arc<Relay>) {
+    let mut line = Connection::new(stream.into(), Deadline::after(FRAME_TIME));
+    if !matches!(line.peer(), Ok(0)) {
+        let _ = line.send(&FleetResponse::Refused("the relay serves only root".into()));
+        return;
+    }
+    let response = match line.receive::<FleetRequest>() {
+        Ok(request @ FleetRequest::Verify(_)) => ask(relay, &request),
+        Ok(_) => FleetResponse::Refused("the relay passes on only requests for verdicts".into()),
+        Err(FrameError::Closed) => return,
+        Err(error) => FleetResponse::Refused(error.to_string()),
+    };
+    line.last(FRAME_TIME);
+    let _ = line.send(&response); // a module that is gone has denied
+}
+
+fn ask(relay: &Arc<Relay>, request: &FleetRequest) -> FleetResponse {
+    if !relay.breaker.admits() {
+        return FleetResponse::Unavailable(Unavailable::NoVerifier);
+    }
+    let response = relay.ask(request);
+    if matches!(response, FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store))
+        && relay.breaker.failed()
+    {
+        let probing = Arc::clone(relay);
+        if thread::Builder::new().spawn(move || probe(&probing)).is_err() {
+            relay.breaker.end_probe();
+        }
+    }
+    response
+}
+
+/// A request's place; freed when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(open));
+        (open.fetch_add(1, Ordering::Relaxed) < REQUESTS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,84 @@
+//! Asks one verifier after the other for a verdict.
+
+use crate::breaker::Breaker;
+use crate::identity::HostIdentity;
+use crate::verifier::Verifier;
+use qrtotp_clock::Deadline;
+use qrtotp_frames::{FleetRequest, FleetResponse, Unavailable};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+/// Time limit for one verifier.
+pub const TRY: Duration = Duration::from_millis(800);
+/// Time limit for all of them: the module waits for 3 s.
+const ALL: Duration = Duration::from_millis(2700);
+/// Tries, at least: a single verifier that lost a connection is asked again.
+const TRIES: usize = 3;
+
+/// The relay.
+pub struct Relay {
+    /// The preferred one first.
+    pub verifiers: Vec<Verifier>,
+    /// The host's key and certificate.
+    pub identity: HostIdentity,
+    /// Refuses requests while no verifier can be reached.
+    pub breaker: Breaker,
+}
+
+/// The lines of the file `verifiers`, in an order that differs from host to host, so that the load spreads.
+pub fn in_order(lines: &str, host: &str) -> Vec<Verifier> {
+    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut lines: Vec<&str> = lines.collect();
+    if !lines.is_empty() {
+        let mut hasher = DefaultHasher::new();
+        host.hash(&mut hasher);
+        let first = hasher.finish() % lines.len() as u64;
+        lines.rotate_left(usize::try_from(first).unwrap_or(0));
+    }
+    lines.into_iter().map(Verifier::new).collect()
+}
+
+impl Relay {
+    /// A verifier's response. A verifier that does not answer in time may have used up the code; the next one
+    /// gets the same request, with the same id.
+    pub fn ask(&self, request: &FleetRequest) -> FleetResponse {
+        let deadline = Deadline::after(ALL);
+        let mut why = Unavailable::NoVerifier;
+        for verifier in self.verifiers.iter().cycle().take(TRIES.max(self.verifiers.len())) {
+            let limit = TRY.min(deadline.left());
+            if limit.is_zero() {
+                break;
+            }
+            match verifier.ask(&self.identity.config(), request, limit) {
+                Ok(FleetResponse::Unavailable(Unavailable::Store)) => why = Unavailable::Store,
+                Ok(response) => {
+                    self.breaker.succeeded();
+                    return response;
+                }
+                Err(_) => {}
+            }
+        }
+        FleetResponse::Unavailable(why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn hosts_prefer_different_verifiers_and_each_host_always_the_same() {
+        let lines = "v1\n# the second room\n\nv2\nv3\n";
+        assert_eq!(in_order(lines, "web1").len(), 3);
+        let first = |host: &str| {
+            let verifiers = in_order(lines, host);
+            verifiers.first().unwrap().name().to_owned()
+        };
+        let preferred: BTreeSet<String> = (0..50).map(|number| first(&format!("web{number}"))).collect();
+        assert_eq!(preferred.into_iter().collect::<Vec<_>>(), ["v1", "v2", "v3"]);
+        assert_eq!(first("web1"), first("web1"));
+        assert!(in_order("", "web1").is_empty());
+    }
+}

@@ -1,0 +1,56 @@
+//! A verifier's files, which belong to its user. Root becomes that user before touching them, because root
+//! must not follow links in somebody else's directories.
+
+use crate::context::Context;
+use crate::error::Failure;
+use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
+use qrtotp_fleet_hosts::{Hosts, HostsError};
+use qrtotp_policy::DEFAULT_PATH;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "/etc/qrtotp/verifier/qrtotp.toml";
+
+/// The verifier's configuration: its own, unless another one was named.
+pub fn config_path(named: &Path) -> PathBuf {
+    if named == Path::new(DEFAULT_PATH) { CONFIG.into() } else { named.to_owned() }
+}
+
+/// Where its files are.
+pub fn directory(config: &Path) -> &Path {
+    config.parent().unwrap_or(Path::new("/"))
+}
+
+/// A verifier on this host, and its hosts. The process is its user from now on.
+pub fn open(named: &Path) -> Result<(Context, Hosts), Failure> {
+    let config = config_path(named);
+    let directory = directory(&config);
+    let meta = std::fs::metadata(directory).map_err(|error| {
+        Failure::Error(format!(
+            "{}: {error}; run this on a verifier, see `qrtotp fleet init`",
+            directory.display()
+        ))
+    })?;
+    become_user(Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()))?;
+    let context = Context::load(&config)?;
+    let hosts = Hosts::of(&context.config.state_dir.0);
+    Ok((context, hosts))
+}
+
+/// Gives up root.
+pub fn become_user(uid: Uid, gid: Gid) -> Result<(), Failure> {
+    if !geteuid().is_root() || uid.is_root() {
+        return Ok(());
+    }
+    let done = setgroups(&[]).and_then(|()| setgid(gid)).and_then(|()| setuid(uid));
+    done.map_err(|errno| Failure::Error(format!("cannot become uid {uid}: {errno}; run this as root")))
+}
+
+impl From<HostsError> for Failure {
+    fn from(error: HostsError) -> Self {
+        match error {
+            HostsError::Refused(text) => Self::Refused(text.into()),
+            other => Self::Error(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Opens the port and accepts connections.
+
+use super::serve::serve;
+use super::state::Verifier;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::geteuid;
+use qrtotp_clock::{Clock, Deadline, SystemClock};
+use qrtotp_fleet_hosts::Hosts;
+use qrtotp_fleet_tls::{Authority, Identity, PORT, accept, read_certificate, server_config};
+use qrtotp_frames::FRAME_TIME;
+use qrtotp_policy::ConfigFile;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// Connections of all hosts: two of each of some thousand.
+const CONNECTIONS: usize = 8192;
+/// Stack size of a connection's thread in bytes.
+const STACK: usize = 512 * 1024;
+
+/// Serves hosts until the process ends.
+pub fn run(listen: Option<&Path>, config: &Path) -> Result<(), String> {
+    if geteuid().is_root() {
+        return Err(
+            "a verifier does not run as root; its unit, qrtotpd-verifier.service, gives it a user".into()
+        );
+    }
+    umask(Mode::from_bits_truncate(0o077));
+    let (verifier, tls) =
+        state(config).map_err(|error| format!("{error}; `qrtotp fleet init` makes a verifier"))?;
+    let address = match listen {
+        None => SocketAddr::from((Ipv6Addr::UNSPECIFIED, PORT)), // IPv4 as well
+        Some(text) => {
+            let parsed = text.to_str().and_then(|text| text.parse().ok());
+            parsed.ok_or("--listen takes an address and a port here, such as 10.1.0.11:4674")?
+        }
+    };
+    let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
+    let open = Arc::new(AtomicUsize::new(0));
+    loop {
+        match listener.accept() {
+            Ok((socket, _)) => {
+                let place = Place::take(&open);
+                let (verifier, tls) = (Arc::clone(&verifier), Arc::clone(&tls));
+                let attend = move || {
+                    let Some(_place) = place else { return };
+                    let _ = catch_unwind(AssertUnwindSafe(|| greet(socket, &tls, &verifier)));
+                };
+                // If no thread can start, the host finds the connection closed.
+                let _ = thread::Builder::new().stack_size(STACK).spawn(attend);
+            }
+            // Not the port's fault: the host is gone, or descriptors or memory are used up.
+            Err(_) => {
+                Deadline::after(Duration::from_millis(20)).pause();
+            }
+        }
+    }
+}
+
+fn greet(socket: TcpStream, tls: &Arc<rustls::ServerConfig>, verifier: &Verifier) {
+    if let Ok(stream) = accept(socket, tls, FRAME_TIME) {
+        serve(stream, verifier);
+    }
+}
+
+fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), String> {
+    let source = ConfigFile::load(config, SystemClock.now()).map_err(|error| error.to_string())?;
+    source.open_store().map_err(|error| error.to_string())?;
+    let file = |name| source.dir_path.join(name);
+    let certificate = read_certificate(&file("ca.der")).map_err(|error| error.to_string())?;
+    let key = source.read_key_beside("ca.key", 4096).map_err(|error| error.to_string())?;
+    let identity = Identity::read(&file("verifier.der"), &file("verifier.key"));
+    let identity = identity.map_err(|error| error.to_string())?;
+    let tls = server_config(&certificate, identity).map_err(|error| error.to_string())?;
+    let authority = Authority::load(certificate, &key).map_err(|error| error.to_string())?;
+    let hosts = Hosts::of(&source.config.state_dir.0);
+    let verifier = Verifier {
+        config: config.to_owned(),
+        hosts,
+        authority,
+        queue: Arc::default(),
+        attempts: Default::default(),
+        work: Arc::default(),
+    };
+    Ok((Arc::new(verifier), tls))
+}
+
+/// A connection's place; freed when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(Arc::clone(open));
+        (open.fetch_add(1, Ordering::Relaxed) < CONNECTIONS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

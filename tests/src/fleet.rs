@@ -1,0 +1,174 @@
+//! A fleet in sandboxes: one verifier, and login hosts in its network. Each has files, users and logs of its
+//! own.
+
+use std::{
+    os::unix::{fs::PermissionsExt, net::UnixListener},
+    process::{Child, Stdio},
+    time::Duration,
+};
+
+use rustix::process::Signal;
+
+use crate::{Output, Phone, Sandbox, artefacts, clock, pty::child_of};
+
+/// The relay's socket.
+pub const RELAY: &str = "/run/qrtotp/relay";
+/// Where the verifier listens.
+pub const ADDRESS: &str = "127.0.0.1:4674";
+const VERIFIER: &str = "/usr/local/sbin/qrtotpd";
+const RELAY_PROGRAM: &str = "/usr/local/sbin/qrtotp-relay";
+/// The user of the verifier, and that of a relay.
+const USER: &str = "qrtotp-verifier";
+const CONFIG: &str = "/etc/qrtotp/verifier/qrtotp.toml";
+
+/// A process of the fleet; killed when dropped.
+pub struct Process(Child);
+
+impl Process {
+    fn start(sandbox: &Sandbox, argv: &[&str]) -> Self {
+        Self(sandbox.command(None, argv).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        if let Some(pid) = child_of(self.0.id()) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        let _ = self.0.kill(); // nsenter ends together with its child
+        let _ = self.0.wait();
+    }
+}
+
+/// A verifier that is running; its process ends before its host.
+pub struct Fleet {
+    pub daemon: Process,
+    pub verifier: Sandbox,
+}
+
+/// A login host of the fleet.
+pub struct Host {
+    relay: Option<Process>,
+    pub sandbox: Sandbox,
+}
+
+fn as_verifier() -> [&'static str; 7] {
+    ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"]
+}
+
+impl Fleet {
+    /// A verifier with the user alice; `groups` are the lines of `[fleet.groups]`.
+    #[must_use]
+    pub fn new(groups: &str) -> Self {
+        let verifier = Sandbox::new();
+        verifier.add_user_with_uid(USER, 2999);
+        verifier.add_user("alice");
+        verifier.install(&artefacts::broker(), VERIFIER, 0o755);
+        verifier.run(&["qrtotp", "fleet", "init", "--name", "corp"]).success();
+        verifier.append(CONFIG, groups);
+        let fleet = Self { daemon: Self::start(&verifier), verifier };
+        fleet.administer(&["config", "apply"], "").success();
+        fleet
+    }
+
+    fn start(verifier: &Sandbox) -> Process {
+        let argv = [&as_verifier()[..], &[VERIFIER, "--role", "verifier", "--config", CONFIG]].concat();
+        let daemon = Process::start(verifier, &argv);
+        let listens =
+            || verifier.run(&["ss", "-Hltn", "sport", "=", ":4674"]).stdout.contains("4674").then_some(());
+        clock::poll(Duration::from_secs(20), listens).expect("the verifier does not listen");
+        daemon
+    }
+
+    /// Kills the verifier and starts it anew.
+    pub fn restart(&mut self) {
+        self.daemon.signal(Signal::KILL);
+        self.daemon = Self::start(&self.verifier);
+    }
+
+    /// `qrtotp …` on the verifier's accounts, as its user.
+    pub fn administer(&self, arguments: &[&str], input: &str) -> Output {
+        let argv = [&as_verifier()[..], &["qrtotp", "--config", CONFIG], arguments].concat();
+        self.verifier.run_with_input(&argv, input)
+    }
+
+    /// Gives `user` a phone whose current and previous code are unused.
+    pub fn import(&self, user: &str) -> Phone {
+        let phone = Phone::random();
+        self.verifier.keep_secret(&phone.key);
+        let uri = format!("{}\n", phone.uri(user));
+        self.administer(&["import", "uri", user, "--unused"], &uri).success();
+        phone.settle(15);
+        phone
+    }
+
+    /// A host in the verifier's network that has joined, with alice, and with its relay running.
+    #[must_use]
+    pub fn host(&self, name: &str, group: &str) -> Host {
+        let mut host = self.stranger();
+        self.join(&host, name, group).success();
+        host.start_relay();
+        host
+    }
+
+    /// A host that has not joined.
+    #[must_use]
+    pub fn stranger(&self) -> Host {
+        let (module, command) = (artefacts::module(), artefacts::command());
+        let sandbox = Sandbox::on_root(None, Some(&self.verifier), &module, &command);
+        sandbox.stack("");
+        sandbox.add_user("alice");
+        sandbox.add_user("bobby");
+        sandbox.add_user_with_uid(USER, 2999);
+        sandbox.install(&artefacts::relay(), RELAY_PROGRAM, 0o755);
+        sandbox.run(&["mkdir", "-p", "-m", "755", "/run/qrtotp"]).success();
+        Host { sandbox, relay: None }
+    }
+
+    /// Has a host join with a new invitation.
+    pub fn join(&self, host: &Host, name: &str, group: &str) -> Output {
+        let token = self.verifier.run(&["qrtotp", "fleet", "invite", "--group", group]).success().stdout;
+        let argv = ["qrtotp", "fleet", "join", ADDRESS, "--token-file", "-", "--name", name];
+        host.sandbox.run_with_input(&argv, &token)
+    }
+}
+
+impl Host {
+    /// Starts the relay as systemd would: with the socket, as a user, with copies of the files.
+    pub fn start_relay(&mut self) {
+        self.relay = None;
+        let copy =
+            "rm -rf /run/relay && cp -r /etc/qrtotp/relay /run/relay && chown -R qrtotp-verifier /run/relay";
+        self.sandbox.run(&["sh", "-c", copy]).success();
+        let _ = std::fs::remove_file(self.sandbox.path(RELAY));
+        let listen = ["systemd-socket-activate", "-l", RELAY];
+        let program = [RELAY_PROGRAM, "--dir", "/run/relay", "--state", "/run/relay/state"];
+        self.relay = Some(Process::start(&self.sandbox, &[&listen[..], &as_verifier(), &program].concat()));
+        let listens = || self.sandbox.exists(RELAY).then_some(());
+        clock::poll(Duration::from_secs(20), listens).expect("the relay does not listen");
+    }
+
+    pub fn stop_relay(&mut self) {
+        self.relay = None;
+        let _ = std::fs::remove_file(self.sandbox.path(RELAY));
+    }
+
+    /// A socket in the relay's place.
+    #[must_use]
+    pub fn false_relay(&mut self) -> UnixListener {
+        self.stop_relay();
+        let path = self.sandbox.path(RELAY);
+        let listener = UnixListener::bind(&path).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        listener
+    }
+
+    /// Logs alice in with one answer; returns the result of pam_authenticate.
+    pub fn answer(&self, answer: &str) -> i32 {
+        self.sandbox.answer("alice", answer)
+    }
+}

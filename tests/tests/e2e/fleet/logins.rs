@@ -1,0 +1,89 @@
+//! Logins at the hosts of a fleet.
+
+use qrtotp_tests::{
+    fleet::Fleet,
+    host::{PAM_AUTH_ERR, PAM_SUCCESS},
+};
+
+#[test]
+fn one_enrolment_is_good_at_all_hosts_and_each_code_once_in_the_whole_fleet() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let (one, two) = (fleet.host("web1", "all"), fleet.host("web2", "all"));
+    let first = phone.code_of_step(phone.step() - 1);
+    assert_eq!(one.answer(&first), PAM_SUCCESS);
+    assert_eq!(two.answer(&first), PAM_AUTH_ERR, "it was used at the other host");
+    assert_eq!(two.answer(&phone.code()), PAM_SUCCESS);
+    let told = one.sandbox.log.wait(&["event=login result=accepted reason=fleet user=alice", "attempt "]);
+    let attempt = told.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
+    let _ = fleet.verifier.log.wait(&[
+        "event=login result=accepted reason=code user=alice",
+        "host=web1",
+        attempt,
+    ]);
+    let _ = fleet.verifier.log.wait(&["result=denied reason=replayed_code user=alice", "host=web2"]);
+    assert!(!one.sandbox.exists("/var/lib/qrtotp/accounts"), "a host keeps nothing");
+}
+
+#[test]
+fn a_revocation_holds_at_the_next_login_at_any_host() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let (one, two) = (fleet.host("web1", "all"), fleet.host("web2", "all"));
+    assert_eq!(one.answer(&phone.code_of_step(phone.step() - 1)), PAM_SUCCESS);
+    fleet.administer(&["revoke", "alice", "--all"], "").success();
+    for host in [&one, &two] {
+        assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR);
+    }
+    let _ = fleet.verifier.log.wait(&["event=login result=denied reason=revoked user=alice", "host=web2"]);
+}
+
+#[test]
+fn an_account_that_stays_local_needs_no_verifier() {
+    let fleet = Fleet::new("");
+    let mut host = fleet.stranger();
+    host.sandbox.configure("[fleet]\nlocal = [\"alice\"]\n");
+    let phone = host.sandbox.import("alice");
+    host.sandbox.configure("[fleet]\nname = \"corp\"\nlocal = [\"alice\"]\n");
+    assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
+    assert_eq!(host.sandbox.answer("bobby", "123456"), PAM_AUTH_ERR);
+    let _ = host.sandbox.log.wait(&["event=login result=denied reason=fleet_key user=bobby", "fleet join"]);
+    host.stop_relay();
+}
+
+#[test]
+fn a_user_whom_the_fleet_does_not_know_is_asked_and_denied_like_everybody() {
+    let fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    assert_eq!(host.sandbox.answer("bobby", "123456"), PAM_AUTH_ERR);
+    assert_eq!(host.sandbox.answer("nosuchuser", "123456"), PAM_AUTH_ERR);
+    let _ = fleet.verifier.log.wait(&["result=denied reason=not_enrolled user=bobby", "host=web1"]);
+    let _ = fleet.verifier.log.wait(&["result=denied reason=unknown_user", "host=web1"]);
+    let _ = host.sandbox.log.wait(&["event=login result=denied reason=fleet user=?"]);
+}
+
+#[test]
+fn a_uid_that_differs_from_the_records_is_denied() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    host.sandbox.delete_user("alice");
+    host.sandbox.add_user_with_uid("alice", 4000);
+    assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR);
+    let _ =
+        fleet.verifier.log.wait(&["event=login result=denied reason=uid_changed user=alice", "host=web1"]);
+}
+
+#[test]
+fn what_a_host_says_about_a_login_makes_no_rule_easier() {
+    let rules = "\n[[rule]]\nname = \"tests\"\nservice = [\"tests\"]\nthen = \"skip\"\n";
+    let fleet = Fleet::new(rules);
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    assert_eq!(
+        host.answer("000000"),
+        PAM_AUTH_ERR,
+        "a rule for the service that the host names skips no code"
+    );
+    assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
+}

@@ -1,0 +1,5 @@
+//! Many hosts with one set of accounts.
+
+mod hosts;
+mod logins;
+mod relay;
