@@ -130,6 +130,7 @@ impl Cluster {
             etcd.arg(format!("--{part}trusted-ca-file={ca}"));
             etcd.arg(format!("--{part}cert-file={cert}")).arg(format!("--{part}key-file={key}"));
         }
+        etcd.args(["--heartbeat-interval=50", "--election-timeout=500"]);
         // A killed process loses nothing that it wrote: only a power cut would.
         etcd.args(["--unsafe-no-fsync", "--log-level=error", "--experimental-initial-corrupt-check"]);
         etcd.args(&self.flags).stdout(Stdio::null()).stderr(Stdio::null());

@@ -7,7 +7,7 @@ use crate::etcd::{ACCEPTED, HOSTS, accepted, contest};
 use nix::sys::signal::Signal;
 use qrtotp_account::{Decision, Name};
 use qrtotp_clock::{Deadline, sleep};
-use qrtotp_fleet::{AttemptId, Engine, FleetStore};
+use qrtotp_fleet::{AttemptId, Engine, FleetError, FleetStore};
 use qrtotp_store::Store as _;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -168,6 +168,9 @@ fn check(rounds: &[Round]) {
         calm.len()
     );
     assert_eq!(twice, 0, "codes that were accepted twice");
+    let told = rounds.iter().flat_map(|round| &round.told);
+    let rolled_back = told.filter(|told| matches!(told, Err(FleetError::RolledBack(_)))).count();
+    assert_eq!(rolled_back, 0, "restored backups that were none");
     assert!(once * 100 >= calm.len() * 99, "calm rounds that accepted nobody");
     assert!(longest <= LONGEST, "{longest:?}");
 }
@@ -220,7 +223,9 @@ fn run(troubles: &Troubles<'_>, time: Duration) -> (Vec<Round>, (usize, Vec<Stri
         let witnesses = scope.spawn(move || {
             while !is_over.load(SeqCst) {
                 for verifier in troubles.verifiers.all() {
-                    let _ = verifier.keep_witness(1000);
+                    if let Err(error @ FleetError::RolledBack(_)) = verifier.keep_witness(1000) {
+                        panic!("{error}, but none was");
+                    }
                 }
                 sleep(Duration::from_secs(1));
             }
