@@ -7,7 +7,7 @@ use crate::fleet::FleetStore;
 use crate::journal::Line;
 use crate::keys::{self, HostName};
 use crate::limit::Left;
-use crate::values::{RecordValue, StateValue, Value};
+use crate::values::{HostFailures, RecordValue, StateValue, Value};
 use crate::view::{View, keys_of};
 use qrtotp_account::{Decision, Name};
 use qrtotp_clock::{Clock, SystemClock};
@@ -69,7 +69,7 @@ impl FleetStore {
     ) -> Result<Changed, FleetError> {
         let mut view = self.view(name, change.host, &change.left)?;
         let mut unclear: Option<(Plan, String)> = None;
-        let mut is_counted = false;
+        let mut counted = None;
         for _ in 0..=RETRIES {
             if let (Some((plan, _)), Some(kept)) = (&unclear, view.attempt(change.id))
                 && kept.tag == change.tag
@@ -84,7 +84,7 @@ impl FleetStore {
             if before.as_ref() == Some(&after) {
                 return Ok(Changed::Nothing(Box::new(view)));
             }
-            let plan = self.plan(name, change, &view, &after, &mut is_counted)?;
+            let plan = self.plan(name, change, &view, &after, &mut counted)?;
             match self.swap(&plan.txn, &change.left) {
                 Ok(Swapped::Done(revision)) => return self.finish(name, &plan, revision),
                 Ok(Swapped::Differs(reply)) => {
@@ -108,7 +108,7 @@ impl FleetStore {
         change: &Change<'_>,
         view: &View,
         after: &Account,
-        is_counted: &mut bool,
+        counted: &mut Option<HostFailures>,
     ) -> Result<Plan, FleetError> {
         let decision = after.state.decision.or(change.decided);
         let kept = Kept {
@@ -136,7 +136,7 @@ impl FleetStore {
         };
         let mut then = values.iter().map(put).collect::<Result<Vec<_>, FleetError>>()?;
         if let (Some(host), Some(Decision::Refused)) = (change.host, after.state.decision) {
-            then.extend(self.count_failure(host, name, view, is_counted)?);
+            then.push(self.count_failure(host, name, view, counted)?);
         }
         let journal = if is_new_record || is_unhealed(view, after) { values } else { Vec::new() };
         let keys: Vec<&str> = view.revisions.iter().map(|(key, _)| key.as_str()).collect();
@@ -144,21 +144,18 @@ impl FleetStore {
         Ok(Plan { txn, decision, journal })
     }
 
-    /// The host's failure, once for each change.
+    /// The host's failures with this one, which counts once however often the change is tried.
     fn count_failure(
         &self,
         host: &HostName,
         name: &Name,
         view: &View,
-        is_counted: &mut bool,
-    ) -> Result<Option<Op>, FleetError> {
-        if std::mem::replace(is_counted, true) {
-            return Ok(None);
-        }
-        let count = self.failures.count(host, name, SystemClock.now());
+        counted: &mut Option<HostFailures>,
+    ) -> Result<Op, FleetError> {
+        let count = *counted.get_or_insert_with(|| self.failures.count(host, name, SystemClock.now()));
         let key = keys::failures_of(host, &self.verifier);
         let value = self.ring.seal(&view.meta.store, &key, &count.to_bytes())?;
-        Ok(Some(Op::Put(key, value)))
+        Ok(Op::Put(key, value))
     }
 
     /// Sends a transaction that swaps values, and looks at the store if the reply is not from where the
@@ -171,7 +168,11 @@ impl FleetStore {
             Err(error) => return Err(error.into()),
         };
         if !self.guard.admits(&reply, floor, None) {
-            self.look(left)?;
+            // The transaction was carried out; only what followed failed.
+            self.look(left).map_err(|error| match error {
+                FleetError::NoQuorum(why) => FleetError::Unclear(why),
+                other => other,
+            })?;
         }
         Ok(if reply.equal { Swapped::Done(reply.revision) } else { Swapped::Differs(reply) })
     }

@@ -49,10 +49,14 @@
 //! [`FleetStore::change_host`]. Tokens to join: [`FleetStore::tokens`], [`FleetStore::change_token`]. Policy:
 //! [`FleetStore::policy`], [`FleetStore::set_policy`].
 //!
-//! [`FleetStore::create`] makes an empty store (`fleet init`), [`FleetStore::accept_restore`] ends the
-//! refusal after a restored backup, [`FleetStore::renew`] seals everything with a new fleet key. [`Etcd::status`],
-//! [`FleetStore::meta`], [`FleetStore::witnesses`] and [`FleetStore::host_failures`] have what `fleet status`
-//! shows. Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon.
+//! - [`FleetStore::create`] makes an empty store (`fleet init`).
+//! - [`FleetStore::accept_restore`] ends the refusal after a restored backup.
+//! - [`FleetStore::renew`] seals everything with a new fleet key.
+//! - [`Etcd::status`], [`FleetStore::meta`], [`FleetStore::witnesses`] and [`FleetStore::host_failures`] have
+//!   the facts for `fleet status`.
+//!
+//! Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon, and from no other process with the
+//! same directory: two writers of one witness look like a restored backup.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -7,7 +7,7 @@ use crate::etcd::{ACCEPTED, HOSTS, accepted, contest};
 use nix::sys::signal::Signal;
 use qrtotp_account::{Decision, Name};
 use qrtotp_clock::{Deadline, sleep};
-use qrtotp_fleet::{AttemptId, Engine, FleetStore};
+use qrtotp_fleet::{AttemptId, Engine, FleetError, FleetStore};
 use qrtotp_store::Store as _;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -91,8 +91,9 @@ impl Troubles<'_> {
     fn restart_verifier(&self, cluster: &Cluster, member: usize) {
         let directory = self.fleet.directories[member].path();
         let options = options(&self.fleet.key, &format!("v{member}"), directory);
+        let mut verifiers = self.verifiers.0.lock().unwrap();
         let new = FleetStore::open(cluster.client(member) as Arc<dyn Engine>, options).unwrap();
-        self.verifiers.0.lock().unwrap()[member] = Arc::new(new);
+        verifiers[member] = Arc::new(new);
     }
 }
 
@@ -168,6 +169,9 @@ fn check(rounds: &[Round]) {
         calm.len()
     );
     assert_eq!(twice, 0, "codes that were accepted twice");
+    let told = rounds.iter().flat_map(|round| &round.told);
+    let rolled_back = told.filter(|told| matches!(told, Err(FleetError::RolledBack(_)))).count();
+    assert_eq!(rolled_back, 0, "restored backups that were none");
     assert!(once * 100 >= calm.len() * 99, "calm rounds that accepted nobody");
     assert!(longest <= LONGEST, "{longest:?}");
 }
@@ -219,8 +223,11 @@ fn run(troubles: &Troubles<'_>, time: Duration) -> (Vec<Round>, (usize, Vec<Stri
         let admin = scope.spawn(move || revocations(troubles, is_over));
         let witnesses = scope.spawn(move || {
             while !is_over.load(SeqCst) {
-                for verifier in troubles.verifiers.all() {
-                    let _ = verifier.keep_witness(1000);
+                // One process of a verifier at a time writes its witness.
+                for verifier in troubles.verifiers.0.lock().unwrap().iter() {
+                    if let Err(error @ FleetError::RolledBack(_)) = verifier.keep_witness(1000) {
+                        panic!("{error}, but none was");
+                    }
                 }
                 sleep(Duration::from_secs(1));
             }
