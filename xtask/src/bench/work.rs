@@ -14,8 +14,8 @@ use super::{
 };
 use crate::step::say;
 
-/// KiB of the stripped module.
-const SIZE: f64 = 800.0;
+/// KiB of the stripped module: 800 for a single host, and 20 for a fleet.
+const SIZE: f64 = 820.0;
 /// Logins whose memory is measured.
 const LOOKS: usize = 21;
 const RENAMES: [&str; 3] = ["rename", "renameat", "renameat2"];
