@@ -55,8 +55,8 @@
 //! - [`Etcd::status`], [`FleetStore::meta`], [`FleetStore::witnesses`] and [`FleetStore::host_failures`] have
 //!   the facts for `fleet status`.
 //!
-//! Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon, and from no other process with the
-//! same directory: two writers of one witness look like a restored backup.
+//! Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon, and from no other process with
+//! the same directory: two writers of one witness look like a restored backup.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
