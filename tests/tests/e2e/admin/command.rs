@@ -327,10 +327,10 @@ fn times_are_those_of_the_host_s_zone_or_of_tz() {
 fn a_terminal_shows_how_far_a_long_command_is_and_a_file_does_not() {
     let sandbox = host();
     let line = "Nov 29 12:00:00 h qrtotp[1]: event=login service=sshd result=accepted user=alice";
-    let write = format!("yes '{line}' | head -n 600000 >/tmp/log");
+    let write = format!("yes '{line}' | head -n 200000 >/tmp/log");
     sandbox.run(&["sh", "-c", &write]).success();
-    let summary = ["qrtotp", "audit", "summary", "--file", "/tmp/log"];
-    let shown = sandbox.pty(None, &summary).success();
+    let slowly = "(cat /tmp/log; sleep 2; cat /tmp/log) | qrtotp audit summary --file -";
+    let shown = sandbox.pty(None, &["sh", "-c", slowly]).success();
     assert!(shown.contains("lines of the log … ") && shown.contains("\u{1b}[K"), "{shown}");
-    assert!(!sandbox.run(&summary).success().stderr.contains("lines of the log"));
+    assert!(!sandbox.run(&["sh", "-c", slowly]).success().stderr.contains("lines of the log"));
 }
