@@ -7,6 +7,7 @@ use qrtotp_flow::{
     CodesDelivery, Dialog, Directory, Echo, EnrollDialog, LoginHost, LookupError, NoAnswer, Person, QrState,
     Reply, Typed, Unproven,
 };
+use qrtotp_messages::Message;
 use qrtotp_store::FileStore;
 use qrtotp_values::UnixTime;
 use std::cell::Cell;
