@@ -19,7 +19,7 @@ pub enum Fleet {
     /// Make this host a login host of a fleet
     ///
     /// The host's key is made here and stays here. Writes /etc/qrtotp/relay and /etc/qrtotp/verdict.key, adds
-    /// the table [fleet] to the configuration and applies it. From then on the verifiers decide all logins
+    /// the table `[fleet]` to the configuration and applies it. From then on the verifiers decide all logins
     /// here, so enrol your users there first, and keep a root session open.
     Join(Join),
     /// Say which verifiers can be reached from this host; on a verifier, how many hosts it has

@@ -77,7 +77,7 @@ fn verdict_key() -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(Zeroizing::new(bytes.to_vec()))
 }
 
-/// The main file with the table [fleet] (`None`: it has it), and what it means.
+/// The main file with the table `[fleet]` (`None`: it has it), and what it means.
 fn with_fleet(path: &Path, fleet: &str) -> Result<(Option<String>, Compiled), Failure> {
     let mut files = ConfigFile::files(path)?;
     let compiled = compile(&files, &HostNames)?;

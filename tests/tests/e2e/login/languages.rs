@@ -168,7 +168,7 @@ fn the_broker_takes_no_language_that_is_a_path() {
     let _broker = sandbox.start_broker();
     let frame = |language: &str| {
         let length = u8::try_from(language.len()).unwrap();
-        let opening = [&[1, 9, 0, length + 2, 0, length][..], language.as_bytes()].concat();
+        let opening = [&[1, 15, 0, length + 2, 0, length][..], language.as_bytes()].concat();
         let rename = [1, 7, 0, 3, 0, 0, 0]; // the only device, with an empty label
         sandbox.send_raw("alice", &[&opening[..], &rename].concat(), std::time::Duration::ZERO)
     };
