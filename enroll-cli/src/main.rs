@@ -32,11 +32,11 @@ fn main() -> ExitCode {
     if let Some(exit) = cmd::internal(std::env::args_os().skip(1)) {
         return exit;
     }
+    let json = std::env::args_os().any(|word| word == "--json");
     let cli = match cli::Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return cli::explain(&error),
+        Err(error) => return cli::explain(&error, json),
     };
-    let json = std::env::args_os().any(|word| word == "--json");
     match cmd::run(cli) {
         Ok(exit) => exit.into(),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,

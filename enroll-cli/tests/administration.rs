@@ -339,3 +339,11 @@ fn codes_and_keys_in_arguments_are_refused_and_not_repeated() {
         assert!(!text.contains("271828") && !text.contains(&phone.key()), "{text}");
     }
 }
+
+#[test]
+fn a_mistake_in_the_arguments_is_an_object_with_json_and_never_repeats_them() {
+    let ended = Instance::new().run(&["status", "--json", "nobody", "123456"]);
+    let object: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert!(ended.code == Some(2) && object["version"] == 1 && object["result"] == "error", "{ended:?}");
+    assert!(!ended.stdout.contains("123456") && !ended.stderr.contains("123456"), "{ended:?}");
+}

@@ -1,12 +1,13 @@
 //! Error messages about the arguments.
 
+use crate::error::Failure;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::io::Write;
 use std::process::ExitCode;
 
 /// Prints help, version or an error about the arguments. Never repeats an argument that is not an option: it
-/// may be a code or a key in the wrong place.
-pub fn explain(error: &clap::Error) -> ExitCode {
+/// may be a code or a key in the wrong place. With `json` also as an object, on standard output.
+pub fn explain(error: &clap::Error, json: bool) -> ExitCode {
     let text = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let _ = write!(std::io::stdout(), "{error}");
@@ -20,6 +21,11 @@ pub fn explain(error: &clap::Error) -> ExitCode {
               Codes and keys are read from standard input, never from the command line.\n\
               Try '--help' for the options.\n"
             .to_owned(),
+    };
+    // Nobody is left to tell if this fails, too.
+    let _ = match json {
+        true => writeln!(std::io::stdout(), "{}", Failure::Error(text.trim_end().to_owned()).json()),
+        false => Ok(()),
     };
     let _ = write!(std::io::stderr(), "{text}");
     ExitCode::from(2)
