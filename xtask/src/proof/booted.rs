@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::Findings;
 use crate::{
     build::{self, Artefacts},
     debian,
@@ -99,8 +100,34 @@ pub fn value<'a>(seen: &'a str, name: &str) -> &'a str {
 }
 
 /// A row of a table.
-pub fn row(text: &mut String, what: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
+fn row(text: &mut String, what: &str, cells: impl IntoIterator<Item = String>) -> std::fmt::Result {
     write!(text, "| {what} |")?;
     cells.into_iter().try_for_each(|cell| write!(text, " {cell} |"))?;
     writeln!(text)
+}
+
+/// Compares what each release's system printed with the expected values: name, description, value. `more` are
+/// rows that only the table has.
+pub fn compare(
+    columns: &[(&str, String)],
+    expected: &[(&str, &str, &str)],
+    more: &[(&str, &str)],
+) -> Result<Findings> {
+    let mut found = Findings::default();
+    for (release, seen) in columns {
+        for (name, what, expected) in expected {
+            let value = value(seen, name);
+            if value != *expected {
+                found.failures.push(format!("{release}: {what}: {value:?}, not {expected:?}"));
+            }
+        }
+    }
+    let text = &mut found.text;
+    row(text, "seen", columns.iter().map(|(_, seen)| value(seen, "version").to_owned()))?;
+    row(text, "---", columns.iter().map(|_| "---".to_owned()))?;
+    let expected = expected.iter().map(|(name, what, _)| (*name, *what));
+    for (name, what) in expected.chain(more.iter().copied()) {
+        row(text, what, columns.iter().map(|(_, seen)| value(seen, name).to_owned()))?;
+    }
+    Ok(found)
 }

@@ -28,7 +28,10 @@ fields=$(journalctl --sync; journalctl --output=verbose --no-pager QRTOTP_USER=b
     *) say transport "$fields" ;;
 esac
 setpriv --reuid alice --regid alice --init-groups -- qrtotp enroll --qr none </dev/null >/dev/null 2>&1
-sleep 1
+for _ in $(seq 50); do
+    journalctl --quiet --no-pager SYSLOG_IDENTIFIER=qrtotpd QRTOTP_USER=alice | grep -q . && break
+    sleep 0.1
+done
 case "$(journalctl --sync; journalctl --output=verbose --no-pager SYSLOG_IDENTIFIER=qrtotpd QRTOTP_USER=alice)" in
     *_TRANSPORT=journal*) say broker "by journald's own socket" ;;
     *) say broker "$(journalctl --output=verbose --no-pager SYSLOG_IDENTIFIER=qrtotpd)" ;;
@@ -72,7 +75,6 @@ logged=$(lines carol cat)
 say after "$(whole)"
 
 systemctl start syslog.socket rsyslog.service
-sleep 1
 become david >/dev/null
 for _ in $(seq 50); do grep -q 'event=login' /var/log/auth.log && break; sleep 0.1; done
 in_file=$(grep -E ' su\[[0-9]+\]: pam_qrtotp\(su:auth\): event=login result=accepted .*user=david ' /var/log/auth.log)

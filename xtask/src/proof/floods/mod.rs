@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::{
     Findings,
-    booted::{self, RELEASES, row, value},
+    booted::{self, RELEASES},
 };
 use crate::{
     apt,
@@ -43,25 +43,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
     let artefacts = build::release()?;
-    let mut found = Findings::default();
-    let mut columns = Vec::new();
-    for release in RELEASES {
-        let seen = boot(release, &artefacts)?;
-        for (name, what, expected) in EXPECTED {
-            let value = value(&seen, name);
-            if value != *expected {
-                found.failures.push(format!("{release}: {what}: {value:?}, not {expected:?}"));
-            }
-        }
-        columns.push(seen);
-    }
-    let text = &mut found.text;
-    row(text, "seen", columns.iter().map(|seen| value(seen, "version").to_owned()))?;
-    row(text, "---", RELEASES.map(|_| "---".to_owned()))?;
-    for (name, what, _) in EXPECTED {
-        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
-    }
-    Ok(found)
+    let columns: Vec<_> = RELEASES
+        .into_iter()
+        .map(|release| Ok((release, boot(release, &artefacts)?)))
+        .collect::<Result<_>>()?;
+    booted::compare(&columns, EXPECTED, &[])
 }
 
 /// The results of a freshly booted system of that release.

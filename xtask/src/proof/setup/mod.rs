@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow, ensure};
 
 use super::{
     Findings,
-    booted::{self, RELEASES, row, value},
+    booted::{self, RELEASES},
 };
 use crate::{apt, build, deb, step::run as step};
 
@@ -59,26 +59,15 @@ pub fn run() -> Result<Findings> {
         let packages = packages.clone();
         thread::spawn(move || boot(release, &packages))
     });
-    let mut found = Findings::default();
     let mut columns = Vec::new();
     for (release, system) in RELEASES.into_iter().zip(systems) {
-        let seen = system.join().map_err(|_| anyhow!("{release}: panicked"))??;
-        for (name, what, expected) in EXPECTED {
-            let value = value(&seen, name);
-            if value != *expected {
-                found.failures.push(format!("{release}: {what}: {value:?}, not {expected:?}"));
-            }
-        }
-        columns.push(seen);
+        columns.push((release, system.join().map_err(|_| anyhow!("{release}: panicked"))??));
     }
-    let text = &mut found.text;
-    row(text, "seen", columns.iter().map(|seen| value(seen, "version").to_owned()))?;
-    row(text, "---", RELEASES.map(|_| "---".to_owned()))?;
-    let more = ("seconds", "from the package to protected sshd and sudo, in seconds", "");
-    for (name, what, _) in EXPECTED.iter().chain([&more]) {
-        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
-    }
-    Ok(found)
+    booted::compare(
+        &columns,
+        EXPECTED,
+        &[("seconds", "from the package to protected sshd and sudo, in seconds")],
+    )
 }
 
 /// Observations on a system of that release, in all its boots.

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::{
     Findings,
-    booted::{self, RELEASES, row, value},
+    booted::{self, RELEASES, value},
 };
 use crate::{
     apt,
@@ -40,42 +40,24 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 pub fn run() -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
     let artefacts = build::release()?;
-    let mut found = Findings::default();
-    let mut columns = Vec::new();
-    for release in RELEASES {
-        let seen = boot(release, &artefacts)?;
-        judge(release, &seen, &mut found);
-        columns.push(seen);
-    }
-    let text = &mut found.text;
-    let heads = columns.iter().map(|seen| value(seen, "version").to_owned());
-    row(text, "seen", heads)?;
-    row(text, "---", RELEASES.map(|_| "---".to_owned()))?;
-    for (name, what, _) in EXPECTED {
-        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
-    }
+    let columns: Vec<_> = RELEASES
+        .into_iter()
+        .map(|release| Ok((release, boot(release, &artefacts)?)))
+        .collect::<Result<_>>()?;
     let more = [
         ("exposure", "exposure, as `systemd-analyze security` says (at most 2.0)"),
         ("starts_in_5_s", "starts within 5 s of a broker that can't start (at most 10)"),
     ];
-    for (name, what) in more {
-        row(text, what, columns.iter().map(|seen| value(seen, name).to_owned()))?;
+    let mut found = booted::compare(&columns, EXPECTED, &more)?;
+    for (release, seen) in &columns {
+        for (name, most) in [("exposure", 2.0), ("starts_in_5_s", 10.0)] {
+            if !value(seen, name).parse().is_ok_and(|number: f32| number <= most) {
+                let seen = value(seen, name);
+                found.failures.push(format!("{release}: {name} is {seen:?}, more than {most}"));
+            }
+        }
     }
     Ok(found)
-}
-
-fn judge(release: &str, seen: &str, found: &mut Findings) {
-    for (name, what, expected) in EXPECTED {
-        let value = value(seen, name);
-        if value != *expected {
-            found.failures.push(format!("{release}: {what}: {value:?}, not {expected:?}"));
-        }
-    }
-    for (name, most) in [("exposure", 2.0), ("starts_in_5_s", 10.0)] {
-        if !value(seen, name).parse().is_ok_and(|number: f32| number <= most) {
-            found.failures.push(format!("{release}: {name} is {:?}, more than {most}", value(seen, name)));
-        }
-    }
 }
 
 /// The results of a freshly booted system of that release.
