@@ -1,8 +1,8 @@
 //! `qrtotp doctor --fix`: a fault is planted, doctor names it, the fix shows and then makes the change,
 //! doctor is silent about it, and `setup --undo` brings the fault back.
 
-use qrtotp_tests::{Phone, Sandbox};
-use std::fmt::Debug;
+use qrtotp_tests::{Phone, Sandbox, clock};
+use std::{fmt::Debug, time::Duration};
 
 /// sshd with a password and a code, sudo with a code, alice with a device and the right to become root.
 fn host() -> (Sandbox, Phone) {
@@ -98,6 +98,7 @@ fn a_change_that_was_not_applied_is_applied_and_goes_back_by_rollback() {
 fn sshd_reads_its_files_again_but_not_while_another_failure_would_hold_then() {
     let (sandbox, _) = host();
     let _sshd = sandbox.start_debians_sshd();
+    // In a later second than sshd's start: times of processes and files are compared in seconds.
     sandbox.run(&["sh", "-c", "sleep 1.1; touch /etc/ssh/sshd_config.d/00-qrtotp.conf"]).success();
     let fix = ["qrtotp", "doctor", "--fix", "sshd-not-reloaded", "--apply"];
     assert!(found(&sandbox).contains(&"sshd-not-reloaded".to_owned()), "{:?}", found(&sandbox));
@@ -106,8 +107,8 @@ fn sshd_reads_its_files_again_but_not_while_another_failure_would_hold_then() {
     assert!(refused.stderr.contains("first mend this"), "{refused:?}");
     sandbox.run(&["qrtotp", "doctor", "--fix", "sibling-not-covered", "--apply", "--no-timer"]).success();
     sandbox.run(&fix).success();
-    sandbox.run(&["sleep", "1"]).success();
-    assert!(!found(&sandbox).contains(&"sshd-not-reloaded".to_owned()), "{:?}", found(&sandbox));
+    let is_read_again = || (!found(&sandbox).contains(&"sshd-not-reloaded".to_owned())).then_some(());
+    assert!(clock::poll(Duration::from_secs(10), is_read_again).is_some(), "{:?}", found(&sandbox));
 }
 
 #[test]
