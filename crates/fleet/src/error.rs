@@ -14,7 +14,7 @@ pub enum FleetError {
     )]
     NoQuorum(String),
     /// A change was sent, and whether it was made could not be found out in time.
-    #[error("{0}; look what is there before you try again")]
+    #[error("{0}; check whether the change was made before you repeat it")]
     Unclear(String),
     /// etcd takes no writes.
     #[error(

@@ -97,8 +97,8 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
     }
 }
 
-/// Has the relay pass a request on, within `limit`. Nobody need trust the relay, which is not root: only root
-/// can listen in its directory, and a verdict is signed.
+/// Sends a request to the verifiers through the relay, and waits for the response until `limit` is over. The
+/// relay is not root and is not trusted: verdicts are signed.
 ///
 /// # Errors
 /// No connection, or it broke off or took too long.
