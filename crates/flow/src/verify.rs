@@ -114,7 +114,11 @@ fn decide(
     };
     let claimed = store.update_state(name, |record, state| {
         lines.clear();
+        let code = if let Answer::Code(code) = answer { Some(rules.digest(code, record)) } else { None };
         let claimed = claim(rules, (set, &hash), before, record, state);
+        if let (Some(_), Some(code)) = (&claimed, code) {
+            state.remember_code(code); // a client may repeat a scratch code for days, too
+        }
         rules.chain(claimed.as_ref().unwrap_or(&refused), state, lines);
         claimed
     })?;

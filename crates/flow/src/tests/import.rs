@@ -244,6 +244,22 @@ fn guesses_at_scratch_codes_count_and_wait_as_codes_of_apps_and_end_with_them() 
 }
 
 #[test]
+fn a_scratch_code_that_was_accepted_is_refused_uncounted_however_often_a_client_repeats_it() {
+    let mut w = World::new();
+    let secret = imported(&mut w);
+    assert_eq!(w.answer(SCRATCH[0]), Outcome::Accepted);
+    for _ in 0..140 {
+        w.pass(900);
+        assert_eq!(w.answer(SCRATCH[0]), Outcome::Denied);
+        assert_eq!(w.reason(), "replayed_code");
+    }
+    let account = w.store.load(&World::name()).unwrap().unwrap();
+    assert_eq!(account.state.throttle.failures(), 0);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+}
+
+#[test]
 fn a_right_scratch_code_forgets_the_failures_before_it() {
     let mut w = World::new();
     imported(&mut w);
