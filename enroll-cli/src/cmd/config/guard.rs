@@ -2,9 +2,12 @@
 //! anyone who can become root. L3: the emergency accounts.
 
 use super::login_end::{CONSOLE, ELSEWHERE, Emergency, End, Host, Login, Logins, Person};
+use super::words::time;
+use later::later;
 use qrtotp_policy::{Compiled, Damaged, Finding, Severity, Unasked};
 use qrtotp_values::UnixTime;
 
+mod later;
 #[cfg(test)]
 mod tests;
 
@@ -18,9 +21,10 @@ pub fn findings(
 ) -> Result<Vec<Finding>, Damaged> {
     let mut guard = Guard { logins: Logins { config: &compiled.config, host, now }, found: Vec::new() };
     if !compiled.rules.is_empty() || compiled.config.defaults.unasked == Unasked::Deny {
+        let later = later(compiled, now)?;
         guard.actor()?;
-        guard.admins(admins)?;
-        guard.emergency()?;
+        guard.admins(admins, &later)?;
+        guard.emergency(&later)?;
         guard.recent()?;
     }
     Ok(guard.found)
@@ -74,18 +78,21 @@ impl Guard<'_> {
         Ok(())
     }
 
-    fn admins(&mut self, admins: impl Iterator<Item = Person>) -> Result<(), Damaged> {
-        let rhost = if self.logins.host.rhost.is_empty() { ELSEWHERE } else { &self.logins.host.rhost };
-        let sshd = Login { service: "sshd", rhost, tty: "ssh" };
-        let sudo = Login { service: "sudo", rhost: "", tty: "pts/0" };
-        let (mut lacks_device, mut locked) = (false, None);
-        for admin in admins {
-            let logins = [CONSOLE, sshd, sudo];
-            for (at, login) in logins[..if admin.is_root { 2 } else { 3 }].iter().enumerate() {
-                match self.logins.end(&admin, *login)? {
+    fn admins(
+        &mut self,
+        mut admins: impl Iterator<Item = Person>,
+        later: &[UnixTime],
+    ) -> Result<(), Damaged> {
+        let (mut lacks_device, mut locked, mut known) = (false, None, Vec::new());
+        for admin in &mut admins {
+            let logins = self.logins.to_root(&admin);
+            known.push(admin);
+            let Some(admin) = known.last() else { continue };
+            for (at, login) in logins.into_iter().enumerate() {
+                match self.logins.end(admin, login)? {
                     // Another module than pam_unix may let it in.
                     End::In if at == 0 && admin.is_locked => locked = Some(admin.name.clone()),
-                    End::In => return Ok(()),
+                    End::In => return self.admins_later(known, admins, later),
                     End::NoDevice => lacks_device = true,
                     End::Denied(_) => {}
                 }
@@ -109,7 +116,39 @@ impl Guard<'_> {
         Ok(())
     }
 
-    fn emergency(&mut self) -> Result<(), Damaged> {
+    /// L2 for the times at which other rules begin to hold. `known` are the first of the admins.
+    fn admins_later(
+        &mut self,
+        mut known: Vec<Person>,
+        mut more: impl Iterator<Item = Person>,
+        later: &[UnixTime],
+    ) -> Result<(), Damaged> {
+        for now in later {
+            let logins = Logins { now: *now, ..self.logins };
+            let mut asked = 0;
+            loop {
+                if asked == known.len() {
+                    known.extend(more.next());
+                }
+                let Some(admin) = known.get(asked) else {
+                    let begin = time(*now);
+                    let text = format!(
+                        "from {begin} on, nobody who can become root gets in at sshd, login or sudo; put a rule that lets one of \
+                         them in at that time above those that deny"
+                    );
+                    self.refuse("L2", text);
+                    return Ok(());
+                };
+                if logins.reaches_root(admin)? {
+                    break;
+                }
+                asked += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn emergency(&mut self, later: &[UnixTime]) -> Result<(), Damaged> {
         for Emergency { name, person, expired } in &self.logins.host.emergency {
             let Some(person) = person else {
                 self.refuse(
@@ -133,7 +172,16 @@ impl Guard<'_> {
                     "L3",
                     format!("the emergency account {name} is locked, so nobody logs in with it at the console; `passwd {name}` gives it a password"),
                 ),
-                End::In => {}
+                End::In => {
+                    if let Some((rule, begin)) = self.denied_later(person, later)? {
+                        let text = format!(
+                            "from {} on, rule {rule} would deny the emergency account {name} at the console; put a rule that lets it \
+                             in above it",
+                            time(begin)
+                        );
+                        self.refuse("L3", text);
+                    }
+                }
                 End::Denied(rule) => self.refuse(
                     "L3",
                     format!("rule {rule} would deny the emergency account {name} at the console; put a rule that lets it in above it"),
@@ -146,6 +194,20 @@ impl Guard<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The first of these times at which a rule denies the account at the console, and the rule.
+    fn denied_later(
+        &self,
+        person: &Person,
+        later: &[UnixTime],
+    ) -> Result<Option<(String, UnixTime)>, Damaged> {
+        for now in later {
+            if let End::Denied(rule) = (Logins { now: *now, ..self.logins }).end(person, CONSOLE)? {
+                return Ok(Some((rule, *now)));
+            }
+        }
+        Ok(None)
     }
 
     /// L5: users of the last weeks without a device, who would be asked for a code.

@@ -105,7 +105,27 @@ pub struct Logins<'g> {
     pub now: UnixTime,
 }
 
-impl Logins<'_> {
+impl<'g> Logins<'g> {
+    /// The logins through which an admin can become root; the console comes first.
+    pub fn to_root(&self, admin: &Person) -> Vec<Login<'g>> {
+        let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
+        let mut logins = vec![CONSOLE, Login { service: "sshd", rhost, tty: "ssh" }];
+        if !admin.is_root {
+            logins.push(Login { service: "sudo", rhost: "", tty: "pts/0" });
+        }
+        logins
+    }
+
+    /// Whether the admin gets in by one of them.
+    pub fn reaches_root(&self, admin: &Person) -> Result<bool, Damaged> {
+        for login in self.to_root(admin) {
+            if self.end(admin, login)? == End::In {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The best of a login without a key, with one, and with a registered hardware key, where sshd says
     /// which.
     pub fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
@@ -156,7 +176,22 @@ impl Logins<'_> {
         key: Option<bool>,
         hardware_key: bool,
     ) -> Result<End, Damaged> {
-        let decision = self.decision(person, login, key, hardware_key)?;
+        let mut end = self.end_at(person, login, (key, hardware_key), false)?;
+        // Both may happen: a place stops being familiar, and becomes so with the first right code.
+        if person.device && !login.rhost.is_empty() {
+            end = end.min(self.end_at(person, login, (key, hardware_key), true)?);
+        }
+        Ok(end)
+    }
+
+    fn end_at(
+        &self,
+        person: &Person,
+        login: Login<'_>,
+        key: (Option<bool>, bool),
+        familiar: bool,
+    ) -> Result<End, Damaged> {
+        let decision = self.decision(person, login, key, familiar)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
             Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(login.service) => {}
@@ -177,21 +212,20 @@ impl Logins<'_> {
         &'d self,
         person: &Person,
         login: Login<'_>,
-        key: Option<bool>,
-        hardware_key: bool,
+        (key, hardware_key): (Option<bool>, bool),
+        familiar: bool,
     ) -> Result<Decision<'d>, Damaged> {
         let Login { service, rhost, tty } = login;
         let by = if service == "sudo" { person.name.as_str() } else { "" };
         let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
-        // Nobody has a familiar place before the first right code.
-        let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar: false };
+        let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar };
         self.config.rules.decide(&facts, &mut known, None)
     }
 
     /// Whether no code is asked for, with a key or without one.
     fn skips(&self, person: &Person, login: Login<'_>) -> Result<bool, Damaged> {
         for key in [None, Some(false), Some(true)] {
-            if self.decision(person, login, key, false)?.outcome == Some(Outcome::Skip) {
+            if self.decision(person, login, (key, false), false)?.outcome == Some(Outcome::Skip) {
                 return Ok(true);
             }
         }

@@ -123,6 +123,9 @@ fn planted_lock_outs_of_the_person_who_applies_are_refused() {
         ("service = ['sshd']; until = '2026-11-29' -> deny", "L1"),
         ("service = ['sshd']; user = ['bob'] -> code | service = ['sshd'] -> deny", "L1"),
         ("user = ['anna'] -> deny", "L1"),
+        ("place = 'familiar' -> deny", "L1"),
+        ("service = ['sshd']; place = 'familiar'; user = ['an*'] -> deny", "L1"),
+        ("place = 'new' -> deny", "L1 L2"),
         // at sudo
         ("service = ['sudo'] -> deny", "L1"),
         ("service = ['sudo']; group = ['wheel'] -> deny", "L1"),
@@ -241,6 +244,33 @@ fn those_who_logged_in_lately_and_have_no_device_are_told() {
         let found = found(&rules(short), &host);
         assert_eq!(found.contains(&("L5", false)), told, "{short}");
     }
+}
+
+#[test]
+fn a_lock_out_that_begins_later_is_refused_too() {
+    let host = Host { emergency: breakglass(Some(person("breakglass", &[5], true)), false), ..host() };
+    for (short, keys) in [
+        ("hours = ['sun 08:00-18:00'] -> code | -> deny", "L2 L3"),
+        ("hours = ['mon 03:00-03:01'] -> deny", "L2 L3"),
+        ("since = '2026-12-24' -> deny", "L2 L3"),
+        ("until = '2026-12-24' -> code | -> deny", "L2 L3"),
+        ("hours = ['fri 22:00-06:00']; user = ['root', 'anna', 'bob'] -> deny", "L2"),
+        ("since = '2030-01-01'; hours = ['wed 00:00-24:00']; user = ['break*'] -> deny", "L3"),
+        (
+            "user = ['root']; from = ['local']; tty = ['tty*'] -> skip | hours = ['mon-sat 00:00-24:00']; user = ['root', 'anna', 'bob'] -> deny",
+            "",
+        ),
+        ("hours = ['mon 03:00-03:01']; service = ['sshd'] -> deny", ""),
+    ] {
+        assert_eq!(refused(&rules(short), &host).join(" "), keys, "{short}");
+    }
+    let reason = |short: &str| {
+        let source = SourceFile { path: "x".into(), bytes: rules(short).into() };
+        let admins = [person("root", &[9], true)];
+        findings(&compile(&[source], &Groups).unwrap(), &host, admins.into_iter(), NOW).unwrap().remove(0).reason
+    };
+    let told = reason("hours = ['sun 08:00-18:00'] -> code | -> deny");
+    assert!(told.contains("from 2026-11-29 18:00 UTC on"), "{told}");
 }
 
 #[test]

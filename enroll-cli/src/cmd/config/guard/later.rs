@@ -1,0 +1,33 @@
+//! When other rules begin to hold, for lock-outs that are not one yet.
+
+use qrtotp_policy::{Compiled, Damaged, Hours, minute_of_week};
+use qrtotp_values::UnixTime;
+use std::collections::BTreeSet;
+use std::iter::once;
+
+const WEEK: u16 = 7 * 24 * 60;
+/// Most times that are tried, so that many hours and days together take no minutes.
+const MOST: usize = 4_000;
+
+/// The times after `now` at which a condition on days or hours begins or ceases to hold. Hours count in the
+/// week after `now` and after each of the days.
+pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damaged> {
+    let conditions = || compiled.rules.iter().map(|rule| &rule.conditions);
+    let days = conditions().flat_map(|one| [one.since, one.until]).flatten().filter(|day| *day > now);
+    let hours: Vec<Hours> = conditions().flat_map(|one| one.hours.iter().copied()).collect();
+    let changes = |minute: &u16| {
+        let before = (minute + WEEK - 1) % WEEK;
+        hours.iter().any(|hours| hours.contain(*minute) != hours.contain(before))
+    };
+    let minutes: Vec<u16> = (0..WEEK).filter(changes).collect();
+    let mut found = BTreeSet::new();
+    for start in once(now).chain(days) {
+        found.insert(start);
+        let first = minute_of_week(start, compiled.config.rules.offset(start)?);
+        for minute in &minutes {
+            let ahead = i64::from((minute + WEEK - first) % WEEK);
+            found.insert(start - start.rem_euclid(60) + ahead * 60);
+        }
+    }
+    Ok(found.into_iter().filter(|time| *time > now).take(MOST).collect())
+}
