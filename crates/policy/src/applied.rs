@@ -228,7 +228,7 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
             settings = document;
         }
     }
-    let read = read_rules(&parts, names).map_err(|(file, fault)| match texts.get(file) {
+    let read = read_rules(&parts, names, &config.enroll.key_services).map_err(|(file, fault)| match texts.get(file) {
         Some(text) => text.error(&fault),
         None => ConfigError::Missing(PathBuf::new()),
     })?;
@@ -321,17 +321,18 @@ impl Compiled {
     }
 
     fn decided(&self, test: &Test, now: UnixTime) -> String {
+        let says_keys = self.config.enroll.key_services.iter().any(|known| *known == test.service);
         let facts = Facts {
             user: Some(test.user.as_str()).filter(|user| !user.is_empty()),
             service: &test.service,
             tty: &test.tty,
             by: &test.by,
             rhost: &test.from,
-            key: test.key,
+            key: says_keys.then_some(test.key),
             now,
         };
         let groups = || Some(self.gids(&test.groups));
-        let mut known = Known { groups, hardware_key: test.hardware_key, familiar: test.familiar };
+        let mut known = Known { groups, hardware_key: says_keys && test.hardware_key, familiar: test.familiar };
         match self.config.rules.decide(&facts, &mut known, None) {
             Ok(decision) => {
                 let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());

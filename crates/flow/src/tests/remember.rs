@@ -11,7 +11,8 @@ const KEY: &str =
 
 /// A host whose rule remembers a code for an hour, and alice's secret.
 fn host() -> (World, Secret) {
-    let mut w = policed("", "[[rule]]\nname = 'one'\nthen = 'code'\nremember = '1h'");
+    let from = "from = ['local', '198.51.100.0/24', '203.0.113.0/24', '2001:db8::/32', '64:ff9b::/32']";
+    let mut w = policed("", &format!("[[rule]]\nname = 'one'\n{from}\nthen = 'code'\nremember = '1h'"));
     let secret = w.import(Params::default());
     (w, secret)
 }
@@ -181,7 +182,7 @@ fn a_wrong_code_ends_it_also_if_the_place_counts_as_a_strangers_today() {
 
 #[test]
 fn without_its_groups_nobody_is_remembered() {
-    let mut w = policed("", "[[rule]]\nname = 'one'\ngroup = ['wheel']\nthen = 'code'\nremember = '1h'");
+    let mut w = policed("", "[[rule]]\nname = 'one'\ngroup = ['wheel']\nfrom = ['198.51.100.0/24']\nthen = 'code'\nremember = '1h'");
     let secret = w.import(Params::default());
     w.gives_code(&secret, from(HOME), Human::default());
     assert!(w.asks_from(HOME));

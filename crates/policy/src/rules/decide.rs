@@ -9,7 +9,7 @@ use qrtotp_values::{ConfigDuration, Date};
 use std::net::IpAddr;
 
 /// Longer names, services and terminals match nothing, in bytes.
-const LONGEST: usize = 64;
+pub(super) const LONGEST: usize = 64;
 
 /// The facts that a rule can test. A condition on an unknown fact does not hold.
 #[derive(Clone, Debug, Default)]

@@ -30,6 +30,12 @@ impl Hours {
         (self.has_day(day) && minute >= self.from) || (self.has_day((day + 6) % 7) && minute < self.until)
     }
 
+    /// Whether `earlier` has each minute of `later`. No hours are all hours.
+    pub(super) fn include(earlier: &[Self], later: &[Self]) -> bool {
+        let has = |hours: &[Self], minute| hours.is_empty() || hours.iter().any(|one| one.contain(minute));
+        earlier.is_empty() || (0..7 * DAY).all(|minute| !has(later, minute) || has(earlier, minute))
+    }
+
     fn has_day(self, day: u8) -> bool {
         match self.first <= self.last {
             true => (self.first..=self.last).contains(&day),

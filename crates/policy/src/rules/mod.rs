@@ -148,6 +148,17 @@ impl Pattern {
     pub fn matches(&self, name: &str) -> bool {
         if self.open { name.starts_with(&self.text) } else { name == self.text }
     }
+
+    /// Whether it is `tty*`, which as a terminal means the virtual consoles tty1, tty2 … only.
+    fn is_any_console(&self) -> bool {
+        self.open && self.text == "tty"
+    }
+
+    /// Whether only virtual consoles match it, as a terminal.
+    fn is_console(&self) -> bool {
+        let digits = self.text.strip_prefix("tty").unwrap_or("?");
+        digits.bytes().all(|b| b.is_ascii_digit()) && (self.is_any_console() || !digits.is_empty())
+    }
 }
 
 impl fmt::Display for Pattern {

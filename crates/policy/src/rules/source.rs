@@ -5,11 +5,13 @@ use super::{
 };
 use crate::FirstLogin;
 use crate::bytes::printable;
+use super::decide::LONGEST;
 use crate::config::is_service;
 use crate::document::{Fault, Table, Value};
 use crate::read::{Section, Setting, list, parsed, table, word};
 use qrtotp_values::UnixTime;
 use qrtotp_values::{ConfigDuration, Date};
+use std::borrow::Cow;
 use std::str::FromStr;
 
 /// Resolves names on this host.
@@ -54,6 +56,7 @@ impl Part {
 /// `[policy]`, `[[rule]]`s and `[[test]]`s.
 #[derive(Debug, Default)]
 pub(crate) struct Read {
+    key_services: Vec<Cow<'static, str>>,
     pub(crate) zone: Vec<(UnixTime, i32)>,
     pub(crate) emergency: Vec<String>,
     pub(crate) rules: Vec<Rule>,
@@ -78,7 +81,7 @@ pub struct Test {
     /// The caller; empty: none.
     pub by: String,
     /// Whether sshd accepted a key.
-    pub key: Option<bool>,
+    pub key: bool,
     /// Whether that is a registered hardware key.
     pub hardware_key: bool,
     /// Whether the place is familiar.
@@ -90,8 +93,14 @@ pub struct Test {
 }
 
 /// Reads all parts, in the order in which their rules are tried. A fault names its file by number.
-pub(crate) fn read(parts: &[Part], names: &dyn Names) -> Result<Read, (usize, Fault)> {
-    let mut read = Read::default();
+///
+/// `key_services` are the services that say whether a key was accepted.
+pub(crate) fn read(
+    parts: &[Part],
+    names: &dyn Names,
+    key_services: &[Cow<'static, str>],
+) -> Result<Read, (usize, Fault)> {
+    let mut read = Read { key_services: key_services.to_vec(), ..Read::default() };
     for part in parts {
         let policy = part.policy.as_ref().map_or(Ok(()), |value| read.policy(value, names));
         policy.map_err(|fault| (part.file, fault))?;
@@ -137,7 +146,7 @@ impl Read {
                 return Err(wrong(format!("rule `{name}`: {problem}")));
             }
             let rule = self.resolve(raw, networks, names)?;
-            if let Some(problem) = problem(&rule) {
+            if let Some(problem) = problem(&rule, &self.key_services) {
                 return Err(wrong(format!("rule `{name}`: {problem}")));
             }
             if let Some(earlier) =
@@ -179,8 +188,8 @@ impl Read {
         }
         let conditions = Conditions {
             service: raw.service.0.into_iter().map(|service| service.0).collect(),
-            tty: raw.tty.0,
-            by: raw.by.0,
+            tty: raw.tty.0.into_iter().map(|terminal| terminal.0).collect(),
+            by: raw.by.0.into_iter().map(|caller| caller.0).collect(),
             key: raw.key.map(|key| key != Key::None),
             hardware_key: raw.key == Some(Key::Hardware),
             familiar: raw.place.map(|place| place == Place::Familiar),
@@ -230,6 +239,9 @@ impl Read {
             section.setting("expect", &mut test.expect)?;
             section.finish()?;
             let fault = |message: &str| Fault { at: value.at, message: message.into() };
+            if test.tty.starts_with("/dev/") {
+                return Err(fault("write the terminal without /dev/"));
+            }
             if test.service.is_empty() {
                 return Err(fault("a test needs a service"));
             }
@@ -243,7 +255,7 @@ impl Read {
                 test.from.clear();
             }
             test.at = at.map(|at| at.0);
-            test.key = key.map(|key| key != Key::None);
+            test.key = key.is_some_and(|key| key != Key::None);
             test.hardware_key = key == Some(Key::Hardware);
             test.familiar = place == Some(Place::Familiar);
             self.tests.push((file, value.at, test));
@@ -328,8 +340,8 @@ struct RawRule {
     group_optional: bool,
     service: Items<Service>,
     from: Items<At<String>>,
-    tty: Items<Pattern>,
-    by: Items<String>,
+    tty: Items<Terminal>,
+    by: Items<Caller>,
     key: Option<Key>,
     place: Option<Place>,
     hours: Items<Hours>,
@@ -388,16 +400,16 @@ impl RawRule {
 }
 
 /// A rule that can't be intended, or that trusts the client's word.
-fn problem(rule: &Rule) -> Option<&'static str> {
-    let Conditions { from, tty, key, familiar, since, until, .. } = &rule.conditions;
+fn problem(rule: &Rule, key_services: &[Cow<'static, str>]) -> Option<&'static str> {
+    let Conditions { service, from, tty, key, familiar, since, until, .. } = &rule.conditions;
+    let says_keys = |name: &String| key_services.iter().any(|known| *known == *name);
     // Relies on the absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from
     // anywhere.
     let console = |pattern: &Pattern| {
-        let digits = pattern.text.strip_prefix("tty").unwrap_or("?");
-        digits.bytes().all(|b| b.is_ascii_digit())
-            || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
+        pattern.is_console() || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
     };
     let at_console = !tty.is_empty() && tty.iter().all(console);
+    let anywhere = from.is_empty() && rule.conditions.can_hold_at_sshd();
     [
         (since.zip(*until).is_some_and(|(since, until)| since >= until), "`since` is after `until`"),
         (
@@ -410,13 +422,19 @@ fn problem(rule: &Rule) -> Option<&'static str> {
             "\"skip\" at a familiar place needs `key = true`: others share a network, and may have the password",
         ),
         (
-            rule.effects.remember.is_some() && *key != Some(true) && from.iter().any(Origin::is_wide),
-            "`remember` without `key = true` does not go with \"remote\" or a network wider than /16 (IPv6: /32): \
-             many share an address there",
+            rule.effects.remember.is_some()
+                && *key != Some(true)
+                && (anywhere || from.iter().any(Origin::is_wide)),
+            "`remember` without `key = true` does not go with \"remote\", a network wider than /16 (IPv6: /32), or sshd \
+             without `from`: many share an address there",
         ),
         (
             *key == Some(true) && from.contains(&Origin::Local),
             "only sshd says anything of keys, and sshd's logins are remote",
+        ),
+        (
+            key.is_some() && !service.is_empty() && !service.iter().any(says_keys),
+            "none of these services says anything of keys; only those in enroll.key_services do",
         ),
     ]
     .into_iter()
@@ -494,6 +512,9 @@ impl Conditions {
         let pattern = |known: &Pattern, one: &Pattern| {
             if known.open { one.text.starts_with(&known.text) } else { known == one }
         };
+        let terminal = |known: &Pattern, one: &Pattern| {
+            known == one || (pattern(known, one) && (!known.is_any_console() || one.is_console()))
+        };
         let origin = |known: &Origin, one: &Origin| match (known, one) {
             (Origin::Remote, Origin::Network(_)) => true,
             (Origin::Network(known), Origin::Network(one)) => known.includes(*one),
@@ -501,17 +522,17 @@ impl Conditions {
         };
         let everywhere = self.from.contains(&Origin::Local) && self.from.contains(&Origin::Remote);
         any(&self.service, &later.service, String::eq)
-            && any(&self.tty, &later.tty, pattern)
+            && any(&self.tty, &later.tty, terminal)
             && any(&self.by, &later.by, String::eq)
             && (self.key.is_none() || self.key == later.key)
             && (!self.hardware_key || later.hardware_key)
             && (self.familiar.is_none() || self.familiar == later.familiar)
             && (everywhere || any(&self.from, &later.from, origin))
-            && any(&self.hours, &later.hours, Hours::eq)
             && self.since.is_none_or(|since| later.since.is_some_and(|later| since <= later))
             && self.until.is_none_or(|until| later.until.is_some_and(|later| until >= later))
             && any(&self.user, &later.user, pattern)
             && any(&self.group, &later.group, Group::eq)
+            && Hours::include(&self.hours, &later.hours)
     }
 }
 
@@ -584,10 +605,27 @@ struct Service(String);
 impl Setting for Service {
     fn read(value: &Value) -> Result<Self, Fault> {
         let name = String::read(value)?;
-        if is_service(&name) {
+        if is_service(&name) && name.len() <= LONGEST {
             return Ok(Self(name));
         }
-        let message = "not a file of /etc/pam.d: small letters, digits, dots, dashes and underscores";
+        let message =
+            "not a file of /etc/pam.d: small letters, digits, dots, dashes and underscores, at most 64 bytes";
+        Err(Fault::new(value, message.into()))
+    }
+}
+
+/// The caller of su or sudo: a whole name.
+struct Caller(String);
+
+impl Setting for Caller {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let name = String::read(value)?;
+        let message = match name.as_str() {
+            "" => "write a name",
+            text if text.contains('*') => "write whole names; `*` does not stand for anything here",
+            text if text.len() > LONGEST => "a name has at most 64 bytes",
+            _ => return Ok(Self(name)),
+        };
         Err(Fault::new(value, message.into()))
     }
 }
@@ -609,11 +647,25 @@ impl Setting for Pattern {
         let text = String::read(value)?;
         let (text, open) =
             text.strip_suffix('*').map_or((text.clone(), false), |text| (text.to_owned(), true));
-        let whole = (open || !text.is_empty()) && text.len() <= 64 && !text.contains('*');
+        let whole = (open || !text.is_empty()) && text.len() <= LONGEST && !text.contains('*');
         if whole && !text.starts_with("/dev/") {
             return Ok(Self { text, open });
         }
         let message = "write a name, without /dev/ and of at most 64 bytes; one `*` may stand at its end";
+        Err(Fault::new(value, message.into()))
+    }
+}
+
+/// The name of a terminal, or the beginning of one.
+struct Terminal(Pattern);
+
+impl Setting for Terminal {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let pattern = Pattern::read(value)?;
+        if pattern.open || pattern.text != "tty" {
+            return Ok(Self(pattern));
+        }
+        let message = "`tty` names no terminal, because anyone can open /dev/tty; write tty1, or tty* for all consoles";
         Err(Fault::new(value, message.into()))
     }
 }

@@ -116,6 +116,16 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'code'\nkey = 1"), 4, "expected a boolean"),
         (rule("then = 'code'\nfrom = ['local']\nkey = 'hardware'"), 1, "only sshd says anything of keys"),
         (rule(&many), 4, "more than 64 items"),
+        (rule("then = 'code'\nby = ['']"), 4, "write a name"),
+        (rule("then = 'code'\nby = ['svc-*']"), 4, "`*` does not stand for anything here"),
+        (rule(&format!("then = 'code'\nby = ['{}']", "x".repeat(65))), 4, "at most 64 bytes"),
+        (rule(&format!("then = 'code'\nservice = ['{}']", "x".repeat(65))), 4, "at most 64 bytes"),
+        (rule("then = 'code'\ntty = ['tty']"), 4, "`tty` names no terminal"),
+        (rule("then = 'code'\nremember = '1h'"), 1, "network wider than /16"),
+        (rule("then = 'code'\nremember = '1h'\nservice = ['sshd', 'su']"), 1, "network wider than /16"),
+        (rule("then = 'code'\nservice = ['su', 'sudo']\nkey = true"), 1, "none of these services says anything of keys"),
+        (rule("then = 'deny'\nservice = ['su']\nkey = false"), 1, "none of these services says anything of keys"),
+        ("[[test]]\nservice = 'su'\ntty = '/dev/tty1'\nexpect = 'code by default'".into(), 1, "without /dev/"),
         ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
         ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
         ("[[rule]]\nname = 'default'\nthen = 'code'".into(), 1, "already"),
@@ -162,6 +172,17 @@ fn a_rule_that_can_never_decide_is_refused() {
         ("until = '2027-02-01'", "until = '2027-01-01'", true),
         ("until = '2027-01-01'", "user = ['x']", false),
         ("hours = ['mon 08:00-09:00']", "hours = ['mon 08:00-09:00']\nuser = ['x']", true),
+        ("hours = ['mon-fri 08:00-18:00']", "hours = ['tue 09:00-10:00', 'fri 17:00-18:00']", true),
+        ("hours = ['mon-fri 08:00-18:00']", "hours = ['fri 17:00-18:01']", false),
+        ("hours = ['sat 22:00-06:00']", "hours = ['sun 00:00-06:00']", true),
+        ("hours = ['sat-sun 00:00-24:00', 'mon-fri 00:00-24:00']", "user = ['x']", true),
+        ("hours = ['mon-sun 00:00-23:59']", "user = ['x']", false),
+        ("tty = ['tty*']", "tty = ['tty1']", true),
+        ("tty = ['tty*']", "tty = ['ttyS0']", false),
+        ("tty = ['tty*']", "tty = ['ttyUSB*']", false),
+        ("tty = ['tt*']", "tty = ['ttyS0']", true),
+        ("tty = ['tt*']", "tty = ['tty*']", true),
+        ("user = ['tty*']", "user = ['ttyx']", true),
     ] {
         let text = format!(
             "[[rule]]\nname = 'a'\nthen = 'code'\n{first}\n[[rule]]\nname = 'b'\nthen = 'deny'\n{second}\n"
@@ -281,6 +302,15 @@ fn a_rule_can_tell_new_places_from_familiar_ones_and_a_test_can_say_which_it_is(
         let test =
             format!("{rules}[[test]]\nuser = 'x'\nservice = 'sshd'\n{place}\nexpect = \"{expected}\"\n");
         assert_eq!(read(&test).unwrap().failed_tests(0), (1, Vec::new()), "{place}");
+    }
+}
+
+#[test]
+fn a_test_at_sshd_knows_whether_a_key_was_accepted_as_a_login_does() {
+    let rules = "[[rule]]\nname = 'keyless'\nkey = false\nthen = 'deny'\n";
+    for (service, expected) in [("sshd", "deny by keyless"), ("su", "code by default")] {
+        let test = format!("[[test]]\nuser = 'x'\nservice = '{service}'\nexpect = '{expected}'");
+        assert_eq!(read(&format!("{rules}{test}")).unwrap().failed_tests(0), (1, Vec::new()), "{service}");
     }
 }
 
