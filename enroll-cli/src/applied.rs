@@ -196,6 +196,15 @@ impl AppliedFile {
         numbers
     }
 
+    /// The newest one with a number below `number` that needs no confirmation.
+    pub fn before(&self, number: u64) -> Option<u64> {
+        let confirmed = |number: &u64| {
+            let bytes = self.earlier_bytes(*number).unwrap_or_default();
+            Applied::newest(&bytes).is_ok_and(|earlier| earlier.confirm_by == 0)
+        };
+        self.earlier().into_iter().rev().find(|earlier| *earlier < number && confirmed(earlier))
+    }
+
     /// The file of an earlier one.
     pub fn earlier_bytes(&self, number: u64) -> Result<Vec<u8>, Failure> {
         let path = earlier_dir(&self.file).join(number.to_string());
@@ -391,6 +400,24 @@ mod tests {
         let first = place.earlier_bytes(1).unwrap();
         assert_eq!(place.apply_again(&first).unwrap(), 4);
         assert_eq!(issuer(), "A");
+    }
+
+    #[test]
+    fn the_one_before_is_neither_damaged_nor_one_that_nobody_confirmed() {
+        let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
+        let path = dir.path().join("qrtotp.toml");
+        std::fs::write(&path, "").unwrap();
+        let place = AppliedFile::locked(&path).unwrap();
+        let compiled = compiled(&path).unwrap();
+        for (confirm, number) in [(None, 1), (None, 2), (Some(60), 3), (Some(60), 4)] {
+            assert_eq!(place.apply(&compiled, confirm, "").unwrap(), number);
+        }
+        place.confirm().unwrap();
+        assert_eq!(place.before(4), Some(2), "3 was never confirmed");
+        assert_eq!(place.apply(&compiled, None, "").unwrap(), 5);
+        assert_eq!(place.before(5), Some(4));
+        std::fs::write(earlier_dir(&place.file).join("4"), "what").unwrap();
+        assert_eq!((place.before(5), place.before(2), place.before(1)), (Some(2), Some(1), None));
     }
 
     #[test]

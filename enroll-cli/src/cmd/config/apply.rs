@@ -33,7 +33,9 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
     if let Some(before) =
         before.as_ref().filter(|before| args.if_changed && !is_changed(&compiled, before, now))
     {
-        writeln!(out, "policy {} is applied already; nothing changed", before.generation)?;
+        let awaited =
+            if before.confirm_by == 0 { "" } else { "; `qrtotp config confirm` keeps it, else it ends" };
+        writeln!(out, "policy {} is applied already; nothing changed{awaited}", before.generation)?;
         return Ok(Exit::Done);
     }
     check::warnings(&compiled, &mut out)?;
@@ -86,14 +88,13 @@ pub fn confirm(path: &Path) -> Result<Exit, Failure> {
 pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
     let place = AppliedFile::locked(path)?;
     let newest = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
-    let earlier = place.earlier();
     let bytes = match (number, newest) {
         (Some(number), _) => place.earlier_bytes(number)?,
         // Those between were never confirmed.
         (None, Some(newest)) if newest.confirm_by != 0 => newest.previous,
         (None, newest) => {
             let below = newest.map_or(u64::MAX, |newest| newest.generation);
-            let Some(number) = earlier.into_iter().rev().find(|number| *number < below) else {
+            let Some(number) = place.before(below) else {
                 return Err(Failure::Refused(
                     "no earlier applied configuration is kept; there is nothing to go back to".into(),
                 ));
@@ -101,7 +102,9 @@ pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
             place.earlier_bytes(number)?
         }
     };
-    let again = Applied::newest(&bytes).map(|earlier| earlier.generation).unwrap_or_default();
+    let damaged =
+        |_| Failure::Refused("it is damaged; `qrtotp config list` shows those that can be used".into());
+    let again = Applied::newest(&bytes).map_err(damaged)?.generation;
     let generation = place.apply_again(&bytes)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "logins go by policy {again} again, as policy {generation}")?;

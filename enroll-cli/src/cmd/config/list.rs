@@ -36,7 +36,7 @@ pub fn show(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
         _ => stored.bytes.clone(),
     };
     let damaged =
-        |Damaged| Failure::Error("it is damaged; `qrtotp config list` shows those that are kept".into());
+        |Damaged| Failure::Error("it is damaged; `qrtotp config list` shows those that can be used".into());
     let applied = Applied::newest(&bytes).map_err(damaged)?;
     let mut out = std::io::stdout().lock();
     let Applied { generation, applied_at, by, .. } = &applied;

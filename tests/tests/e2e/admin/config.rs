@@ -57,6 +57,8 @@ fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
     let shown = config(&sandbox, &["show", "2"]).success().stdout;
     assert!(shown.contains("rule no-alice\n  user     alice\n  then     deny\n"), "{shown}");
     assert!(config(&sandbox, &["show", "9"]).exited(1).stderr.contains("number 9 is not kept"));
+    sandbox.overwrite("/etc/qrtotp/qrtotp.toml.applied.d/2", "what");
+    assert!(config(&sandbox, &["rollback", "2"]).exited(1).stderr.starts_with("qrtotp: it is damaged"));
 }
 
 #[test]
@@ -187,6 +189,8 @@ fn not_confirmed(sandbox: &Sandbox) {
     let explained = config(sandbox, &["explain", "--user", "alice"]).success().stdout;
     assert!(explained.starts_with("policy 1, ") && explained.contains("outcome: code"), "{explained}");
     config(sandbox, &["apply", "--confirm", "1m"]).success();
+    let again = config(sandbox, &["apply", "--if-changed"]).success().stdout;
+    assert!(again.contains("nothing changed; `qrtotp config confirm` keeps it"), "{again}");
     assert_eq!(
         config(sandbox, &["confirm"]).success().stdout,
         "policy 3 is confirmed\n",

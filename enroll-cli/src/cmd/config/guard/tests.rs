@@ -267,7 +267,10 @@ fn a_lock_out_that_begins_later_is_refused_too() {
     let reason = |short: &str| {
         let source = SourceFile { path: "x".into(), bytes: rules(short).into() };
         let admins = [person("root", &[9], true)];
-        findings(&compile(&[source], &Groups).unwrap(), &host, admins.into_iter(), NOW).unwrap().remove(0).reason
+        findings(&compile(&[source], &Groups).unwrap(), &host, admins.into_iter(), NOW)
+            .unwrap()
+            .remove(0)
+            .reason
     };
     let told = reason("hours = ['sun 08:00-18:00'] -> code | -> deny");
     assert!(told.contains("from 2026-11-29 18:00 UTC on"), "{told}");
