@@ -228,7 +228,9 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
             settings = document;
         }
     }
-    let read = read_rules(&parts, names, &config.enroll.key_services).map_err(|(file, fault)| match texts.get(file) {
+    let read = read_rules(&parts, names, &config.enroll.key_services).map_err(|(file, fault)| match texts
+        .get(file)
+    {
         Some(text) => text.error(&fault),
         None => ConfigError::Missing(PathBuf::new()),
     })?;
@@ -332,7 +334,8 @@ impl Compiled {
             now,
         };
         let groups = || Some(self.gids(&test.groups));
-        let mut known = Known { groups, hardware_key: says_keys && test.hardware_key, familiar: test.familiar };
+        let mut known =
+            Known { groups, hardware_key: says_keys && test.hardware_key, familiar: test.familiar };
         match self.config.rules.decide(&facts, &mut known, None) {
             Ok(decision) => {
                 let outcome = decision.outcome.unwrap_or_else(|| self.config.default_outcome());

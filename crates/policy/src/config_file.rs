@@ -88,21 +88,22 @@ impl ConfigFile {
     }
 }
 
-/// The files of a directory whose names end in `.toml`, in the order of their names; none if there is no such
-/// directory.
+/// The files of a directory whose names end in `.toml` and don't begin with a dot (as editors' do), in the order
+/// of their names; none if there is no such directory. Anyone who may write to it could take rules away.
 fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
+    match open_dir(dir) {
+        Err(TrustError::Missing(_)) => return Ok(Vec::new()),
+        opened => opened?,
+    };
     let unreadable = |error: io::Error| TrustError::Io {
         path: dir.to_owned(),
         errno: Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32)),
     };
-    let entries = match dir.read_dir() {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(unreadable)?,
-    };
     let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|end| end == "toml") {
+    for entry in dir.read_dir().map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let (name, path) = (entry.file_name(), entry.path());
+        if path.extension().is_some_and(|end| end == "toml") && !name.as_encoded_bytes().starts_with(b".") {
             paths.push(path);
         }
     }
@@ -176,12 +177,27 @@ mod tests {
         let path = dir.path().join("qrtotp.toml");
         write(&path, "").unwrap();
         std::fs::create_dir(dir.path().join("conf.d")).unwrap();
-        for name in ["20-b.toml", "10-a.toml", "30-c.toml.bak", "README"] {
+        for name in ["20-b.toml", "10-a.toml", "30-c.toml.bak", "README", ".10-a.toml"] {
             write(dir.path().join("conf.d").join(name), "").unwrap();
         }
         let names = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
         let files = ConfigFile::files(&path).unwrap();
         let files: Vec<String> = files.iter().map(|file| names(&file.path)).collect();
         assert_eq!(files, ["10-a.toml", "20-b.toml", "qrtotp.toml"]);
+    }
+
+    #[test]
+    fn a_directory_from_which_others_could_have_removed_rules_is_refused() {
+        let dir = scratch();
+        let (path, beside) = (dir.path().join("qrtotp.toml"), dir.path().join("conf.d"));
+        write(&path, "").unwrap();
+        std::fs::create_dir(&beside).unwrap();
+        set_permissions(&beside, Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(ConfigFile::files(&path).unwrap_err().reason(), "config_untrusted");
+        std::fs::remove_dir(&beside).unwrap();
+        std::os::unix::fs::symlink("/etc", &beside).unwrap();
+        assert_eq!(ConfigFile::files(&path).unwrap_err().reason(), "config_untrusted");
+        std::fs::remove_file(&beside).unwrap();
+        assert_eq!(ConfigFile::files(&path).unwrap().len(), 1);
     }
 }

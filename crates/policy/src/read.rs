@@ -41,7 +41,8 @@ impl Config {
 /// Reads the settings of a whole configuration.
 pub(super) fn read(document: &Table) -> Result<Config, Fault> {
     let mut config = Config::default();
-    config.fill(&mut Section::of(document))?;
+    let before = &["networks", "policy", "rule", "test"];
+    config.fill(&mut Section { before, ..Section::of(document) })?;
     Ok(config)
 }
 
@@ -49,11 +50,13 @@ pub(super) fn read(document: &Table) -> Result<Config, Fault> {
 pub(super) struct Section<'t> {
     table: &'t Table,
     asked: Vec<&'static str>,
+    /// Keys that were read before, for the message about an unknown one.
+    before: &'static [&'static str],
 }
 
 impl<'t> Section<'t> {
     pub(super) fn of(table: &'t Table) -> Self {
-        Self { table, asked: Vec::with_capacity(8) }
+        Self { table, asked: Vec::with_capacity(8), before: &[] }
     }
 
     fn value(&mut self, key: &'static str) -> Option<&'t Value> {
@@ -79,7 +82,7 @@ impl<'t> Section<'t> {
         let known = |key: &str| self.asked.contains(&key);
         let Some(unknown) = self.table.0.iter().find(|entry| !known(&entry.key)) else { return Ok(()) };
         let mut message = format!("unknown field `{}`, expected one of", unknown.key);
-        for (place, known) in self.asked.iter().enumerate() {
+        for (place, known) in self.asked.iter().chain(self.before).enumerate() {
             let _ = write!(message, "{} `{known}`", if place == 0 { "" } else { "," });
         }
         Err(Fault { at: unknown.at, message })

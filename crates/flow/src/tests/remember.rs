@@ -182,7 +182,10 @@ fn a_wrong_code_ends_it_also_if_the_place_counts_as_a_strangers_today() {
 
 #[test]
 fn without_its_groups_nobody_is_remembered() {
-    let mut w = policed("", "[[rule]]\nname = 'one'\ngroup = ['wheel']\nfrom = ['198.51.100.0/24']\nthen = 'code'\nremember = '1h'");
+    let mut w = policed(
+        "",
+        "[[rule]]\nname = 'one'\ngroup = ['wheel']\nfrom = ['198.51.100.0/24']\nthen = 'code'\nremember = '1h'",
+    );
     let secret = w.import(Params::default());
     w.gives_code(&secret, from(HOME), Human::default());
     assert!(w.asks_from(HOME));

@@ -1,17 +1,18 @@
 //! Rules in TOML: `[networks]`, `[policy]`, `[[rule]]` and `[[test]]`, read strictly.
 
+use super::decide::LONGEST;
 use super::{
     Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
 };
 use crate::FirstLogin;
 use crate::bytes::printable;
-use super::decide::LONGEST;
 use crate::config::is_service;
 use crate::document::{Fault, Table, Value};
 use crate::read::{Section, Setting, list, parsed, table, word};
 use qrtotp_values::UnixTime;
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// Resolves names on this host.
@@ -318,6 +319,10 @@ impl Networks {
             text => {
                 let found = self.0.iter().find(|(known, _)| known == text);
                 let Some((_, items)) = found else {
+                    if let Ok(address) = text.parse::<IpAddr>() {
+                        let bits = if address.is_ipv4() { 32 } else { 128 };
+                        return Err(fault(format!("an address needs its bits, such as {address}/{bits}")));
+                    }
                     return Err(fault(format!("there are no networks called `{text}` in [networks]")));
                 };
                 return items.iter().try_for_each(|item| self.resolve(item, into, depth + 1));
@@ -403,12 +408,11 @@ impl RawRule {
 fn problem(rule: &Rule, key_services: &[Cow<'static, str>]) -> Option<&'static str> {
     let Conditions { service, from, tty, key, familiar, since, until, .. } = &rule.conditions;
     let says_keys = |name: &String| key_services.iter().any(|known| *known == *name);
+    let only_sshd = (!service.is_empty() && service.iter().all(|name| name == "sshd"))
+        || (key.is_some() && service.is_empty() && key_services.iter().all(|name| name == "sshd"));
     // Relies on the absence of a PAM item: `su` without a terminal has neither a remote host nor a tty, from
     // anywhere.
-    let console = |pattern: &Pattern| {
-        pattern.is_console() || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
-    };
-    let at_console = !tty.is_empty() && tty.iter().all(console);
+    let at_console = is_at_console(tty);
     let anywhere = from.is_empty() && rule.conditions.can_hold_at_sshd();
     [
         (since.zip(*until).is_some_and(|(since, until)| since >= until), "`since` is after `until`"),
@@ -433,12 +437,28 @@ fn problem(rule: &Rule, key_services: &[Cow<'static, str>]) -> Option<&'static s
             "only sshd says anything of keys, and sshd's logins are remote",
         ),
         (
+            key.is_some() && key_services.is_empty(),
+            "no service says anything of keys, because enroll.key_services is empty",
+        ),
+        (
+            only_sshd && !rule.conditions.can_hold_at_sshd(),
+            "sshd names no caller, `ssh` as the terminal, and a remote host, so it never holds",
+        ),
+        (
             key.is_some() && !service.is_empty() && !service.iter().any(says_keys),
             "none of these services says anything of keys; only those in enroll.key_services do",
         ),
     ]
     .into_iter()
     .find_map(|(wrong, problem)| wrong.then_some(problem))
+}
+
+/// Whether these are terminals that no login over a network has.
+fn is_at_console(tty: &[Pattern]) -> bool {
+    let console = |pattern: &Pattern| {
+        pattern.is_console() || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
+    };
+    !tty.is_empty() && tty.iter().all(console)
 }
 
 /// Valid rules that an admin should reconsider.
@@ -452,8 +472,8 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
     };
     let mut warn = |text: String| found.push((rule.name.clone(), text));
     if rule.outcome == Outcome::Skip {
-        if from.is_empty() && tty.is_empty() && *key != Some(true) {
-            warn("\"skip\" without `from`, `tty` or `key`: a password alone is enough, from anywhere".into());
+        if from.is_empty() && !is_at_console(tty) && *key != Some(true) {
+            warn("\"skip\" without `from`, `key` or a console in `tty`: a password alone is enough, from anywhere".into());
         }
         if *hardware_key {
             warn(
@@ -665,7 +685,8 @@ impl Setting for Terminal {
         if pattern.open || pattern.text != "tty" {
             return Ok(Self(pattern));
         }
-        let message = "`tty` names no terminal, because anyone can open /dev/tty; write tty1, or tty* for all consoles";
+        let message =
+            "`tty` names no terminal, because anyone can open /dev/tty; write tty1, or tty* for all consoles";
         Err(Fault::new(value, message.into()))
     }
 }

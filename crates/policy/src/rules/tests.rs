@@ -116,6 +116,20 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'code'\nkey = 1"), 4, "expected a boolean"),
         (rule("then = 'code'\nfrom = ['local']\nkey = 'hardware'"), 1, "only sshd says anything of keys"),
         (rule(&many), 4, "more than 64 items"),
+        (rule("then = 'code'\nfrom = ['203.0.113.9']"), 4, "such as 203.0.113.9/32"),
+        (rule("then = 'code'\nfrom = ['2001:db8::9']"), 4, "such as 2001:db8::9/128"),
+        (rule("then = 'code'\nservice = ['sshd']\nby = ['bob']"), 1, "sshd names no caller"),
+        (rule("then = 'code'\nservice = ['sshd']\ntty = ['tty1', 'pts/*']"), 1, "sshd names no caller"),
+        (rule("then = 'code'\nservice = ['sshd']\nfrom = ['local']"), 1, "sshd names no caller"),
+        (rule("then = 'deny'\nkey = false\ntty = ['tty*']"), 1, "sshd names no caller"),
+        (rule("then = 'skip'\nkey = 'hardware'\nby = ['bob']"), 1, "sshd names no caller"),
+        (
+            "[enroll]\nkey_services = []\n[[rule]]\nname = 'a'\nkey = true\nthen = 'code'".into(),
+            3,
+            "no service says anything of keys",
+        ),
+        ("[[rules]]\nname = 'a'".into(), 1, "`rule`"),
+        ("[network]\na = ['192.0.2.0/24']".into(), 1, "`networks`"),
         (rule("then = 'code'\nby = ['']"), 4, "write a name"),
         (rule("then = 'code'\nby = ['svc-*']"), 4, "`*` does not stand for anything here"),
         (rule(&format!("then = 'code'\nby = ['{}']", "x".repeat(65))), 4, "at most 64 bytes"),
@@ -123,9 +137,21 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'code'\ntty = ['tty']"), 4, "`tty` names no terminal"),
         (rule("then = 'code'\nremember = '1h'"), 1, "network wider than /16"),
         (rule("then = 'code'\nremember = '1h'\nservice = ['sshd', 'su']"), 1, "network wider than /16"),
-        (rule("then = 'code'\nservice = ['su', 'sudo']\nkey = true"), 1, "none of these services says anything of keys"),
-        (rule("then = 'deny'\nservice = ['su']\nkey = false"), 1, "none of these services says anything of keys"),
-        ("[[test]]\nservice = 'su'\ntty = '/dev/tty1'\nexpect = 'code by default'".into(), 1, "without /dev/"),
+        (
+            rule("then = 'code'\nservice = ['su', 'sudo']\nkey = true"),
+            1,
+            "none of these services says anything of keys",
+        ),
+        (
+            rule("then = 'deny'\nservice = ['su']\nkey = false"),
+            1,
+            "none of these services says anything of keys",
+        ),
+        (
+            "[[test]]\nservice = 'su'\ntty = '/dev/tty1'\nexpect = 'code by default'".into(),
+            1,
+            "without /dev/",
+        ),
         ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
         ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
         ("[[rule]]\nname = 'default'\nthen = 'code'".into(), 1, "already"),
@@ -535,6 +561,23 @@ mod random {
             let _ = changed.rules();
             let _ = changed.decide(&Facts::default(), &mut known(|| None), None);
         }
+    }
+}
+
+#[test]
+fn a_skip_that_any_terminal_or_place_gets_is_warned_about() {
+    for (conditions, expected) in [
+        ("", true),
+        ("tty = ['pts/*']", true),
+        ("tty = ['tty1', 'ssh']", true),
+        ("service = ['sudo']\nby = ['bob']", true),
+        ("tty = ['tty*', 'ttyS0', 'hvc0']", false),
+        ("from = ['192.0.2.0/24']", false),
+        ("key = true", false),
+    ] {
+        let compiled = read(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\n{conditions}")).unwrap();
+        let warned = compiled.warnings.iter().any(|(_, text)| text.contains("a password alone is enough"));
+        assert_eq!(warned, expected, "{conditions}");
     }
 }
 
