@@ -182,3 +182,47 @@ fn a_wrong_password_is_not_passed_over_for_a_key_however_long_it_is() {
     }
     assert!(shows_a_picture("", ""), "by the key alone, where no password was asked for");
 }
+
+#[test]
+fn the_modules_that_prove_a_password_or_an_account_see_where_the_login_comes_from() {
+    let sandbox = host();
+    sandbox
+        .configure(&format!("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"{SERVICE}\"]\n"));
+    let unix = "auth required pam_unix.so nodelay\n";
+    let rest = "account required pam_permit.so\nsession required pam_permit.so\n";
+    let shows_a_picture = |proof: &str, account: &str| {
+        sandbox.pam("qrtotp", &format!("auth requisite pam_qrtotp.so\n{unix}{proof}{rest}"));
+        sandbox.pam(SERVICE, &format!("{unix}auth required pam_qrtotp.so echo_code\n{account}{rest}"));
+        let login = sandbox.login("alice").arguments(&["--mode", "by-echo", "--ruser", "bobby"]);
+        let login = login.arguments(&["--rhost", "192.0.2.7", "--tty", "pts/0", "--answer", PASSWORD]);
+        login.arguments(&["--answer", "", "--answer", "q"]).run().text().contains(CHOICES)
+    };
+    for (item, right, wrong) in [("ruser", "bobby", ""), ("rhost", "192.0.2.7", ""), ("tty", "pts/0", "tty1")]
+    {
+        for (value, expected) in [(right, true), (wrong, false)] {
+            let line = |part: &str| format!("{part} required pam_succeed_if.so quiet {item} = {value}\n");
+            assert_eq!(shows_a_picture(&line("auth"), ""), expected, "auth, {item} = {value}");
+            assert_eq!(shows_a_picture("", &line("account")), expected, "account, {item} = {value}");
+        }
+    }
+}
+
+#[test]
+fn another_copy_of_the_module_proves_nothing_for_ours() {
+    let sandbox = host();
+    let directory = sandbox.security_directory();
+    sandbox.make_writable(directory);
+    let copy = ["cp", &format!("{directory}/pam_qrtotp.so"), &format!("{directory}/pam_copy.so")];
+    sandbox.run(&copy).success();
+    let unix = "auth required pam_unix.so nodelay\n";
+    let rest = "account required pam_permit.so\nsession required pam_permit.so\n";
+    for (ours, other) in [("pam_copy.so", "pam_qrtotp.so"), ("pam_qrtotp.so", "pam_copy.so")] {
+        sandbox.pam("su", &format!("{unix}auth required {ours}\n{rest}"));
+        sandbox.pam("qrtotp", &format!("auth requisite {other}\n{unix}{rest}"));
+        for password in [PASSWORD, WRONG] {
+            is_refused(&sandbox, password, ours, "primary_factor", "refuses the password");
+        }
+        sandbox.pam("qrtotp", &format!("auth requisite {ours}\n{unix}{rest}"));
+        gives_up(enters(&sandbox, PASSWORD));
+    }
+}
