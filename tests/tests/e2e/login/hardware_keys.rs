@@ -155,6 +155,18 @@ fn a_registered_hardware_key_is_the_second_factor_and_no_other_key_is() {
 }
 
 #[test]
+fn a_key_of_the_other_type_is_taken_too() {
+    let host = Host::new(RULE);
+    host.new_key("ecdsa", "ecdsa-sk");
+    host.is_asked("ecdsa", &[]);
+    let id = host.register("ecdsa");
+    host.gets_in_unasked("ecdsa");
+    let _ = host.sandbox.log.wait(&[ACCEPTED, &format!("rule=token credential={id}")]);
+    let shown = host.sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
+    assert!(shown.contains("sk-ecdsa-sha2-nistp256@openssh.com, SHA256:"), "{shown}");
+}
+
+#[test]
 fn the_users_agent_signs_for_the_registration() {
     let host = Host::new(RULE);
     let (agent, provider) = ("/home/alice/agent", format!("SSH_SK_PROVIDER={}", host.provider));
