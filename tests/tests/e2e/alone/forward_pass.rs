@@ -1,6 +1,6 @@
 //! Password and code in one field: what the message and the time of a refusal reveal.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Instant};
 
 use qrtotp_tests::{Phone, Pty, Sandbox, first_login::INSIDE, host::SERVICE, users::PASSWORD};
 
@@ -9,8 +9,9 @@ const STACK: &str =
 /// Logins of each kind, and how many run at a time.
 const EACH: usize = 200;
 const AT_ONCE: usize = 25;
-/// Largest difference of the medians, in milliseconds.
+/// Largest difference of the medians, in milliseconds; through sshd the client's time is in it.
 const APART: u64 = 5;
+const APART_IN_SSHD: u64 = 10;
 
 fn host(service: &str) -> (Sandbox, Phone) {
     let sandbox = Sandbox::new();
@@ -24,24 +25,22 @@ fn host(service: &str) -> (Sandbox, Phone) {
     (sandbox, phone)
 }
 
-fn median(mut times: Vec<u64>) -> u64 {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
-#[test]
-fn the_time_of_a_refusal_tells_neither_which_part_was_wrong_nor_whose_account_it_is() {
-    let (sandbox, phone) = host(SERVICE);
+/// Refusals of each kind.
+fn kinds(phone: &Phone) -> [(&'static str, String); 6] {
     let right = phone.code();
     // A right code with a wrong password is not used up.
-    let kinds = [
+    [
         ("alice", "wrong password000000".to_owned()),
         ("alice", format!("wrong password{right}")),
         ("alice", format!("{PASSWORD}000000")),
         ("bobby", format!("{PASSWORD}000000")),
         ("bobby", PASSWORD.to_owned()),
         ("nobody-here", format!("{PASSWORD}000000")),
-    ];
+    ]
+}
+
+/// The median times of `each` refusals of each kind, in milliseconds; they are fixed and alike.
+fn are_alike(kinds: &[(&str, String)], (each, apart): (usize, u64), took: impl Fn(&str, &str) -> u64 + Sync) {
     let times: Vec<Mutex<Vec<u64>>> = kinds.iter().map(|_| Mutex::default()).collect();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -49,27 +48,52 @@ fn the_time_of_a_refusal_tells_neither_which_part_was_wrong_nor_whose_account_it
             scope.spawn(|| {
                 loop {
                     let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                    if number >= EACH * kinds.len() {
+                    if number >= each * kinds.len() {
                         return;
                     }
                     let kind = number % kinds.len(); // in turn, so that all meet the same load
                     let (user, typed) = &kinds[kind];
-                    let report = sandbox.login(user).arguments(&["--answer", typed]).run();
-                    assert_eq!(report.authenticate(), 7, "{user}");
-                    times[kind].lock().unwrap().push(report.value("took_ms").parse().unwrap());
+                    times[kind].lock().unwrap().push(took(user, typed));
                 }
             });
         }
     });
+    let median = |mut times: Vec<u64>| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    };
     let medians: Vec<u64> = times.into_iter().map(|times| median(times.into_inner().unwrap())).collect();
     println!("medians in ms: {medians:?}");
     let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    assert!(*fastest >= 2000 && slowest - fastest <= APART, "{medians:?}");
+    assert!(*fastest >= 2000 && slowest - fastest <= apart, "{medians:?}");
+}
+
+#[test]
+fn the_time_of_a_refusal_tells_neither_which_part_was_wrong_nor_whose_account_it_is() {
+    let (sandbox, phone) = host(SERVICE);
+    are_alike(&kinds(&phone), (EACH, APART), |user, typed| {
+        let report = sandbox.login(user).arguments(&["--answer", typed]).run();
+        assert_eq!(report.authenticate(), 7, "{user}");
+        report.value("took_ms").parse().unwrap()
+    });
     assert!(!sandbox.log.events().iter().any(|line| line.contains("result=accepted")));
 }
 
-fn ssh(sandbox: &Sandbox, typed: &str) -> Pty {
-    let mut client = sandbox.ssh_with("alice", &["PubkeyAuthentication=no"], "echo logged in");
+#[test]
+fn through_sshd_the_time_of_a_refusal_tells_nothing_either() {
+    let (sandbox, phone) = host("sshd");
+    let _sshd = sandbox.start_sshd("MaxStartups 100");
+    are_alike(&kinds(&phone), (EACH / 5, APART_IN_SSHD), |user, typed| {
+        let mut client = ssh(&sandbox, user, typed);
+        let start = Instant::now();
+        client.expect("Permission denied");
+        start.elapsed().as_millis().try_into().unwrap()
+    });
+}
+
+/// A client that was given this text.
+fn ssh(sandbox: &Sandbox, user: &str, typed: &str) -> Pty {
+    let mut client = sandbox.ssh_with(user, &["PubkeyAuthentication=no"], "echo logged in");
     client.expect("Password & verification code: ");
     client.send(typed);
     client
@@ -81,17 +105,20 @@ fn through_sshd_a_code_counts_only_behind_the_right_password() {
     let _sshd = sandbox.start_sshd("");
     let code = phone.code();
     for typed in [format!("wrong{code}"), format!("{PASSWORD}x{code}"), code.clone(), PASSWORD.to_owned()] {
-        assert!(!ssh(&sandbox, &typed).failure().contains(INSIDE), "{typed}");
+        assert!(!ssh(&sandbox, "alice", &typed).failure().contains(INSIDE), "{typed}");
     }
     let unlocked = sandbox.run(&["qrtotp", "unlock", "alice"]).success().stdout;
     assert!(
         unlocked.contains("alice: 0 failures"),
         "a stranger adds nothing to the owner's count: {unlocked}"
     );
-    let mut right = ssh(&sandbox, &format!("{PASSWORD}{code}"));
+    let mut right = ssh(&sandbox, "alice", &format!("{PASSWORD}{code}"));
     right.expect(INSIDE);
     right.success();
-    assert!(!ssh(&sandbox, &format!("{PASSWORD}{code}")).failure().contains(INSIDE), "it is used up");
+    assert!(
+        !ssh(&sandbox, "alice", &format!("{PASSWORD}{code}")).failure().contains(INSIDE),
+        "it is used up"
+    );
     let accepted = sandbox.log.events().iter().filter(|line| line.contains("result=accepted")).count();
     assert_eq!(accepted, 1);
 }
