@@ -19,6 +19,8 @@ pub(super) struct Ruling {
     pub(super) recovery: bool,
     /// Only a code of the current step counts.
     pub(super) fresh: bool,
+    /// The rule itself says what happens at a first login, so `nullok` does not.
+    pub(super) first_login: bool,
     /// The reason to log if no answer can be right: a denied or an unknown account.
     pub(super) nobody: Refusal,
     /// The client answers every question with the same text, so there is no room for two codes.
@@ -39,6 +41,7 @@ impl Default for Ruling {
             outcome: Outcome::Code,
             recovery: true,
             fresh: false,
+            first_login: false,
             nobody: Refusal::UnknownUser,
             one_field: false,
             tried_password: false,
@@ -195,6 +198,7 @@ pub(super) fn ruling<'c>(
         remember: origin,
         recovery: !effects.no_recovery,
         fresh: effects.fresh,
+        first_login: effects.first_login.is_some(),
         nobody: if outcome == Outcome::Deny { Refusal::RuleDenied } else { Refusal::UnknownUser },
         one_field: false,
         tried_password: false,

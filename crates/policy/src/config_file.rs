@@ -88,8 +88,8 @@ impl ConfigFile {
     }
 }
 
-/// The files of a directory whose names end in `.toml` and don't begin with a dot (as editors' do), in the order
-/// of their names; none if there is no such directory. Anyone who may write to it could take rules away.
+/// The files of a directory whose names end in `.toml` and don't begin with a dot (as editors' do), in the
+/// order of their names; none if there is no such directory. Anyone who may write to it could take rules away.
 fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
     match open_dir(dir) {
         Err(TrustError::Missing(_)) => return Ok(Vec::new()),

@@ -2,10 +2,10 @@
 
 use super::Login;
 use super::ending::Ending;
+use crate::FirstPass;
 use crate::answer_place::{accepted_key, origin_digest};
 use crate::first_login::{Entry, entry};
 use crate::refusal::Refusal;
-use crate::{FirstPass, Options};
 use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record};
 use qrtotp_audit::PrimaryFactor;
 use qrtotp_messages::{Message, text};
@@ -36,7 +36,7 @@ impl Login<'_, '_> {
 
     /// Admits an unenrolled account without a code: by `nullok`, or while `first_login = "allow"` holds.
     pub(super) fn grace_period(&mut self, account: Option<&(Name, u32)>) -> Result<(), Box<Ending>> {
-        let Options { nullok, .. } = *self.options;
+        let nullok = self.options.nullok && !self.ruling.first_login;
         let Some((name, uid)) = account else { return Ok(()) };
         if !nullok && self.ctx.config.defaults.first_login != FirstLogin::Allow {
             return Ok(());

@@ -171,6 +171,26 @@ fn what_happens_at_a_first_login_is_the_rules() {
 }
 
 #[test]
+fn nullok_gets_past_no_rule_that_says_what_happens_at_a_first_login() {
+    let nullok = Options { nullok: true, ..Options::default() };
+    for (rule, expected) in [
+        ("service = ['su']\nthen = 'code'\nfirst_login = 'deny'", Outcome::Ignored),
+        ("service = ['sshd']\nthen = 'code'", Outcome::Ignored),
+        ("service = ['sshd']\nthen = 'code'\nfirst_login = 'deny'", Outcome::Denied),
+        ("service = ['sshd']\nthen = 'two-codes'\nfirst_login = 'token'", Outcome::Denied),
+        (
+            "service = ['sshd']\nthen = 'code'\nfirst_login = 'allow'\nallow_until = '2020-01-01'",
+            Outcome::Denied,
+        ),
+        // The directory of these tests has no groups: the strictest that they could give.
+        ("group = ['wheel']\nthen = 'code'\nfirst_login = 'deny'", Outcome::Denied),
+    ] {
+        let outcome = ruled(rule).login_as("alice", &nullok, &mut Human::says([say("123456")]));
+        assert_eq!(outcome, expected, "{rule}");
+    }
+}
+
+#[test]
 fn groups_that_can_not_be_had_give_the_strictest_of_what_they_could() {
     // The directory of these tests has no groups.
     for (then, expected) in [("deny", "rule_denied"), ("skip", "wrong_code")] {

@@ -85,7 +85,7 @@ impl Guard<'_> {
     ) -> Result<(), Damaged> {
         let (mut lacks_device, mut locked, mut known) = (false, None, Vec::new());
         for admin in &mut admins {
-            let logins = self.logins.to_root(&admin);
+            let logins = self.logins.ways_to_root(&admin);
             known.push(admin);
             let Some(admin) = known.last() else { continue };
             for (at, login) in logins.into_iter().enumerate() {

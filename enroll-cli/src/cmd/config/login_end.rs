@@ -107,7 +107,7 @@ pub struct Logins<'g> {
 
 impl<'g> Logins<'g> {
     /// The logins through which an admin can become root; the console comes first.
-    pub fn to_root(&self, admin: &Person) -> Vec<Login<'g>> {
+    pub fn ways_to_root(&self, admin: &Person) -> Vec<Login<'g>> {
         let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
         let mut logins = vec![CONSOLE, Login { service: "sshd", rhost, tty: "ssh" }];
         if !admin.is_root {
@@ -118,7 +118,7 @@ impl<'g> Logins<'g> {
 
     /// Whether the admin gets in by one of them.
     pub fn reaches_root(&self, admin: &Person) -> Result<bool, Damaged> {
-        for login in self.to_root(admin) {
+        for login in self.ways_to_root(admin) {
             if self.end(admin, login)? == End::In {
                 return Ok(true);
             }
