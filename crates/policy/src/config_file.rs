@@ -89,7 +89,9 @@ impl ConfigFile {
 }
 
 /// The files of a directory whose names end in `.toml` and don't begin with a dot (as editors' do), in the
-/// order of their names; none if there is no such directory. Anyone who may write to it could take rules away.
+/// order of their names; none if there is no such directory.
+///
+/// Anyone who may write to it could take rules away, so it is checked even if it is empty.
 fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
     match open_dir(dir) {
         Err(TrustError::Missing(_)) => return Ok(Vec::new()),
