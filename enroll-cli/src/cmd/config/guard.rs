@@ -125,7 +125,7 @@ impl Guard<'_> {
     ) -> Result<(), Damaged> {
         for now in later {
             let logins = Logins { now: *now, ..self.logins };
-            let mut asked = 0;
+            let (mut asked, mut lacks_device) = (0, false);
             loop {
                 if asked == known.len() {
                     known.extend(more.next());
@@ -134,13 +134,18 @@ impl Guard<'_> {
                     let begin = time(*now);
                     let text = format!(
                         "from {begin} on, nobody who can become root gets in at sshd, login or sudo; put a rule that lets one of \
-                         them in at that time above those that deny"
+                         them in at that time above those that deny, or enrol one of them"
                     );
-                    self.refuse("L2", text);
+                    match lacks_device {
+                        true => self.no_device("L2", text),
+                        false => self.refuse("L2", text),
+                    }
                     return Ok(());
                 };
-                if logins.reaches_root(admin)? {
-                    break;
+                match logins.end_to_root(admin)? {
+                    End::In => break,
+                    End::NoDevice => lacks_device = true,
+                    End::Denied(_) => {}
                 }
                 asked += 1;
             }

@@ -116,14 +116,13 @@ impl<'g> Logins<'g> {
         logins
     }
 
-    /// Whether the admin gets in by one of them.
-    pub fn reaches_root(&self, admin: &Person) -> Result<bool, Damaged> {
+    /// The best end of them.
+    pub fn end_to_root(&self, admin: &Person) -> Result<End, Damaged> {
+        let mut best = End::Denied(String::new());
         for login in self.ways_to_root(admin) {
-            if self.end(admin, login)? == End::In {
-                return Ok(true);
-            }
+            best = best.max(self.end(admin, login)?);
         }
-        Ok(false)
+        Ok(best)
     }
 
     /// The best of a login without a key, with one, and with a registered hardware key, where sshd says

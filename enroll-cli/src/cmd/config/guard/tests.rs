@@ -264,6 +264,15 @@ fn a_lock_out_that_begins_later_is_refused_too() {
     ] {
         assert_eq!(refused(&rules(short), &host).join(" "), keys, "{short}");
     }
+    let at_night = rules("hours = ['sun 08:00-18:00'] -> skip | -> code");
+    let nobody = |enrolled| Host { actor: Some(person("anna", &[0, 1], false)), enrolled, ..self::host() };
+    let admins = [person("root", &[9], false)].into_iter();
+    let compiled = compile(&[SourceFile { path: "x".into(), bytes: at_night.into() }], &Groups).unwrap();
+    for (enrolled, severity) in [(true, Severity::Danger), (false, Severity::Warning)] {
+        let found = findings(&compiled, &nobody(enrolled), admins.clone(), NOW).unwrap();
+        let said = found.iter().find(|finding| finding.key == "L2").map(|finding| finding.severity);
+        assert_eq!(said, Some(severity), "who lacks a device on a fresh host is warned about only");
+    }
     let reason = |short: &str| {
         let source = SourceFile { path: "x".into(), bytes: rules(short).into() };
         let admins = [person("root", &[9], true)];
