@@ -95,7 +95,9 @@ fn type_of(kind: &str, event: &Event) -> &'static str {
     match kind {
         "login" | "device_proof" if event.get("result") == Some("denied") => "denied",
         "login" | "device_proof" => "start",
-        "credential_revoked" | "token_revoked" | "account_removed" | "record_removed" => "deletion",
+        "credential_revoked" | "token_revoked" | "account_removed" | "record_removed" | "record_gone" => {
+            "deletion"
+        }
         "enrollment_confirmed"
         | "credential_imported"
         | "key_registered"

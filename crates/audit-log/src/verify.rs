@@ -5,7 +5,8 @@ mod end;
 mod saved;
 
 use crate::event::{Entry, Event, Writer};
-use qrtotp_account::{Link, link};
+use qrtotp_account::{Link, RecordId, chain_origin, link};
+use qrtotp_otp::base32_decode;
 use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
 use saved::{Known, Saved};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -117,6 +118,8 @@ struct Chain {
     other_saved: Option<Event>,
     /// Line 1 of an account that is not in the store under this name: it may be renamed later.
     trusted_first: Option<Event>,
+    /// The id of its record, if the last checkpoint has the link of one of its lines.
+    record: Option<String>,
     head: Option<Head>,
 }
 
@@ -131,6 +134,8 @@ pub struct Verifier {
     made: HashMap<String, u64>,
     /// Ids of records that such lines remove.
     removed: HashSet<String>,
+    /// The last links of records that the store does not have, and their ids.
+    missing: HashMap<Link, String>,
     /// Lines that fit, of all.
     pub proven: u64,
     /// The first lines of accounts whose earlier ones are not in the log: taken on trust.
@@ -160,6 +165,13 @@ impl Verifier {
         self.saved.keep(user, head);
     }
 
+    /// Keeps the last line of a record that the store does not have, to know its account by.
+    pub fn save_missing(&mut self, record: &str, head: &Event) {
+        if let Some(link) = head.link {
+            self.missing.insert(link, record.to_owned());
+        }
+    }
+
     /// Adds a finding that no line of a log shows.
     pub fn find(&mut self, finding: Finding) {
         self.findings.push(finding);
@@ -186,11 +198,11 @@ impl Verifier {
 
     /// Learns from the store's last lines of the host's chain, oldest first, which records were made and
     /// removed. A line counts if it follows the one before it.
-    pub fn prove_kept(&mut self, origin: Link, kept: &[Event]) {
-        let mut before = kept.first().filter(|first| first.seq() == Some(1)).map(|_| origin);
+    pub fn prove_kept(&mut self, origin: Link, kept: impl IntoIterator<Item = Event>) {
+        let mut before = Some(origin);
         for event in kept {
-            if fits([before, None], event).is_some() {
-                self.note_record("", event);
+            if fits([before, None], &event).is_some() {
+                self.note_record("", &event);
             }
             before = event.link;
         }
@@ -202,7 +214,7 @@ impl Verifier {
         };
         match event.get("event") {
             Some("record_made") => drop(self.made.insert(record.to_owned(), seq)),
-            Some("record_removed") => drop(self.removed.insert(record.to_owned())),
+            Some("record_removed" | "record_gone") => drop(self.removed.insert(record.to_owned())),
             _ => {}
         }
     }
@@ -256,6 +268,9 @@ impl Verifier {
             Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
         }
         let Some(mut chain) = self.chain_of(user, seq, event) else { return };
+        if let Some(record) = event.link.and_then(|link| self.missing.get(&link)) {
+            chain.record = Some(record.clone());
+        }
         let mut report = Report { user, verifier: self };
         chain.read(seq, event, &mut report);
         self.chains.insert(user.to_owned(), chain);
@@ -376,6 +391,16 @@ impl Verifier {
         }
     }
 
+    /// Whether the host's chain says that this chain's record was removed. One that could not be read has no
+    /// last line of its own.
+    fn removes(&self, chain: &Chain) -> bool {
+        let id = |record: &String| Some(RecordId(base32_decode(record).ok()?.as_slice().try_into().ok()?));
+        let first = chain.trusted_first.as_ref();
+        let is_first = |id| first.is_some_and(|first| fits([Some(chain_origin(id)), None], first).is_some());
+        chain.record.as_ref().is_some_and(|record| self.removed.contains(record))
+            || self.removed.iter().filter_map(id).any(is_first)
+    }
+
     fn end_removed(&mut self, user: &str, mut chain: Chain) {
         chain.end(&[], None, (0, Link::default()), &mut Report { user, verifier: self });
     }
@@ -386,6 +411,7 @@ impl Verifier {
         names.sort();
         for user in names {
             let Some(mut chain) = self.chains.remove(&user) else { continue };
+            chain.removed |= self.removes(&chain);
             let mut report = Report { user: &user, verifier: self };
             chain.end(&[], None, (0, Link::default()), &mut report);
             if !chain.removed && !chain.is_empty() {

@@ -3,6 +3,7 @@
 mod journal;
 mod monitoring;
 mod privacy;
+mod records;
 mod report;
 mod top;
 mod trail;
