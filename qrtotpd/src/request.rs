@@ -89,7 +89,7 @@ impl Served<'_> {
         let (caller, host) = (self.caller, &host_name());
         let name = &caller.name;
         let request = EnrolmentRequest { name, uid: caller.uid, label, authority, host };
-        let (store, chain) = (self.store, self.store.host_chain(self.subject));
+        let (store, chain) = (self.store, self.store.host_chain());
         let (mut ctx, dialog) = self.flow();
         match chain.noting(store, name, || enroll(&mut ctx, dialog, request)) {
             Ok(enrolled) => {

@@ -61,10 +61,10 @@ impl<'a> RequestStore<'a> {
         })
     }
 
-    /// The host's chain, for lines about this person.
-    pub fn host_chain(&self, subject: &Subject) -> HostChain {
-        let (config, by) = (&self.source.config, Subject { user: String::new(), ..subject.clone() });
-        HostChain::of(&config.state_dir.0, &self.source.dir_path, PROGRAM, by)
+    /// The host's chain. Its lines name no user: they are kept longer than an account.
+    pub fn host_chain(&self) -> HostChain {
+        let subject = Subject { service: PROGRAM.into(), ..Subject::default() };
+        HostChain::of(&self.source.config.state_dir.0, &self.source.dir_path, PROGRAM, subject)
     }
 
     /// From now on counts its waits for the account `uid`.

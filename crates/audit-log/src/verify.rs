@@ -92,6 +92,19 @@ struct Gap {
     late: Vec<Event>,
 }
 
+/// A line that is kept for each account: a parsed one takes ten times as much memory.
+struct Kept(Box<str>);
+
+impl Kept {
+    fn of(event: &Event) -> Self {
+        Self(event.line.as_str().into())
+    }
+
+    fn event(&self) -> Option<Event> {
+        Event::parse(&self.0)
+    }
+}
+
 #[derive(Default)]
 struct Chain {
     seq: u64,
@@ -101,7 +114,7 @@ struct Chain {
     waiting: BTreeMap<u64, Event>,
     gaps: Vec<Gap>,
     /// The first line that was seen, if it is not the chain's.
-    leading: Option<Event>,
+    leading: Option<Kept>,
     /// The link of line 1, if it was seen.
     first: Option<Link>,
     /// Lines that fit since the last gap.
@@ -111,13 +124,13 @@ struct Chain {
     anew: bool,
     /// Line 1, if it does not follow the store's origin: of another account that had the name before, or
     /// changed.
-    other_first: Option<Event>,
+    other_first: Option<Kept>,
     /// The line with the head's number, if it has another link: the same.
-    other_head: Option<Event>,
+    other_head: Option<Kept>,
     /// The line with the saved number, if it has another link: the same.
-    other_saved: Option<Event>,
+    other_saved: Option<Kept>,
     /// Line 1 of an account that is not in the store under this name: it may be renamed later.
-    trusted_first: Option<Event>,
+    trusted_first: Option<Kept>,
     /// The id of its record, if the last checkpoint has the link of one of its lines.
     record: Option<String>,
     head: Option<Head>,
@@ -146,6 +159,8 @@ pub struct Verifier {
     begins: Option<i64>,
     /// Other programs' lines say exactly when it begins.
     begins_exactly: bool,
+    /// The store is that of a verifier: lines of root's are of the host's own.
+    of_verifier: bool,
 }
 
 impl Verifier {
@@ -153,6 +168,12 @@ impl Verifier {
     #[must_use]
     pub fn new(heads: HashMap<String, Head>) -> Self {
         Self { heads, ..Self::default() }
+    }
+
+    /// The store is that of the verifier on this host, not the host's own.
+    #[must_use]
+    pub fn of_verifier(self, of_verifier: bool) -> Self {
+        Self { of_verifier, ..self }
     }
 
     /// Keeps the last line of each account in another copy of the log, or of `audit heads`, to compare with.
@@ -246,6 +267,14 @@ impl Verifier {
 
     /// The next line of the log.
     pub fn read(&mut self, entry: &Entry) {
+        let of_this_store = match entry.writer {
+            Writer::Verifier => self.of_verifier,
+            Writer::Root | Writer::Setuid(_) | Writer::Ended(_) => !self.of_verifier,
+            Writer::User(_) | Writer::Unknown => true,
+        };
+        if !of_this_store {
+            return;
+        }
         if let Writer::User(_) = entry.writer {
             // For doas, the journal may record the program that it runs next. The chain is more reliable.
             let chain = self.chains.get(entry.event.get("user").unwrap_or_default());
@@ -395,8 +424,9 @@ impl Verifier {
     /// last line of its own.
     fn removes(&self, chain: &Chain) -> bool {
         let id = |record: &String| Some(RecordId(base32_decode(record).ok()?.as_slice().try_into().ok()?));
-        let first = chain.trusted_first.as_ref();
-        let is_first = |id| first.is_some_and(|first| fits([Some(chain_origin(id)), None], first).is_some());
+        let first = chain.trusted_first.as_ref().and_then(Kept::event);
+        let is_first =
+            |id| first.as_ref().is_some_and(|first| fits([Some(chain_origin(id)), None], first).is_some());
         chain.record.as_ref().is_some_and(|record| self.removed.contains(record))
             || self.removed.iter().filter_map(id).any(is_first)
     }
@@ -483,13 +513,15 @@ impl Chain {
     fn renamed(self, head: Option<Head>, report: &mut Report<'_>) -> Self {
         let origin = head.as_ref().map(|head| head.origin);
         let is_first = |first: &Event| fits([origin, None], first).is_some();
-        let mut other_first = self.other_first.filter(|first| !is_first(first));
-        if let Some(first) = self.trusted_first.as_ref().filter(|_| origin.is_some()) {
-            if is_first(first) {
+        let mut other_first =
+            self.other_first.filter(|first| !first.event().is_some_and(|first| is_first(&first)));
+        let trusted = self.trusted_first.as_ref().and_then(Kept::event);
+        if let Some(first) = trusted.filter(|_| origin.is_some()) {
+            if is_first(&first) {
                 report.verifier.first -= 1;
-                report.prove(first);
+                report.prove(&first);
             } else {
-                other_first = Some(first.clone());
+                other_first = Some(Kept::of(&first));
             }
         }
         let trusted_first = self.trusted_first.filter(|_| origin.is_none());
@@ -504,7 +536,7 @@ impl Chain {
             if let Some(at) = event.number("at") {
                 report.verifier.not_later(at);
             }
-            self.leading = Some(event.clone());
+            self.leading = Some(Kept::of(event));
             self.advance(seq, event, [event.link, None], report);
         } else if seq == self.seq + 1 {
             self.next(seq, event, report);
@@ -543,12 +575,12 @@ impl Chain {
             // Of an account that was removed since, the origin is not known.
             None if unknown || (seq == 1 && self.head.is_none()) => {
                 report.verifier.first += 1;
-                self.trusted_first = (seq == 1).then(|| event.clone());
+                self.trusted_first = (seq == 1).then(|| Kept::of(event));
                 self.advance(seq, event, [event.link, None], report);
             }
             None => {
                 if seq == 1 {
-                    self.other_first = Some(event.clone());
+                    self.other_first = Some(Kept::of(event));
                 } else {
                     report.add(seq, Fault::Changed, Some(event));
                 }
@@ -567,10 +599,10 @@ impl Chain {
         }
         self.removed = event.get("event") == Some("account_removed");
         if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
-            self.other_head = Some(event.clone());
+            self.other_head = Some(Kept::of(event));
         }
         if report.is_other_than_saved(seq, event) {
-            self.other_saved = Some(event.clone());
+            self.other_saved = Some(Kept::of(event));
         }
     }
 

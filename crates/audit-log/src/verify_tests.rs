@@ -184,6 +184,22 @@ fn look_alikes_do_not_hide_what_is_there() {
 }
 
 #[test]
+fn a_verifiers_lines_and_those_of_the_host_are_of_two_stores() {
+    let world = World::new(200);
+    for (writer, of_verifier, proven) in [
+        (crate::Writer::Verifier, true, 200),
+        (crate::Writer::Verifier, false, 0),
+        (crate::Writer::Root, true, 0),
+        (crate::Writer::Root, false, 200),
+    ] {
+        let mut verifier = Verifier::new(world.heads()).of_verifier(of_verifier);
+        world.lines.iter().for_each(|line| verifier.read(&Entry { writer, ..entry(line) }));
+        assert_eq!((verifier.proven, verifier.forged), (proven, 0), "{writer:?} {of_verifier}");
+        assert_eq!(verifier.take_findings(), []);
+    }
+}
+
+#[test]
 fn two_logins_at_the_same_time_may_log_in_the_other_order() {
     let mut world = World::new(0);
     let mut lines: Vec<String> = (0..100).map(|n| world.next(START + n / 10)).collect();

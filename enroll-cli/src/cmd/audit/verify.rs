@@ -137,7 +137,7 @@ pub fn verify(
 ) -> Result<Count, Failure> {
     let (store, host_chain) = (context.store()?, context.host_chain());
     let Known { heads, names, records, host, exit } = Known::read(&store, &host_chain)?;
-    let mut verifier = Verifier::new(heads);
+    let mut verifier = Verifier::new(heads).of_verifier(!context.config.fleet.groups.is_empty());
     if let Some(path) = against {
         save(path, &mut verifier)?;
     }

@@ -6,5 +6,5 @@ mod privacy;
 mod records;
 mod report;
 mod top;
-mod trail;
+pub mod trail;
 mod watch;

@@ -37,7 +37,7 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
         Ok(account) => account,
         Err(error) => return vec![format!("the account does not open: {error}")],
     };
-    let mut wrong = Vec::new();
+    let mut wrong = chain_faults(&w.store);
     if let Some(record) = account.map(|account| account.record)
         && record.token.as_ref().is_some_and(|token| token.is_live(TYPED))
         && !record.credentials.is_empty()
@@ -80,6 +80,36 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
         if accepting(&mut w, &code(key, LATER)).is_some() {
             wrong.push(format!("a code of a device that is {word} was accepted twice"));
         }
+    }
+    wrong
+}
+
+/// The kept audit lines of the account, in their order, must follow each other and end at the chain's end:
+/// whatever of them was not logged can be logged again.
+fn chain_faults(store: &FileStore) -> Vec<String> {
+    let Ok(Some((state, mut lines))) = store.last_lines(&World::name()) else { return Vec::new() };
+    let parts = |line: &str| {
+        let (covered, shown) = line.rsplit_once(" chain=").unwrap();
+        let seq: u64 = covered.rsplit_once(" seq=").unwrap().1.split(' ').next().unwrap().parse().unwrap();
+        (seq, covered.to_owned(), shown.to_owned())
+    };
+    lines.sort_by_key(|line| parts(line).0);
+    let (mut wrong, mut before) = (Vec::new(), None);
+    let hex = |link| String::from_utf8(qrtotp_account::link_hex(link).to_vec()).unwrap();
+    for (seq, covered, shown) in lines.iter().map(|line| parts(line)) {
+        let follows = before.is_none_or(|(last, link)| {
+            last + 1 == seq && hex(qrtotp_account::link(link, covered.as_bytes())) == shown
+        });
+        if !follows {
+            wrong.push(format!("line {seq} that is kept does not follow the one before"));
+        }
+        let link: Vec<u8> =
+            (0..20).map(|n| u8::from_str_radix(&shown[2 * n..2 * n + 2], 16).unwrap()).collect();
+        before = Some((seq, link.try_into().unwrap()));
+    }
+    let end = Some((state.chain.number(), state.chain.head()));
+    if state.chain.number() > 0 && before != end {
+        wrong.push(format!("the kept lines end with {before:?}, the chain with {end:?}"));
     }
     wrong
 }
