@@ -48,8 +48,13 @@ impl Loaded {
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
         encode(state, self.sequence, &mut self.next);
-        let room = USED.saturating_sub(self.next.len() + LINES_END.len());
-        self.next.extend_from_slice(whole_lines(self.kept[0].get(..room).unwrap_or(&self.kept[0])));
+        let [own, newest] = &self.kept;
+        // A slot without new lines repeats those of the other one: the write after it may tear that.
+        let has_new = !lines_at_end(self.next.get(HEADER..).unwrap_or_default()).is_empty();
+        for lines in [newest, own].into_iter().skip(usize::from(has_new)) {
+            let room = USED.saturating_sub(self.next.len() + LINES_END.len());
+            self.next.extend_from_slice(whole_lines(lines.get(..room).unwrap_or(lines)));
+        }
         self.next.extend_from_slice(&LINES_END);
         self.kept.swap(0, 1);
         (offset(self.sequence), &self.next)
@@ -202,8 +207,8 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     Ok(Loaded { state, both_whole, sequence, next, kept })
 }
 
-/// The audit lines that the two slots hold, in no order: those of the last updates of either slot, none twice
-/// unless a new file holds it twice.
+/// The audit lines that the two slots hold, in no order: those of the last updates of either slot. Some come
+/// twice.
 #[must_use]
 pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();

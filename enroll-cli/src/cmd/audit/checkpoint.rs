@@ -42,10 +42,9 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     let told = told(context, &chain)?;
     let Written { count, root, records, exit } = write(context, By::Record, &mut text)?;
     note(&chain, &told, &records, exit);
-    let mut time = SystemClock.now();
-    while dir.join(time.to_string()).exists() {
-        time += 1;
-    }
+    // Always the newest, or it would be forgotten at once: there may be more of them than seconds.
+    let now = SystemClock.now();
+    let time = kept(context).first().map_or(now, |newest| now.max(newest.saturating_add(1)));
     let path = dir.join(time.to_string());
     replace(&path, &text).map_err(failed)?;
     for old in kept(context).into_iter().skip(KEPT) {

@@ -61,12 +61,12 @@ fn the_lines_of_fifty_processes_are_one_chain_that_verifies() {
     let sandbox = host();
     sandbox.add_user("alice");
     let phone = sandbox.import("alice");
-    for step in phone.step() - 3..=phone.step() {
-        let login = sandbox.login("alice").answer(&phone.code_of_step(step));
-        let report = login.arguments(&["--processes", "50"]).run();
-        assert_eq!((report.count(PAM_SUCCESS), report.count(PAM_AUTH_ERR)), (1, 49), "{report:?}");
+    for _ in 0..3 {
+        // Twenty are looked at, the others have to wait.
+        let login = sandbox.login("alice").answer(&phone.wrong_code());
+        assert_eq!(login.arguments(&["--processes", "50"]).run().count(PAM_AUTH_ERR), 50);
+        sandbox.run(&["qrtotp", "unlock", "alice"]).success();
     }
-    sandbox.run(&["qrtotp", "unlock", "alice"]).success();
     let _ = sandbox.log.wait(&["reason=unlock user=alice"]);
     let whole = verified(&sandbox, &[]).success().stdout;
     let proven = whole.split(" proven").next().unwrap().rsplit(' ').next().unwrap();

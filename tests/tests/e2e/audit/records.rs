@@ -1,4 +1,4 @@
-//! The host's chain tells which records were made and removed, whoever did it and whenever it was killed.
+//! The host's chain tells which records were made and removed, by any program and after a kill at any time.
 
 use super::trail::{logged_in, verified, verified_without_alice};
 use qrtotp_tests::{
@@ -64,7 +64,7 @@ fn the_next_checkpoint_tells_of_an_account_that_was_made_at_a_login_and_of_one_t
 }
 
 #[test]
-fn the_host_s_chain_tells_at_once_of_an_account_that_the_broker_made() {
+fn the_hosts_chain_tells_at_once_of_an_account_that_the_broker_made() {
     let sandbox = Sandbox::with_broker(ENROLS);
     sandbox.keep_secret(PASSWORD);
     sandbox.pam("qrtotp", "auth required pam_unix.so nodelay\naccount required pam_unix.so\n");
@@ -126,6 +126,8 @@ fn after_a_kill_at_any_call_of_a_command_the_next_checkpoint_has_told_once_what_
         }
     }
     let noted = sandbox.log.events().iter().filter(|line| line.contains("reason=noted_later")).count();
+    let found = verified(&sandbox, &[]).stdout;
+    assert!(!found.contains("CHECKPOINT"), "more checkpoints than seconds: {found}");
     assert!(killed >= 15 && noted >= 2, "{killed} kills, {noted} records left to the checkpoint");
 }
 
@@ -179,4 +181,14 @@ fn lines_that_a_killed_login_did_not_log_are_in_the_store_word_for_word_and_repa
     assert!(repair.stdout.contains("1 lines logged again; 0 findings"), "{}", repair.stdout);
     let line = sandbox.log.wait(&["recovered by qrtotp audit repair"]);
     assert!(line.contains(&lines[0]) && lost(&sandbox).is_empty(), "{line}\n{lines:?}");
+}
+
+#[test]
+fn an_enrolment_of_roots_has_no_finding() {
+    let sandbox = Sandbox::new();
+    sandbox.add_user("alice");
+    let _ = sandbox.enroll("alice", &["--qr", "utf8"]);
+    checkpoint(&sandbox);
+    let whole = verified(&sandbox, &[]);
+    assert!(whole.status.success(), "{}{}", whole.stdout, whole.stderr);
 }
