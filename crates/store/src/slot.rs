@@ -48,17 +48,22 @@ impl Loaded {
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
         encode(state, self.sequence, &mut self.next);
-        let [own, newest] = &self.kept;
         // A slot without new lines repeats those of the other one: the write after it may tear that.
-        let has_new = !lines_at_end(self.next.get(HEADER..).unwrap_or_default()).is_empty();
-        for lines in [newest, own].into_iter().skip(usize::from(has_new)) {
-            let room = USED.saturating_sub(self.next.len() + LINES_END.len());
-            self.next.extend_from_slice(whole_lines(lines.get(..room).unwrap_or(lines)));
+        if !state.chain.has_new_lines() {
+            append_lines(&mut self.next, &self.kept[1]);
         }
+        append_lines(&mut self.next, &self.kept[0]);
         self.next.extend_from_slice(&LINES_END);
         self.kept.swap(0, 1);
         (offset(self.sequence), &self.next)
     }
+}
+
+/// Appends as many of these lines as there is room for.
+#[inline(never)]
+fn append_lines(slot: &mut Vec<u8>, lines: &[u8]) {
+    let room = USED.saturating_sub(slot.len() + LINES_END.len());
+    slot.extend_from_slice(whole_lines(lines.get(..room).unwrap_or(lines)));
 }
 
 fn offset(sequence: u64) -> u64 {
