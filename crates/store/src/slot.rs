@@ -60,7 +60,6 @@ impl Loaded {
 }
 
 /// Appends as many of these lines as there is room for.
-#[inline(never)]
 fn append_lines(slot: &mut Vec<u8>, lines: &[u8]) {
     let room = USED.saturating_sub(slot.len() + LINES_END.len());
     slot.extend_from_slice(whole_lines(lines.get(..room).unwrap_or(lines)));

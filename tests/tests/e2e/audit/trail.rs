@@ -171,6 +171,7 @@ fn a_log_without_our_lines_is_no_proof_and_saved_heads_show_a_removed_beginning(
         assert_eq!(sandbox.answer("alice", &phone.wrong_code()), PAM_AUTH_ERR);
         let _ = sandbox.run(&["qrtotp", "unlock", "alice"]).success();
     }
+    let _ = sandbox.log.wait(&["reason=unlock user=alice", " seq=44 "]);
     let lines = written(&sandbox, |_| ());
     let _ = against().success();
     // Nothing to compare with is no success.
