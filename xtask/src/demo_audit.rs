@@ -43,7 +43,7 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
     Ok(())
 }
 
-/// What the system log received, as a log daemon writes it to a file.
+/// The lines of the system log, as a log daemon writes them to a file.
 fn log(sandbox: &Sandbox) -> String {
     let line = |datagram: String| {
         let (stamp, text) = datagram.split_once('>')?.1.split_at_checked(16)?;
