@@ -1,9 +1,8 @@
 //! `FILE.applied`: what logins read of the configuration FILE. Beside it, `FILE.applied.d` keeps the last
 //! twenty.
 
-use crate::caller::{acting_uid, subject};
+use crate::caller::{acting_uid, host_chain, subject};
 use crate::error::Failure;
-use crate::host_chain::HostChain;
 use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
@@ -287,7 +286,7 @@ impl AppliedFile {
         let bytes = self.current().ok().flatten().unwrap_or_default();
         let config = Applied::newest(&bytes).map(|newest| newest.config).unwrap_or_default();
         let key_dir = self.file.parent().unwrap_or(Path::new("/"));
-        HostChain::of(&config.state_dir.0, key_dir).log(event, detail);
+        host_chain(&config, key_dir).log(event, detail);
     }
 
     fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {

@@ -3,6 +3,9 @@
 use nix::unistd::{Uid, User, getuid, ttyname};
 use qrtotp_audit::Subject;
 use qrtotp_frontend::Syslog;
+use qrtotp_frontend::host_chain::HostChain;
+use qrtotp_policy::Config;
+use std::path::Path;
 
 /// AUDIT_UID_UNSET: a process that no login started.
 const NO_LOGIN: u32 = u32::MAX;
@@ -21,6 +24,11 @@ pub fn subject(user: &str) -> Subject {
 /// The system log, as this command writes to it.
 pub fn syslog() -> Syslog {
     Syslog::open("qrtotp")
+}
+
+/// The host's chain in the store of a configuration, as this command adds to it.
+pub fn host_chain(config: &Config, key_dir: &Path) -> HostChain {
+    HostChain::of(&config.state_dir.0, key_dir, "qrtotp", subject(""))
 }
 
 /// The terminal of standard input, without /dev/.

@@ -1,15 +1,16 @@
 //! The start of every command: configuration, store, caller and account.
 
 use crate::applied;
+use crate::caller::host_chain;
 pub use crate::caller::{login_uid, subject, syslog, terminal_name};
 use crate::error::{Failure, store_failure};
-use crate::host_chain::HostChain;
 use crate::language::say;
 use nix::unistd::{User, geteuid, getuid};
 use qrtotp_account::{Name, NameError};
 use qrtotp_clock::SystemClock;
 use qrtotp_flow::{Ctx, Directory, HostDirectory, host_name};
 use qrtotp_frontend::Syslog;
+use qrtotp_frontend::host_chain::HostChain;
 use qrtotp_messages::text;
 use qrtotp_policy::{Compiled, Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{FileStore, Store, StoreError};
@@ -83,7 +84,7 @@ impl Context {
 
     /// The host's chain of audit lines.
     pub fn host_chain(&self) -> HostChain {
-        HostChain::of(&self.config.state_dir.0, &self.key_dir)
+        host_chain(&self.config, &self.key_dir)
     }
 
     /// The issuer that the app shows.

@@ -9,7 +9,6 @@ mod cli;
 mod cmd;
 mod context;
 mod error;
-mod host_chain;
 mod input;
 mod interrupt;
 mod language;

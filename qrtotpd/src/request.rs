@@ -86,11 +86,12 @@ impl Served<'_> {
 
     fn enroll(&mut self, label: &Label) -> Result<Response, Ended> {
         let authority = self.authority()?;
-        let name = &self.caller.name;
-        let host = &host_name();
-        let request = EnrolmentRequest { name, uid: self.caller.uid, label, authority, host };
+        let (caller, host) = (self.caller, &host_name());
+        let name = &caller.name;
+        let request = EnrolmentRequest { name, uid: caller.uid, label, authority, host };
+        let (store, chain) = (self.store, self.store.host_chain());
         let (mut ctx, dialog) = self.flow();
-        match enroll(&mut ctx, dialog, request) {
+        match chain.noting(store, name, || enroll(&mut ctx, dialog, request)) {
             Ok(enrolled) => {
                 let mut done = self.text(&text::new_device(name, &enrolled.credential));
                 if let Some(codes) = enrolled.codes.sentence() {

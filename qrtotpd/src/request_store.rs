@@ -2,8 +2,11 @@
 //! (a setuid program frozen by its user). So a request that waits for a lock gives up its turn, and only a
 //! few of one user may wait.
 
+use crate::PROGRAM;
 use crate::work_limits::{Limit, WorkPermit};
 use qrtotp_account::{FailureCounter, Name, Record, State};
+use qrtotp_audit::Subject;
+use qrtotp_frontend::host_chain::HostChain;
 use qrtotp_policy::ConfigFile;
 use qrtotp_store::{Account, FileStore, PrimaryFailures, SealKey, Store, StoreError};
 use std::cell::Cell;
@@ -56,6 +59,12 @@ impl<'a> RequestStore<'a> {
             self.killed_holder.set(store.take_killed_holder().or(self.killed_holder.take()));
             done
         })
+    }
+
+    /// The host's chain. Its lines name no user: they are kept longer than an account.
+    pub fn host_chain(&self) -> HostChain {
+        let subject = Subject { service: PROGRAM.into(), ..Subject::default() };
+        HostChain::of(&self.source.config.state_dir.0, &self.source.dir_path, PROGRAM, subject)
     }
 
     /// From now on counts its waits for the account `uid`.

@@ -19,6 +19,8 @@ const VERIFIER: &str = "/usr/local/sbin/qrtotpd";
 const RELAY_PROGRAM: &str = "/usr/local/sbin/qrtotp-relay";
 /// The user of the verifier, and that of a relay.
 const USER: &str = "qrtotp-verifier";
+/// Its uid.
+pub const UID: u32 = 2999;
 const CONFIG: &str = "/etc/qrtotp/verifier/qrtotp.toml";
 
 /// A process of the fleet; killed when dropped.
@@ -65,7 +67,7 @@ impl Fleet {
     #[must_use]
     pub fn new(groups: &str) -> Self {
         let verifier = Sandbox::new();
-        verifier.add_user_with_uid(USER, 2999);
+        verifier.add_user_with_uid(USER, UID);
         verifier.add_user("alice");
         verifier.install(&artefacts::broker(), VERIFIER, 0o755);
         verifier.run(&["qrtotp", "fleet", "init", "--name", "corp"]).success();

@@ -3,7 +3,7 @@
 use crate::{Output, Sandbox};
 
 /// Starts journald over an empty /var/log and in place of the sandbox's log, sends it the lines of /tmp/lines
-/// as root and the lines of /tmp/forged as nobody, and runs the arguments.
+/// as root and the lines of /tmp/forged as the uid $FORGER, and runs the arguments.
 const JOURNAL: &str = r#"
 mount -t tmpfs tmpfs /var/log && rm -rf /run/systemd /run/log && mkdir -p /var/log/journal /run/systemd/journal || exit 99
 /usr/lib/systemd/systemd-journald 2>/dev/null & export journald=$!
@@ -14,7 +14,7 @@ cat > /tmp/send.py <<'END'
 import os, socket, sys, time
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 lines = open(sys.argv[1], "rb").read().splitlines()
-if "forged" in sys.argv[1]: os.setgroups([]); os.setgid(65534); os.setuid(65534)
+if "forged" in sys.argv[1]: os.setgroups([]); os.setuid(int(os.environ["FORGER"]))
 s.connect("/run/systemd/journal/dev-log")
 for line in lines: s.send(line)
 # journald reads a sender's rights from /proc after the line arrived; without them a line is no proven forgery.
@@ -30,8 +30,14 @@ impl Sandbox {
     /// Runs a command beside a journald that got the lines of /tmp/lines from root, and those of /tmp/forged
     /// from nobody.
     pub fn in_journal(&self, argv: &[&str]) -> Output {
+        self.in_journal_with(65534, argv)
+    }
+
+    /// The same, with those of /tmp/forged from this uid.
+    pub fn in_journal_with(&self, forger: u32, argv: &[&str]) -> Output {
         self.overwrite("/tmp/journal", JOURNAL);
-        let base = ["unshare", "--mount", "--propagation", "private", "sh", "/tmp/journal"];
+        let forger = format!("FORGER={forger}");
+        let base = ["env", &forger, "unshare", "--mount", "--propagation", "private", "sh", "/tmp/journal"];
         self.run(&[&base, argv].concat())
     }
 }

@@ -52,6 +52,19 @@ pub fn release() -> Result<Artefacts> {
     })
 }
 
+/// Leaves out the chain of audit lines (crates/audit).
+const WITHOUT_CHAIN: &str = "qrtotp_bench_without_chain";
+
+/// The module without the chain of audit lines, to compare with. In a directory of its own, which no package
+/// is made of.
+pub fn without_chain() -> Result<PathBuf> {
+    say("building the module without the chain of audit lines (release)");
+    let (directory, cfg) = ("without-chain", format!("build.rustflags=['--cfg={WITHOUT_CHAIN}']"));
+    let mut cargo = cargo(&MODULE);
+    run(cargo.args(["--config", &remap()?, "--config", &cfg, "--target-dir"]).arg(target().join(directory)))?;
+    built(&format!("{directory}/release/libpam_qrtotp.so"))
+}
+
 /// A setting for cargo, the same as in debian/rules, which then finds it all built: the artefacts have no
 /// path of this machine. It adds to the flags of .cargo/config.toml; RUSTFLAGS would replace them.
 fn remap() -> Result<String> {
@@ -81,5 +94,24 @@ impl Artefacts {
     /// The environment variables by which the tests' harness finds them.
     pub fn variables(&self) -> [(&'static str, &Path); 3] {
         [("QRTOTP_MODULE", &self.module), ("QRTOTP_BIN", &self.command), ("QRTOTPD_BIN", &self.broker)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn nothing_but_the_bench_builds_a_module_without_the_chain() {
+        let mut git = Command::new("git");
+        let found = git.current_dir(workspace()).args(["grep", "-l", WITHOUT_CHAIN]).output().unwrap();
+        let files = String::from_utf8(found.stdout).unwrap();
+        let known = ["Cargo.toml", "crates/audit/src/chained.rs", "xtask/src/build.rs"];
+        assert_eq!(files.lines().collect::<Vec<_>>(), known);
+        let mut callers = Command::new("git");
+        let callers = callers.current_dir(workspace()).args(["grep", "-l", "build::without_chain()"]);
+        let files = String::from_utf8(callers.output().unwrap().stdout).unwrap();
+        assert_eq!(files.lines().collect::<Vec<_>>(), ["xtask/src/bench/chain.rs", "xtask/src/build.rs"]);
     }
 }

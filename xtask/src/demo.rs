@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use qrtotp_tests::{Sandbox, users::PASSWORD};
 
 use crate::{
-    apt, build, demo_auto, picture,
+    apt, build, demo_audit, demo_auto, picture,
     step::{as_root, is_root, say},
 };
 
@@ -75,6 +75,7 @@ pub fn run(show: Show<'_>) -> Result<()> {
     for event in sandbox.log.events() {
         println!("{event}");
     }
+    demo_audit::run(&sandbox)?;
     say("done; the private host is gone");
     Ok(())
 }

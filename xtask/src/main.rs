@@ -14,6 +14,7 @@ mod deb;
 mod debian;
 mod decoders;
 mod demo;
+mod demo_audit;
 mod demo_auto;
 mod demo_import;
 mod demo_rules;

@@ -51,6 +51,12 @@ impl Chain {
         self.head
     }
 
+    /// Whether lines were added since the state was read.
+    #[must_use]
+    pub fn has_new_lines(&self) -> bool {
+        !self.fresh.is_empty()
+    }
+
     /// Adds the line that `text` holds from `start` on, and completes it there.
     pub fn add(&mut self, text: &mut String, start: usize, at: UnixTime) {
         self.number = self.number.saturating_add(1);

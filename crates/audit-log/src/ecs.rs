@@ -17,7 +17,7 @@ pub fn ecs(entry: &Entry) -> Value {
             "dataset": "qrtotp.audit",
             "action": kind,
             "category": [category(kind)],
-            "type": [type_of(kind, event)],
+            "type": [type_of(kind)],
             "outcome": outcome(event),
             "original": event.line,
         },
@@ -91,11 +91,12 @@ fn category(kind: &str) -> &'static str {
     }
 }
 
-fn type_of(kind: &str, event: &Event) -> &'static str {
+fn type_of(kind: &str) -> &'static str {
     match kind {
-        "login" | "device_proof" if event.get("result") == Some("denied") => "denied",
         "login" | "device_proof" => "start",
-        "credential_revoked" | "token_revoked" | "account_removed" | "record_removed" => "deletion",
+        "credential_revoked" | "token_revoked" | "account_removed" | "record_removed" | "record_gone" => {
+            "deletion"
+        }
         "enrollment_confirmed"
         | "credential_imported"
         | "key_registered"
@@ -129,7 +130,7 @@ mod tests {
         assert_eq!(document["event"]["category"], json!(["authentication"]));
         assert_eq!(
             (&document["event"]["outcome"], &document["event"]["type"][0]),
-            (&json!("failure"), &json!("denied"))
+            (&json!("failure"), &json!("start"))
         );
         assert_eq!(
             (&document["source"]["ip"], &document["user"]["name"]),
@@ -139,5 +140,34 @@ mod tests {
             (&document["labels"]["qrtotp_failures"], &document["host"]["name"]),
             (&json!("2"), &json!("web1"))
         );
+    }
+
+    /// ECS 8, "Categorization fields": a category's expected types.
+    fn types(category: &str) -> &'static [&'static str] {
+        match category {
+            "authentication" => &["start", "end", "info"],
+            "configuration" => &["access", "change", "creation", "deletion", "info"],
+            "iam" => &["admin", "change", "creation", "deletion", "group", "info", "user"],
+            _ => &[],
+        }
+    }
+
+    #[test]
+    fn each_event_of_the_schema_has_a_type_that_ecs_expects_in_its_category_and_labels_are_words() {
+        let schema: Value = serde_json::from_str(include_str!("../../../docs/audit.schema.json")).unwrap();
+        let events = schema["properties"]["event"]["enum"].as_array().unwrap();
+        for (kind, result) in events.iter().flat_map(|kind| {
+            let kind = kind.as_str().unwrap();
+            ["", " result=accepted", " result=denied", " result=ignored"].map(|result| (kind, result))
+        }) {
+            let line = format!("- h qrtotp: event={kind}{result} user=alice by=root failures=2 left=3");
+            let document = ecs(&from_syslog(&line).unwrap());
+            let event = &document["event"];
+            let (category, of) = (event["category"][0].as_str().unwrap(), event["type"][0].as_str().unwrap());
+            assert!(types(category).contains(&of), "{kind}{result}: {category} {of}");
+            let outcome = event["outcome"].as_str().unwrap();
+            assert!(["success", "failure", "unknown"].contains(&outcome), "{kind}{result}: {outcome}");
+            assert!(document["labels"].as_object().unwrap().values().all(Value::is_string), "{document}");
+        }
     }
 }

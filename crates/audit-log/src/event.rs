@@ -10,7 +10,7 @@ use std::fmt;
 const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
 
 /// Events that are never logged without a number and a link, beside accepted logins.
-const CHAINED: [&str; 10] = [
+const CHAINED: [&str; 9] = [
     "credential_imported",
     "credential_renamed",
     "credential_revoked",
@@ -19,7 +19,6 @@ const CHAINED: [&str; 10] = [
     "key_registered",
     "token_consumed",
     "token_expired",
-    "token_issued",
     "token_revoked",
 ];
 
@@ -34,6 +33,8 @@ pub const RECOVERED: &str = "recovered";
 pub enum Writer {
     /// A process with root's rights: the journal says so.
     Root,
+    /// The verifier of a fleet, which is not root: a line of another store than the host's own.
+    Verifier,
     /// A process of this user that is no program of root: the journal says so.
     User(u32),
     /// A process that this user began, of a program that runs with root's rights, such as su: not proven. The
@@ -146,6 +147,8 @@ impl Event {
                 self.get("result") == Some("accepted")
                     && matches!(self.get("reason"), Some("code" | "recovery_code" | "two_codes"))
             }
+            // The one that root's enrolment makes for itself is in no store before its first code.
+            Some("token_issued") => self.get("reason").is_some() || self.get("keys").is_some(),
             Some(kind) => CHAINED.contains(&kind),
             None => false,
         }
@@ -284,16 +287,19 @@ fn split_tag(line: &str) -> Option<(&str, &str)> {
     (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))
 }
 
-/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `is_setuid`: whether a program
-/// runs with root's rights.
+/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `verifier`: the uid of this
+/// host's verifier, which writes lines of its daemon and of the command, and none of the module.
+/// `is_setuid`: whether a program runs with root's rights.
 #[must_use]
-pub fn from_journal(line: &str, is_setuid: impl Fn(&str) -> bool) -> Option<Entry> {
+pub fn from_journal(line: &str, verifier: Option<u32>, is_setuid: impl Fn(&str) -> bool) -> Option<Entry> {
     let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
     let text = |key: &str| fields.get(key).and_then(Value::as_str);
-    let event = event_in(text("SYSLOG_IDENTIFIER").unwrap_or_default(), text("MESSAGE")?)?;
+    let message = text("MESSAGE")?;
+    let event = event_in(text("SYSLOG_IDENTIFIER").unwrap_or_default(), message)?;
     let rights = text("_CAP_EFFECTIVE").and_then(|rights| u64::from_str_radix(rights, 16).ok());
     let writer = match text("_UID").and_then(|uid| uid.parse().ok()) {
         Some(0) => Writer::Root,
+        Some(uid) if verifier == Some(uid) && message.starts_with("event=") => Writer::Verifier,
         // su runs with its caller's real uid, but with root's rights. In a user namespace everybody has such
         // rights.
         Some(uid) if rights.is_some_and(|rights| rights != 0) && text("_EXE").is_some_and(is_setuid) => {
@@ -386,7 +392,7 @@ mod tests {
         let entry = |fields: &str| {
             let message = "\"MESSAGE\":\"pam_qrtotp(su:auth): event=login result=denied\"";
             let line = format!("{{{message},\"SYSLOG_IDENTIFIER\":\"su\",{fields}}}");
-            from_journal(&line, |program| program == "/usr/bin/su").unwrap().writer
+            from_journal(&line, Some(2999), |program| program == "/usr/bin/su").unwrap().writer
         };
         assert_eq!(entry("\"_UID\":\"0\""), Writer::Root);
         let rights =
@@ -396,6 +402,23 @@ mod tests {
         assert_eq!(entry("\"_UID\":\"1000\",\"_CAP_EFFECTIVE\":\"0\""), Writer::User(1000));
         assert_eq!(entry("\"_UID\":\"1000\""), Writer::Ended(1000));
         assert_eq!(entry("\"X\":\"1\""), Writer::Unknown);
+    }
+
+    #[test]
+    fn the_verifier_of_this_host_is_believed_in_lines_of_its_daemon_and_of_the_command_alone() {
+        let writer = |tag: &str, message: &str, verifier| {
+            let line = format!(
+                "{{\"MESSAGE\":\"{message}\",\"SYSLOG_IDENTIFIER\":\"{tag}\",\"_UID\":\"2999\",\"_CAP_EFFECTIVE\":\"0\"}}"
+            );
+            from_journal(&line, verifier, |_| false).unwrap().writer
+        };
+        let (login, of_module) =
+            ("event=login result=denied", "pam_qrtotp(su:auth): event=login result=denied");
+        assert_eq!(writer("qrtotpd", login, Some(2999)), Writer::Verifier);
+        assert_eq!(writer("qrtotp", login, Some(2999)), Writer::Verifier);
+        assert_eq!(writer("su", of_module, Some(2999)), Writer::User(2999));
+        assert_eq!(writer("qrtotpd", login, None), Writer::User(2999), "no verifier is here");
+        assert_eq!(writer("qrtotpd", login, Some(2998)), Writer::User(2999));
     }
 
     #[test]
@@ -421,7 +444,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in ".{0,200}") {
-            let _ = (Event::parse(&text), Event::parse(&format!("event={text}")), from_syslog(&text), from_journal(&text, |_| true));
+            let _ = (Event::parse(&text), Event::parse(&format!("event={text}")), from_syslog(&text), from_journal(&text, None, |_| true));
         }
     }
 }

@@ -108,7 +108,7 @@ mod tests {
             let time = (1_795_946_400 + second) * 1_000_000;
             let line = serde_json::json!({ "SYSLOG_IDENTIFIER": "su", "_UID": "1000", "_CAP_EFFECTIVE": "0", "_HOSTNAME": "h",
                 "_SOURCE_REALTIME_TIMESTAMP": time.to_string(), "MESSAGE": message(text) });
-            crate::event::from_journal(&line.to_string(), |_| false).unwrap()
+            crate::event::from_journal(&line.to_string(), None, |_| false).unwrap()
         };
         let in_file = |second: i64, text: &str| {
             from_syslog(&format!("2026-11-29T10:00:{second:02}Z h su[1]: {}", message(text))).unwrap()

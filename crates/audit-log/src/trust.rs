@@ -29,16 +29,19 @@ impl Trust {
             return false;
         }
         let event = &entry.event;
+        let is_trusted = matches!(entry.writer, Writer::Root | Writer::Verifier);
         let of_file = entry.writer == Writer::Unknown && !entry.journal;
         let (Some(seq), Some(shown)) = (event.seq(), event.link) else {
             let is_chained = event.link.is_some() || event.is_always_chained();
-            return !is_chained && (of_file || entry.writer == Writer::Root);
+            return !is_chained && (of_file || is_trusted);
         };
-        let user = event.get("user").unwrap_or_default();
-        let end = self.ends.entry(user.to_owned(), entry.when());
+        // Of the verifier's store; no user has such a name.
+        let of = if entry.writer == Writer::Verifier { "verifier:" } else { "" };
+        let user = format!("{of}{}", event.get("user").unwrap_or_default());
+        let end = self.ends.entry(user.clone(), entry.when());
         let follows_gap = end.behind_gap.is_some_and(|before| follows(before, event));
         let follows = end.last.is_some_and(|(_, before)| follows(before, event));
-        if !(entry.writer == Writer::Root || follows || follows_gap || (of_file && end.last.is_none())) {
+        if !(is_trusted || follows || follows_gap || (of_file && end.last.is_none())) {
             if of_file {
                 end.behind_gap = Some(shown);
             }
@@ -52,7 +55,7 @@ impl Trust {
             end.last = Some((seq, shown));
         }
         if event.get("event") == Some("account_removed") {
-            self.ends.remove(user);
+            self.ends.remove(&user);
         }
         true
     }
@@ -125,6 +128,15 @@ pub(crate) mod tests {
         assert!(!counts(Writer::User(1000)), "its link is right, as anyone can compute it");
         assert!(!counts(Writer::Setuid(1000)));
         assert!(counts(Writer::Root) && counts(Writer::Setuid(1000)));
+    }
+
+    #[test]
+    fn a_verifiers_line_counts_and_an_account_of_the_host_with_the_same_name_has_a_chain_of_its_own() {
+        let (mut log, mut of_verifier, mut trust) = (Log::default(), Log::default(), Trust::default());
+        assert!(trust.counts(&log.by(Writer::Root, 1, WRONG)));
+        assert!(trust.counts(&of_verifier.by(Writer::Verifier, 2, WRONG)));
+        assert!(trust.counts(&of_verifier.by(Writer::Verifier, 3, WAITS)));
+        assert!(trust.counts(&log.by(Writer::Setuid(1000), 4, WRONG)), "it follows the host's line");
     }
 
     #[test]

@@ -5,7 +5,8 @@ mod end;
 mod saved;
 
 use crate::event::{Entry, Event, Writer};
-use qrtotp_account::{Link, link};
+use qrtotp_account::{Link, RecordId, chain_origin, link};
+use qrtotp_otp::base32_decode;
 use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
 use saved::{Known, Saved};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -91,6 +92,19 @@ struct Gap {
     late: Vec<Event>,
 }
 
+/// A line that is kept for each account: a parsed one takes ten times as much memory.
+struct Kept(Box<str>);
+
+impl Kept {
+    fn of(event: &Event) -> Self {
+        Self(event.line.as_str().into())
+    }
+
+    fn event(&self) -> Option<Event> {
+        Event::parse(&self.0)
+    }
+}
+
 #[derive(Default)]
 struct Chain {
     seq: u64,
@@ -100,7 +114,7 @@ struct Chain {
     waiting: BTreeMap<u64, Event>,
     gaps: Vec<Gap>,
     /// The first line that was seen, if it is not the chain's.
-    leading: Option<Event>,
+    leading: Option<Kept>,
     /// The link of line 1, if it was seen.
     first: Option<Link>,
     /// Lines that fit since the last gap.
@@ -110,13 +124,15 @@ struct Chain {
     anew: bool,
     /// Line 1, if it does not follow the store's origin: of another account that had the name before, or
     /// changed.
-    other_first: Option<Event>,
+    other_first: Option<Kept>,
     /// The line with the head's number, if it has another link: the same.
-    other_head: Option<Event>,
+    other_head: Option<Kept>,
     /// The line with the saved number, if it has another link: the same.
-    other_saved: Option<Event>,
+    other_saved: Option<Kept>,
     /// Line 1 of an account that is not in the store under this name: it may be renamed later.
-    trusted_first: Option<Event>,
+    trusted_first: Option<Kept>,
+    /// The id of its record, if the last checkpoint has the link of one of its lines.
+    record: Option<String>,
     head: Option<Head>,
 }
 
@@ -131,6 +147,8 @@ pub struct Verifier {
     made: HashMap<String, u64>,
     /// Ids of records that such lines remove.
     removed: HashSet<String>,
+    /// The last links of records that the store does not have, and their ids.
+    missing: HashMap<Link, String>,
     /// Lines that fit, of all.
     pub proven: u64,
     /// The first lines of accounts whose earlier ones are not in the log: taken on trust.
@@ -141,6 +159,8 @@ pub struct Verifier {
     begins: Option<i64>,
     /// Other programs' lines say exactly when it begins.
     begins_exactly: bool,
+    /// The store is that of a verifier: lines of root's are of the host's own.
+    of_verifier: bool,
 }
 
 impl Verifier {
@@ -148,6 +168,12 @@ impl Verifier {
     #[must_use]
     pub fn new(heads: HashMap<String, Head>) -> Self {
         Self { heads, ..Self::default() }
+    }
+
+    /// The store is that of the verifier on this host, not the host's own.
+    #[must_use]
+    pub fn of_verifier(self, of_verifier: bool) -> Self {
+        Self { of_verifier, ..self }
     }
 
     /// Keeps the last line of each account in another copy of the log, or of `audit heads`, to compare with.
@@ -158,6 +184,13 @@ impl Verifier {
     /// Keeps the last line of one account to compare with.
     pub fn save_head(&mut self, user: &str, head: &Event) {
         self.saved.keep(user, head);
+    }
+
+    /// Keeps the last line of a record that the store does not have, to know its account by.
+    pub fn save_missing(&mut self, record: &str, head: &Event) {
+        if let Some(link) = head.link {
+            self.missing.insert(link, record.to_owned());
+        }
     }
 
     /// Adds a finding that no line of a log shows.
@@ -186,11 +219,11 @@ impl Verifier {
 
     /// Learns from the store's last lines of the host's chain, oldest first, which records were made and
     /// removed. A line counts if it follows the one before it.
-    pub fn prove_kept(&mut self, origin: Link, kept: &[Event]) {
-        let mut before = kept.first().filter(|first| first.seq() == Some(1)).map(|_| origin);
+    pub fn prove_kept(&mut self, origin: Link, kept: impl IntoIterator<Item = Event>) {
+        let mut before = Some(origin);
         for event in kept {
-            if fits([before, None], event).is_some() {
-                self.note_record("", event);
+            if fits([before, None], &event).is_some() {
+                self.note_record("", &event);
             }
             before = event.link;
         }
@@ -202,7 +235,7 @@ impl Verifier {
         };
         match event.get("event") {
             Some("record_made") => drop(self.made.insert(record.to_owned(), seq)),
-            Some("record_removed") => drop(self.removed.insert(record.to_owned())),
+            Some("record_removed" | "record_gone") => drop(self.removed.insert(record.to_owned())),
             _ => {}
         }
     }
@@ -234,6 +267,14 @@ impl Verifier {
 
     /// The next line of the log.
     pub fn read(&mut self, entry: &Entry) {
+        let of_this_store = match entry.writer {
+            Writer::Verifier => self.of_verifier,
+            Writer::Root | Writer::Setuid(_) | Writer::Ended(_) => !self.of_verifier,
+            Writer::User(_) | Writer::Unknown => true,
+        };
+        if !of_this_store {
+            return;
+        }
         if let Writer::User(_) = entry.writer {
             // For doas, the journal may record the program that it runs next. The chain is more reliable.
             let chain = self.chains.get(entry.event.get("user").unwrap_or_default());
@@ -256,6 +297,9 @@ impl Verifier {
             Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
         }
         let Some(mut chain) = self.chain_of(user, seq, event) else { return };
+        if let Some(record) = event.link.and_then(|link| self.missing.get(&link)) {
+            chain.record = Some(record.clone());
+        }
         let mut report = Report { user, verifier: self };
         chain.read(seq, event, &mut report);
         self.chains.insert(user.to_owned(), chain);
@@ -376,6 +420,17 @@ impl Verifier {
         }
     }
 
+    /// Whether the host's chain says that this chain's record was removed. One that could not be read has no
+    /// last line of its own.
+    fn removes(&self, chain: &Chain) -> bool {
+        let id = |record: &String| Some(RecordId(base32_decode(record).ok()?.as_slice().try_into().ok()?));
+        let first = chain.trusted_first.as_ref().and_then(Kept::event);
+        let is_first =
+            |id| first.as_ref().is_some_and(|first| fits([Some(chain_origin(id)), None], first).is_some());
+        chain.record.as_ref().is_some_and(|record| self.removed.contains(record))
+            || self.removed.iter().filter_map(id).any(is_first)
+    }
+
     fn end_removed(&mut self, user: &str, mut chain: Chain) {
         chain.end(&[], None, (0, Link::default()), &mut Report { user, verifier: self });
     }
@@ -386,6 +441,7 @@ impl Verifier {
         names.sort();
         for user in names {
             let Some(mut chain) = self.chains.remove(&user) else { continue };
+            chain.removed |= self.removes(&chain);
             let mut report = Report { user: &user, verifier: self };
             chain.end(&[], None, (0, Link::default()), &mut report);
             if !chain.removed && !chain.is_empty() {
@@ -457,13 +513,15 @@ impl Chain {
     fn renamed(self, head: Option<Head>, report: &mut Report<'_>) -> Self {
         let origin = head.as_ref().map(|head| head.origin);
         let is_first = |first: &Event| fits([origin, None], first).is_some();
-        let mut other_first = self.other_first.filter(|first| !is_first(first));
-        if let Some(first) = self.trusted_first.as_ref().filter(|_| origin.is_some()) {
-            if is_first(first) {
+        let mut other_first =
+            self.other_first.filter(|first| !first.event().is_some_and(|first| is_first(&first)));
+        let trusted = self.trusted_first.as_ref().and_then(Kept::event);
+        if let Some(first) = trusted.filter(|_| origin.is_some()) {
+            if is_first(&first) {
                 report.verifier.first -= 1;
-                report.prove(first);
+                report.prove(&first);
             } else {
-                other_first = Some(first.clone());
+                other_first = Some(Kept::of(&first));
             }
         }
         let trusted_first = self.trusted_first.filter(|_| origin.is_none());
@@ -478,7 +536,7 @@ impl Chain {
             if let Some(at) = event.number("at") {
                 report.verifier.not_later(at);
             }
-            self.leading = Some(event.clone());
+            self.leading = Some(Kept::of(event));
             self.advance(seq, event, [event.link, None], report);
         } else if seq == self.seq + 1 {
             self.next(seq, event, report);
@@ -517,12 +575,12 @@ impl Chain {
             // Of an account that was removed since, the origin is not known.
             None if unknown || (seq == 1 && self.head.is_none()) => {
                 report.verifier.first += 1;
-                self.trusted_first = (seq == 1).then(|| event.clone());
+                self.trusted_first = (seq == 1).then(|| Kept::of(event));
                 self.advance(seq, event, [event.link, None], report);
             }
             None => {
                 if seq == 1 {
-                    self.other_first = Some(event.clone());
+                    self.other_first = Some(Kept::of(event));
                 } else {
                     report.add(seq, Fault::Changed, Some(event));
                 }
@@ -541,10 +599,10 @@ impl Chain {
         }
         self.removed = event.get("event") == Some("account_removed");
         if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
-            self.other_head = Some(event.clone());
+            self.other_head = Some(Kept::of(event));
         }
         if report.is_other_than_saved(seq, event) {
-            self.other_saved = Some(event.clone());
+            self.other_saved = Some(Kept::of(event));
         }
     }
 

@@ -4,7 +4,7 @@
 use super::tests::*;
 use super::*;
 use crate::event::from_syslog;
-use qrtotp_account::RecordId;
+use qrtotp_otp::base32_encode;
 
 fn entry_of(line: &str) -> Entry {
     from_syslog(&format!("Nov 29 10:00:00 h su[1]: pam_qrtotp(su:auth): {line}")).unwrap()
@@ -237,7 +237,7 @@ fn only_lines_that_the_hosts_chain_proves_remove_a_record() {
         let mut verifier = Verifier::new(HashMap::from([(String::new(), head.clone())]));
         lines.iter().for_each(|line| verifier.read(&entry(line)));
         let kept: Vec<Event> = kept.iter().filter_map(|line| Event::parse(line)).collect();
-        verifier.prove_kept(origin, &kept);
+        verifier.prove_kept(origin, kept);
         ["ONE", "TWO"].map(|record| verifier.has_removed(record))
     };
     assert_eq!(removed(&[&first, &second], &[]), [true, true]);
@@ -248,6 +248,34 @@ fn only_lines_that_the_hosts_chain_proves_remove_a_record() {
         assert_eq!(removed(&[line], &[line]), [false, false], "{line}");
     }
     assert_eq!(removed(&[], &[&second]), [false, false], "the first kept line follows none");
+}
+
+#[test]
+fn an_account_whose_record_the_hosts_chain_removes_needs_no_last_line_of_its_own() {
+    let add = |chain: &mut qrtotp_account::Chain, mut line: String| {
+        chain.add(&mut line, 0, START);
+        Event::parse(&line).unwrap()
+    };
+    let (alice, other) = (RecordId([7; 16]), RecordId([9; 16]));
+    let mut chain = qrtotp_account::Chain::new(alice);
+    let lines = [1, 2, 3].map(|n| add(&mut chain, format!("event=login user=alice failures={n}")));
+    let faults = |from: usize, checkpoint: bool, removed: RecordId| {
+        let mut verifier = Verifier::new(HashMap::new());
+        if checkpoint {
+            verifier.save_missing(&base32_encode(&alice.0), &lines[1]);
+        }
+        lines[from..].iter().for_each(|line| verifier.read(&entry(&line.line)));
+        let mut host = qrtotp_account::Chain::new(RecordId([8; 16]));
+        let origin = host.head();
+        let line = format!("event=record_removed record={}", base32_encode(&removed.0));
+        verifier.prove_kept(origin, [add(&mut host, line)]);
+        verifier.end_others();
+        verifier.take_findings().len()
+    };
+    assert_eq!(faults(0, false, alice), 0, "line 1 follows the record's id");
+    assert_eq!(faults(1, true, alice), 0, "the checkpoint has line 2, as the log");
+    assert_eq!(faults(1, false, alice), 1, "nothing tells whose lines these are");
+    assert_eq!((faults(0, true, other), faults(0, false, other)), (1, 1));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod device;
+pub mod host_chain;
 mod local;
 mod memory;
 mod sink;

@@ -112,7 +112,7 @@ impl FileStore {
         self.open_record(&path, &bytes, name)
     }
 
-    fn read_sealed(
+    pub(super) fn read_sealed(
         &self,
         dir: impl AsFd + Copy,
         name: &Name,

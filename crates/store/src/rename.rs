@@ -3,11 +3,12 @@
 
 use super::create::remove;
 use super::critical::with_critical_section;
+use super::layout::RECORD;
 use super::{FileStore, StoreError};
 use nix::fcntl::renameat;
 use nix::unistd::fsync;
-use qrtotp_account::Name;
-use qrtotp_otp::{base32_encode, random_bytes};
+use qrtotp_account::{Name, RecordId};
+use qrtotp_otp::{base32_decode, base32_encode, random_bytes};
 use std::os::fd::AsFd;
 
 impl FileStore {
@@ -17,6 +18,16 @@ impl FileStore {
     /// The store can't be trusted or read.
     pub fn has_record(&self, name: &Name) -> Result<bool, StoreError> {
         Ok(self.account_dir(name)?.is_some())
+    }
+
+    /// The id in a record that need not open: it may be damaged, so nothing proves it.
+    #[must_use]
+    pub fn unproven_id(&self, name: &Name) -> Option<RecordId> {
+        let dir = self.account_dir(name).ok()??;
+        let (_, bytes) = self.read_sealed(dir.as_fd(), name, RECORD).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let id = text.lines().find_map(|line| line.strip_prefix("record = \"")?.strip_suffix('"'))?;
+        base32_decode(id).ok()?.as_slice().try_into().ok().map(RecordId)
     }
 
     /// Seals the record of `old` for `new` and `uid`; both names may be the same. Returns the former uid, or

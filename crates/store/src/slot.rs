@@ -48,12 +48,21 @@ impl Loaded {
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
         encode(state, self.sequence, &mut self.next);
-        let room = USED.saturating_sub(self.next.len() + LINES_END.len());
-        self.next.extend_from_slice(whole_lines(self.kept[0].get(..room).unwrap_or(&self.kept[0])));
+        // A slot without new lines repeats those of the other one: the write after it may tear that.
+        if !state.chain.has_new_lines() {
+            append_lines(&mut self.next, &self.kept[1]);
+        }
+        append_lines(&mut self.next, &self.kept[0]);
         self.next.extend_from_slice(&LINES_END);
         self.kept.swap(0, 1);
         (offset(self.sequence), &self.next)
     }
+}
+
+/// Appends as many of these lines as there is room for.
+fn append_lines(slot: &mut Vec<u8>, lines: &[u8]) {
+    let room = USED.saturating_sub(slot.len() + LINES_END.len());
+    slot.extend_from_slice(whole_lines(lines.get(..room).unwrap_or(lines)));
 }
 
 fn offset(sequence: u64) -> u64 {
@@ -202,8 +211,8 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     Ok(Loaded { state, both_whole, sequence, next, kept })
 }
 
-/// The audit lines that the two slots hold, in no order: those of the last updates of either slot, none twice
-/// unless a new file holds it twice.
+/// The audit lines that the two slots hold, in no order: those of the last updates of either slot. Some come
+/// twice.
 #[must_use]
 pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
     let mut lines = Vec::new();

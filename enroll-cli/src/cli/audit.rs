@@ -43,6 +43,7 @@ pub enum What {
     /// Record the last hash of every account's log in the store, so that `audit verify` notices an account
     /// that was removed by hand or put back from a backup
     ///
+    /// The host's chain then tells of records that were made at logins, and of those that are gone.
     /// A hash over all of them goes into the log. `systemctl enable --now qrtotp-checkpoint.timer` makes one
     /// an hour; 30 are kept.
     Checkpoint,

@@ -1,9 +1,9 @@
 //! `qrtotp account`: also for names that the host no longer knows.
 
 use crate::cli::Account;
+use crate::cmd::audit::records::id_of;
 use crate::context::{Context, any_record_name, known_user, syslog};
 use crate::error::{Exit, Failure};
-use crate::host_chain::record_of;
 use crate::input;
 use qrtotp_account::Name;
 use qrtotp_flow::{AdminError, Directory, HostDirectory};
@@ -69,12 +69,12 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
             return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
         }
     }
-    let record = record_of(&store, &name).unwrap_or_default();
+    let record = id_of(context, &store, &name)?;
     let mut log = syslog();
     let ctx = &mut context.flow(&store, name.as_str(), &mut log);
-    let left = qrtotp_flow::remove_account(ctx, &store, &name).map_err(|error| failed(&error, &name))?;
+    let remove = || qrtotp_flow::remove_account(ctx, &store, &name);
+    let left = context.host_chain().removing(&record, remove).map_err(|error| failed(&error, &name))?;
     warn(left.as_ref(), &name);
-    context.host_chain().log_new("record_removed", &[("record", &record)], "");
     writeln!(std::io::stdout(), "The record of {name} is deleted.")?;
     Ok(Exit::Done)
 }

@@ -8,6 +8,7 @@ use crate::context::{Context, known_user, record_name, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, Token, TokenCode};
 use qrtotp_flow::{AdminError, Issue};
+use qrtotp_frontend::host_chain::HostEvent;
 use qrtotp_frontend::local;
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::ConfigDuration;
@@ -50,7 +51,8 @@ fn many(context: &Context, store: &FileStore, args: &Reissue) -> Result<Exit, Fa
     confirm(args.bulk.confirm, &targets, "reissue", then)?;
     let outcome = report.change(&targets.all, |target| reissue(context, store, target, args.expires));
     let count = outcome.done.to_string();
-    context.host_chain().log_new("bulk_reissued", &[("count", &count)], &outcome.detail(&args.bulk));
+    let event = HostEvent { kind: "bulk_reissued", reason: "", facts: &[("count", &count)] };
+    context.host_chain().log_new(&event, &outcome.detail(&args.bulk));
     let advice = if outcome.done > 0 { advice_about(context, args.expires) } else { String::new() };
     let text = format!("Reissued devices of {count} accounts.\n{advice}");
     report.end(&outcome, !targets.unread, &text)?;

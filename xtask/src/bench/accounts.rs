@@ -49,7 +49,8 @@ pub fn configuration(store: &str) -> String {
     format!("{}/qrtotp.toml", directory(store))
 }
 
-fn logins(host: &Host, rounds: usize, services: [&'static str; 2]) -> Result<[Times; 2]> {
+/// The times of this many accepted logins at each of two services, in an order of chance.
+pub fn logins(host: &Host, rounds: usize, services: [&'static str; 2]) -> Result<[Times; 2]> {
     let mut plan: Vec<Attempt> = Vec::new();
     // Each user's first login opens files that no other has opened yet, and does not count.
     for round in 0..rounds + PEOPLE {

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod candidate;
+mod chain;
 mod command;
 mod count;
 mod crowd;
@@ -51,12 +52,13 @@ const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, accounts:
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
 /// The measurements, in this order.
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
     ("loading", |host, effort, report| loading::measure(host, effort.rounds, report)),
     ("strangers", |host, effort, report| strangers::measure(host, effort.strangers, report)),
     ("flood", |host, effort, report| flood::measure(host, effort.crowds, report)),
     ("crowd", |host, effort, report| crowd::measure(host, effort.crowds, report)),
+    ("chain", |host, effort, report| chain::measure(host, effort.rounds, effort.crowds, report)),
     ("accounts", |host, effort, report| accounts::measure(host, effort.rounds, effort.accounts, report)),
     ("work", |host, _, report| work::measure(host, report)),
 ];

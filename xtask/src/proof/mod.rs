@@ -55,7 +55,7 @@ const PROOFS: &[Proof] = &[
             suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
         },
     },
-    Proof { name: "trail", run: || suite::unit_tests("qrtotp-audit-log", "verify::tests::ten_million") },
+    Proof { name: "trail", run: suite::trail },
     Proof { name: "fleet", run: || suite::fleet(20) },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },

@@ -30,6 +30,17 @@ pub fn unit_tests_with(package: &str, module: &str, variables: &[(&str, &str)]) 
     outcome(tests.args(["--test-threads", "1"]), 1)
 }
 
+/// A million untouched lines without a finding, and ten million in bounded time and memory.
+///
+/// # Errors
+/// As [`unit_tests`].
+pub fn trail() -> Result<Findings> {
+    apt::need(&[apt::TEST])?;
+    let mut tests = cargo(&["test", "--package", "qrtotp-audit-log", "--lib", "--", "--test-threads", "1"]);
+    let names = ["verify::tests::a_million_untouched_lines", "verify::tests::ten_million_lines"];
+    outcome(tests.args(names), 1)
+}
+
 /// The fleet's store on a real etcd, under faults for this many minutes, and every interleaving of its steps.
 ///
 /// # Errors

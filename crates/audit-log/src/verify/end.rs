@@ -26,7 +26,7 @@ impl Chain {
                 (self.other_head.take(), Fault::OtherHead),
                 (self.other_saved.take(), Fault::AgainstSaved),
             ] {
-                if let Some(event) = event {
+                if let Some(event) = event.and_then(|kept| kept.event()) {
                     report.add(event.seq().unwrap_or(0), fault, Some(&event));
                 }
             }
@@ -49,7 +49,7 @@ impl Chain {
     /// The lines before the log's first one. Of those that the store kept, the log should have what is not
     /// older than itself; if the end of the chain was saved, it should have all later ones.
     fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
-        let Some(leading) = self.leading.take() else { return };
+        let Some(leading) = self.leading.take().and_then(|kept| kept.event()) else { return };
         let first = leading.seq().unwrap_or(1);
         let mut saved = report.verifier.saved.of(report.user);
         let mut before =

@@ -1,13 +1,14 @@
 //! `qrtotp audit checkpoint`: keeps the ends of all chains, and a hash over them in the host's chain, so that
 //! it leaves the host with the log.
 
-use super::heads::{By, Check, write};
+use super::heads::{By, Check, Written, write};
+use super::records::{note, told};
 use super::sources::any_form;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
-use crate::host_chain::{HostEnd, lock, replace};
 use qrtotp_audit_log::{Entry, Event};
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_frontend::host_chain::{HostEnd, HostEvent, lock, replace};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -37,19 +38,21 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     }
     // One after the other: the last line of the host's chain names the newest file.
     let _locked = lock(&dir).map_err(failed)?;
-    let mut text = Vec::new();
-    let (count, root, exit) = write(context, By::Record, &mut text)?;
-    let mut time = SystemClock.now();
-    while dir.join(time.to_string()).exists() {
-        time += 1;
-    }
+    let (chain, mut text) = (context.host_chain(), Vec::new());
+    let told = told(context, &chain)?;
+    let Written { count, root, records, exit } = write(context, By::Record, &mut text)?;
+    note(&chain, &told, &records, exit);
+    // Always the newest, or it would be forgotten at once: there may be more of them than seconds.
+    let now = SystemClock.now();
+    let time = kept(context).first().map_or(now, |newest| now.max(newest.saturating_add(1)));
     let path = dir.join(time.to_string());
     replace(&path, &text).map_err(failed)?;
     for old in kept(context).into_iter().skip(KEPT) {
         let _ = std::fs::remove_file(dir.join(old.to_string())); // one too many does no harm
     }
     let shown = count.to_string();
-    context.host_chain().log_new("checkpoint", &[("count", &shown), ("root", &root)], "");
+    let facts = [("count", &*shown), ("root", &root)];
+    chain.log_new(&HostEvent { kind: "checkpoint", reason: "", facts: &facts }, "");
     writeln!(std::io::stdout(), "{count} chains, root {root}: {}", path.display())?;
     Ok(exit)
 }
@@ -65,9 +68,12 @@ pub struct Checkpoint {
 
 /// The last checkpoint that the store tells of.
 pub fn last(context: &Context, host: &HostEnd) -> Option<Checkpoint> {
-    let lines = host.lines.iter().rev().chain(&host.checkpoint);
-    let event =
-        lines.filter_map(|line| Event::parse(line)).find(|event| event.get("event") == Some("checkpoint"))?;
+    let event = host
+        .lines
+        .iter()
+        .rev()
+        .filter_map(|line| Event::parse(line))
+        .find(|event| event.get("event") == Some("checkpoint"))?;
     let root = event.get("root")?;
     let found = kept(context).into_iter().find_map(|time| {
         let text = std::fs::read_to_string(directory(context).join(time.to_string())).ok()?;

@@ -9,6 +9,7 @@ use qrtotp_audit_log::Entry;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_otp::base32_encode;
 use qrtotp_values::text::logfmt;
+use std::collections::BTreeSet;
 use std::io::Write;
 
 /// What names an account in a line.
@@ -20,10 +21,21 @@ pub enum By {
     Record,
 }
 
-/// Writes the host's end and those of all accounts. Gives their number, the hash over the lines, and whether
-/// all could be read.
-pub fn write(context: &Context, by: By, out: &mut impl Write) -> Result<(u64, String, Exit), Failure> {
-    let (store, now) = (context.store()?, SystemClock.now());
+/// The lines that were written.
+pub struct Written {
+    /// How many.
+    pub count: u64,
+    /// The hash over them.
+    pub root: String,
+    /// The ids of all records.
+    pub records: BTreeSet<String>,
+    /// Whether all accounts could be read.
+    pub exit: Exit,
+}
+
+/// Writes the host's end and those of all accounts.
+pub fn write(context: &Context, by: By, out: &mut impl Write) -> Result<Written, Failure> {
+    let (store, now, mut records) = (context.store()?, SystemClock.now(), BTreeSet::new());
     let (mut count, mut root) = (0, [0; LINK_LEN]);
     let mut put = |who: Option<(&str, &str)>, seq: u64, head: Link| {
         count += 1;
@@ -43,11 +55,16 @@ pub fn write(context: &Context, by: By, out: &mut impl Write) -> Result<(u64, St
     let exit = each_account(&store, |name, account| {
         let (chain, record) = (&account.state.chain, base32_encode(&account.record.id.0));
         let who = if by == By::User { ("user", name.as_str()) } else { ("record", &*record) };
-        if chain.number() > 0 { put(Some(who), chain.number(), chain.head()) } else { Ok(()) }
+        // A checkpoint names each record.
+        if chain.number() > 0 || by == By::Record {
+            put(Some(who), chain.number(), chain.head())?;
+        }
+        records.insert(record);
+        Ok(())
     })?;
     let root = hex(root);
     writeln!(out, "event=audit_heads_end count={count} root={root}")?;
-    Ok((count, root, exit))
+    Ok(Written { count, root, records, exit })
 }
 
 pub fn hex(link: Link) -> String {

@@ -3,6 +3,7 @@
 
 mod checkpoint;
 mod heads;
+pub mod records;
 mod report;
 pub mod sources;
 mod summary;

@@ -1,6 +1,7 @@
 //! Where the lines are: the journal and /var/log/auth.log*, or files that were named.
 
 use crate::cli::Sources;
+use crate::cmd::fleet::verifiers_uid;
 use crate::error::Failure;
 use crate::progress::Progress;
 use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of};
@@ -97,7 +98,7 @@ pub fn since_and_follow(since: i64) -> Result<Entries, Failure> {
 /// The journal's entries of AUTHPRIV, if the journal has a place on this host.
 fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
     let lines = journal_lines(how, since)?;
-    Some(Box::new(lines.filter_map(|line| from_journal(&line, is_setuid))))
+    Some(Box::new(lines.filter_map(|line| from_journal(&line, verifiers_uid(), is_setuid))))
 }
 
 /// The same as lines of JSON, other programs' too.
@@ -152,7 +153,7 @@ fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
 /// A line of a log file, of `journalctl -o json`, or an event alone.
 pub fn any_form(line: &str) -> Option<Entry> {
     if line.starts_with('{') {
-        return from_journal(line, is_setuid);
+        return from_journal(line, verifiers_uid(), is_setuid);
     }
     if line.starts_with("event=") {
         return from_syslog(&format!("- - qrtotp: {line}"));

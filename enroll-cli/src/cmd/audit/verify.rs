@@ -7,11 +7,11 @@ use crate::cli::Sources;
 use crate::cmd::list::each_account;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
-use crate::host_chain::{HostChain, HostEnd};
 use qrtotp_account::{Link, Name, chain_origin};
 use qrtotp_audit::Priority;
 use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_frontend::host_chain::{HostChain, HostEnd};
 use qrtotp_otp::base32_encode;
 use qrtotp_store::{FileStore, StoreError};
 use qrtotp_values::UnixTime;
@@ -23,6 +23,8 @@ use std::path::Path;
 
 /// Most characters of a line that is shown.
 const LONGEST: usize = 8192;
+/// So many of the last lines of the host's chain are compared with the log.
+const COMPARED: usize = 4096;
 /// Seconds that a line may take to reach the log.
 const ON_ITS_WAY: UnixTime = 10;
 
@@ -116,9 +118,9 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
 /// Prints the end of each chain as a line of the log.
 pub fn heads(context: &Context) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let (_, _, exit) = super::heads::write(context, By::User, &mut out)?;
+    let written = super::heads::write(context, By::User, &mut out)?;
     out.flush()?;
-    Ok(exit)
+    Ok(written.exit)
 }
 
 fn at(line: &str) -> Option<UnixTime> {
@@ -135,7 +137,7 @@ pub fn verify(
 ) -> Result<Count, Failure> {
     let (store, host_chain) = (context.store()?, context.host_chain());
     let Known { heads, names, records, host, exit } = Known::read(&store, &host_chain)?;
-    let mut verifier = Verifier::new(heads);
+    let mut verifier = Verifier::new(heads).of_verifier(!context.config.fleet.groups.is_empty());
     if let Some(path) = against {
         save(path, &mut verifier)?;
     }
@@ -241,8 +243,10 @@ fn end_of_chain(chain: &HostChain) -> Result<Option<HostEnd>, Failure> {
 }
 
 fn end_of_host(verifier: &mut Verifier, host: &HostEnd) {
-    let kept: Vec<Event> = host.lines.iter().filter_map(|line| Event::parse(line)).collect();
-    verifier.prove_kept(host.origin(), &kept);
+    let events = |from: usize| host.lines.iter().skip(from).filter_map(|line| Event::parse(line));
+    verifier.prove_kept(host.origin(), events(0));
+    // There may be a line for each account, and memory is bounded.
+    let kept: Vec<Event> = events(host.lines.len().saturating_sub(COMPARED)).collect();
     verifier.end("", &kept, Some((host.seq, host.head)));
 }
 
@@ -285,7 +289,10 @@ fn save_checkpoint(
         match records.get(record) {
             Some(user) if compare => verifier.save_head(user, event),
             Some(_) => {}
-            None => drop(unknown.insert(record.to_owned())),
+            None => {
+                verifier.save_missing(record, event);
+                unknown.insert(record.to_owned());
+            }
         }
     }
     unknown

@@ -11,6 +11,8 @@ use crate::cli::{Fleet, FleetHost};
 use crate::error::{Exit, Failure};
 use std::path::Path;
 
+pub use verifier::uid as verifiers_uid;
+
 pub fn run(config: &Path, what: Fleet) -> Result<Exit, Failure> {
     match what {
         Fleet::Init(args) => init::run(config, &args),

@@ -8,6 +8,7 @@ use qrtotp_fleet_hosts::{Hosts, HostsError};
 use qrtotp_policy::DEFAULT_PATH;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 const CONFIG: &str = "/etc/qrtotp/verifier/qrtotp.toml";
 
@@ -19,6 +20,17 @@ pub fn config_path(named: &Path) -> PathBuf {
 /// Where its files are.
 pub fn directory(config: &Path) -> &Path {
     config.parent().unwrap_or(Path::new("/"))
+}
+
+/// The uid of the verifier on this host, if there is one: the owner of its directory, which lies in one of
+/// root's. The same for the whole run.
+pub fn uid() -> Option<u32> {
+    static UID: LazyLock<Option<u32>> = LazyLock::new(|| {
+        let about = directory(Path::new(CONFIG)).symlink_metadata().ok()?;
+        let is_verifier = about.is_dir() && about.uid() != 0 && Path::new(CONFIG).exists();
+        is_verifier.then_some(about.uid())
+    });
+    *UID
 }
 
 /// A verifier on this host, and its hosts. The process is its user from now on.

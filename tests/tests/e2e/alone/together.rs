@@ -1,5 +1,6 @@
 //! Many logins at one instant.
 
+use crate::audit::trail::verified;
 use qrtotp_tests::{
     Sandbox, artefacts,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
@@ -53,6 +54,23 @@ fn on_a_slow_disk_a_code_works_once_and_simultaneous_guesses_are_not_evaluated_b
     let evaluated = sandbox.log.events().iter().filter(|event| event.contains("reason=wrong_code")).count();
     // The waits begin at one second, which may pass during the test.
     assert!((3..=5).contains(&evaluated), "{evaluated} of 16 simultaneous guesses were evaluated");
+}
+
+#[test]
+fn the_lines_of_fifty_processes_are_one_chain_that_verifies() {
+    let sandbox = host();
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    for _ in 0..3 {
+        // Twenty are looked at, the others have to wait.
+        let login = sandbox.login("alice").answer(&phone.wrong_code());
+        assert_eq!(login.arguments(&["--processes", "50"]).run().count(PAM_AUTH_ERR), 50);
+        sandbox.run(&["qrtotp", "unlock", "alice"]).success();
+    }
+    let _ = sandbox.log.wait(&["reason=unlock user=alice"]);
+    let whole = verified(&sandbox, &[]).success().stdout;
+    let proven = whole.split(" proven").next().unwrap().rsplit(' ').next().unwrap();
+    assert!(proven.parse::<u32>().unwrap() >= 50, "{whole}");
 }
 
 #[test]

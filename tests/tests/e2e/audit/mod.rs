@@ -3,7 +3,8 @@
 mod journal;
 mod monitoring;
 mod privacy;
+mod records;
 mod report;
 mod top;
-mod trail;
+pub mod trail;
 mod watch;

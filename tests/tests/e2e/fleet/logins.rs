@@ -1,7 +1,7 @@
 //! Logins at the hosts of a fleet.
 
 use qrtotp_tests::{
-    fleet::Fleet,
+    fleet::{Fleet, UID},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
@@ -86,4 +86,29 @@ fn what_a_host_says_about_a_login_makes_no_rule_easier() {
         "a rule for the service that the host names skips no code"
     );
     assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn the_audit_log_of_a_verifier_has_its_lines_as_proven_and_look_alikes_of_the_module_as_forged() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    assert_eq!(host.answer(&phone.code_of_step(phone.step() - 1)), PAM_SUCCESS);
+    let login = fleet.verifier.log.wait(&["event=login result=accepted", "host=web1"]);
+    let module = login.replace("event=login", "pam_qrtotp(sshd:auth): event=login");
+    let lines = fleet.verifier.log.lines();
+    fleet.verifier.overwrite("/tmp/lines", "");
+    fleet.verifier.overwrite("/tmp/forged", &format!("{}\n{module}\n", lines.join("\n")));
+    let verify = format!(
+        "setpriv --reuid {UID} --clear-groups qrtotp --config /etc/qrtotp/verifier/qrtotp.toml audit verify"
+    );
+    let steps = format!(
+        "qrtotp audit --event login; journalctl -o json >/tmp/j; chmod 644 /tmp/j; {verify} --file /tmp/j; \
+         mv /etc/qrtotp/verifier /tmp/away; echo away; qrtotp audit --event login; mv /tmp/away /etc/qrtotp/verifier"
+    );
+    let said = fleet.verifier.in_journal_with(UID, &["sh", "-c", &steps]).success().stdout;
+    let (here, away) = said.split_once("away\n").unwrap();
+    let forged = |text: &str| text.lines().filter(|line| line.contains("FORGED by")).count();
+    assert_eq!((forged(here), forged(away)), (1, 2), "{said}");
+    assert!(here.contains("Nothing was changed") && here.contains("1 look-alikes"), "{said}");
 }

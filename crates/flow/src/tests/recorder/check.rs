@@ -2,6 +2,7 @@
 
 use super::actions::{Person, config, enroll_with, world};
 use super::*;
+use qrtotp_account::{LINK_LEN, Link, link};
 use qrtotp_otp::base32_decode;
 use qrtotp_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -37,7 +38,7 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
         Ok(account) => account,
         Err(error) => return vec![format!("the account does not open: {error}")],
     };
-    let mut wrong = Vec::new();
+    let mut wrong = chain_faults(&w.store);
     if let Some(record) = account.map(|account| account.record)
         && record.token.as_ref().is_some_and(|token| token.is_live(TYPED))
         && !record.credentials.is_empty()
@@ -82,6 +83,37 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// The kept audit lines of the account, in their order, must follow each other and end at the chain's end:
+/// whatever of them was not logged can be logged again. Of older lines, a part may be left.
+fn chain_faults(store: &FileStore) -> Vec<String> {
+    let Ok(Some((state, lines))) = store.last_lines(&World::name()) else { return Vec::new() };
+    let mut lines: Vec<(u64, &str, Link)> = lines.iter().filter_map(|line| parts(line)).collect();
+    lines.sort_unstable();
+    lines.dedup(); // both halves of a new file have the same
+    let follows = |[(last, _, before), (seq, covered, shown)]: [(u64, &str, Link); 2]| {
+        seq != last + 1 || link(before, covered.as_bytes()) == shown
+    };
+    let mut wrong: Vec<String> = lines
+        .windows(2)
+        .filter(|two| !follows([two[0], two[1]]))
+        .map(|two| format!("the kept line {} does not follow the one before", two[1].0))
+        .collect();
+    let (last, end) = (lines.last().map(|(seq, _, shown)| (*seq, *shown)), &state.chain);
+    if end.number() > 0 && last != Some((end.number(), end.head())) {
+        wrong.push(format!("the kept lines end with {last:?}, the chain with {}", end.number()));
+    }
+    wrong
+}
+
+/// A line's number, the part that its link covers, and the link; `None`: it is not whole.
+fn parts(line: &str) -> Option<(u64, &str, Link)> {
+    let (covered, shown) = line.rsplit_once(" chain=")?;
+    let seq = covered.rsplit_once(" seq=")?.1.split(' ').next()?.parse().ok()?;
+    let byte = |n: usize| u8::from_str_radix(shown.get(2 * n..2 * n + 2)?, 16).ok();
+    let link: Vec<u8> = (0..LINK_LEN).map_while(byte).collect();
+    Some((seq, covered, link.try_into().ok()?))
 }
 
 /// The user who gets in with a code.
