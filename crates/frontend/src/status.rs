@@ -1,8 +1,8 @@
 //! An account's credentials as text and as JSON. Never a secret: sealed values are not even opened.
 
-use crate::{TokenView, Versioned};
 use crate::device::{CredentialView, SshKeyView};
 use crate::local;
+use crate::{TokenView, Versioned};
 use qrtotp_account::{EnrolmentStatus, FactorKind, Name, SetKind, Side, Throttle, ThrottleRules};
 use qrtotp_flow::Person;
 use qrtotp_messages::{Catalogue, Message, text};

@@ -30,7 +30,8 @@ fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failu
     let mut table = Table::new(["PLACE", "FAMILIAR", "UNTIL", "WRONG CODES SINCE"]);
     for place in places {
         let (PlaceId(id), end) = (place.id, place.last_right + i64::from(rules.familiar));
-        let (id, familiar) = (format!("{:016x}", u64::from_be_bytes(id)), if end > now { "yes" } else { "no" });
+        let (id, familiar) =
+            (format!("{:016x}", u64::from_be_bytes(id)), if end > now { "yes" } else { "no" });
         table.row(&mut out, [id, familiar.into(), local(end), place.lane.failures.to_string()])?;
     }
     if !table.end(&mut out)? {

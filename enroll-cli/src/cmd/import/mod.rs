@@ -239,8 +239,7 @@ impl<'a> Importer<'a> {
     fn refuse(&self, user: &str, from: &str, failure: &Failure) -> Result<(), Failure> {
         let (user, from) = (clean(user, 64), clean(from, 256));
         if self.json {
-            let line =
-                json!({"version": 1, "user": user, "from": from, "result": "refused", "reason": failure.to_string()});
+            let line = json!({"version": 1, "user": user, "from": from, "result": "refused", "reason": failure.to_string()});
             return Ok(writeln!(std::io::stdout(), "{line}")?);
         }
         let both = [from, user].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");

@@ -15,6 +15,7 @@ mod trial;
 use super::config;
 use super::doctor::report::Severity;
 use super::doctor::{self, Files, Problem, SshdFiles};
+use crate::applied;
 use crate::cli::{Setup, With};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
@@ -117,7 +118,11 @@ fn make(
 ) -> Result<Exit, Failure> {
     let done = if args.apply && !changes.is_empty() {
         ready(context, config.unwrap_or(&context.config), args)?;
-        let problems = || doctor::problems(path, &context.config);
+        // By the configuration that holds then, which may be among the changes.
+        let problems = || match applied::look(path) {
+            Ok(config) => doctor::problems(path, &config),
+            Err(_) => doctor::problems(path, &context.config),
+        };
         let concerned = trial::concerns(changes) && !args.json;
         let trial = if concerned { Some(trial::prepare(context, args, with)?) } else { None };
         Some(apply(path, changes, args, &Goal { problems: &problems, mends }, trial.as_ref())?)

@@ -90,7 +90,9 @@ fn drop_in(with: With) -> String {
             .replace(&format!("\n#{password}\n"), &format!("\n{password}\n")),
         With::Either => SHIPPED_DROP_IN.replace(
             &format!("\n{key}\n"),
-            &format!("\n#{key}\n# A key, or what PAM asks for it, then the code:\n{key} keyboard-interactive\n"),
+            &format!(
+                "\n#{key}\n# A key, or what PAM asks for it, then the code:\n{key} keyboard-interactive\n"
+            ),
         ),
     }
 }
@@ -106,7 +108,9 @@ fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Opti
     };
     let (key, primary) = match (with, name) {
         (With::Key, SSHD) => (true, Primary::Program),
-        (With::Key | With::Either, name) if named && name != SSHD => return Err(format!("{name} can't see ssh keys; use --with password")),
+        (With::Key | With::Either, name) if named && name != SSHD => {
+            return Err(format!("{name} can't see ssh keys; use --with password"));
+        }
         _ => (false, Primary::Pam),
     };
     if Service::read(tree, name, primary).asks() {

@@ -143,10 +143,7 @@ fn exempt_rules(exempt: &[String]) -> Result<String, Failure> {
     }
     let rule = |name: &str, key: &str, names: &[String]| match names {
         [] => String::new(),
-        names => format!(
-            "\n[[rule]]\nname = \"{name}\"\n{key} = [{}]\nthen = \"skip\"\n",
-            names.join(", ")
-        ),
+        names => format!("\n[[rule]]\nname = \"{name}\"\n{key} = [{}]\nthen = \"skip\"\n", names.join(", ")),
     };
     Ok(format!(
         "# `qrtotp setup --exempt` writes this file.\n{}{}",
@@ -175,8 +172,14 @@ mod tests {
             ("a = 1", "a = 1\n\n[defaults]\nfirst_login = \"token\"\n"),
             ("[defaults]\n#first_login = \"deny\"\n", "[defaults]\nfirst_login = \"token\"\n"),
             ("[defaults]\nfirst_login=\"deny\" # x\n[x]\n", "[defaults]\nfirst_login = \"token\"\n[x]\n"),
-            ("[x]\nfirst_login = 1\n[defaults]\n", "[x]\nfirst_login = 1\n[defaults]\nfirst_login = \"token\"\n"),
-            ("[defaults]\nrequire = \"code\"\n[y]\n", "[defaults]\nrequire = \"code\"\nfirst_login = \"token\"\n[y]\n"),
+            (
+                "[x]\nfirst_login = 1\n[defaults]\n",
+                "[x]\nfirst_login = 1\n[defaults]\nfirst_login = \"token\"\n",
+            ),
+            (
+                "[defaults]\nrequire = \"code\"\n[y]\n",
+                "[defaults]\nrequire = \"code\"\nfirst_login = \"token\"\n[y]\n",
+            ),
         ] {
             assert_eq!(with_first_login(text, "token"), expected);
         }

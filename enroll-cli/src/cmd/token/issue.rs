@@ -189,7 +189,9 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
 fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> Result<Exit, Failure> {
     let issued = issuer.issue(account)?;
     if json {
-        put_json(&mut out, |line| Ok(serde_json::to_writer_pretty(line, &Versioned::new(View::of(&issued)))?))?;
+        put_json(&mut out, |line| {
+            Ok(serde_json::to_writer_pretty(line, &Versioned::new(View::of(&issued)))?)
+        })?;
         out.write_all(b"\n")?;
         return Ok(Exit::Done);
     }

@@ -241,6 +241,23 @@ fn mistakes_end_with_code_2_and_say_what_to_do() {
 }
 
 #[test]
+fn a_mistyped_command_is_answered_by_the_right_one_and_nothing_typed_is_shown() {
+    let sandbox = host();
+    for (typed, meant) in [
+        (&["enrol", "hunter22"][..], "`enroll`"),
+        (&["statsu"], "`status`"),
+        (&["token", "isue", "hunter22"], "`issue`"),
+        (&["config", "aply"], "`apply`"),
+        (&["docter", "123456"], "`doctor`"),
+        (&["hunter22"], "not shown, because it may be a secret"),
+    ] {
+        let said = sandbox.run(&[&["qrtotp"], typed].concat()).exited(2).stderr;
+        assert!(said.contains(meant), "{typed:?}: {said}");
+        assert!(!said.contains("hunter22") && !said.contains("123456"), "{said}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let sandbox = host();
     sandbox.run(&["bash", "-c", "set -o pipefail; qrtotp completions bash | true"]).success();

@@ -13,7 +13,7 @@ const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
 const TRIAL_OF_ALICE: [&str; 7] = ["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"];
 
 /// A plain Debian host, with alice enrolled, whose services don't ask for a code yet.
-fn host() -> (Sandbox, Phone) {
+pub fn host() -> (Sandbox, Phone) {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");
     sandbox.authorize_key("alice");
@@ -25,7 +25,7 @@ fn host() -> (Sandbox, Phone) {
     (sandbox, phone)
 }
 
-fn setup(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+pub fn setup(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     sandbox.run(&[&["qrtotp", "setup"], arguments].concat())
 }
 
@@ -110,17 +110,17 @@ fn a_step_that_fails_takes_everything_back() {
 }
 
 /// Calls by which `setup` changes files or makes changes durable, and has sshd read them.
-const CHANGES: [&str; 5] = ["mkdir", "rename", "unlink", "fsync", "kill"];
+pub const CHANGES: [&str; 5] = ["mkdir", "rename", "unlink", "fsync", "kill"];
 
 /// PAM and sshd files with their texts, without what a killed program left beside them.
-fn texts(sandbox: &Sandbox) -> Vec<String> {
+pub fn texts(sandbox: &Sandbox) -> Vec<String> {
     let list = "cd /etc; for file in pam.d/* ssh/sshd_config ssh/sshd_config.d/*; do printf '%s\n%s\n=====\n' $file \"$(cat $file)\"; done";
     let shown = sandbox.run(&["sh", "-c", list]).success().stdout;
     shown.split("=====\n").map(str::to_owned).collect()
 }
 
 /// Runs `setup` with the arguments, and kills it at the nth of these calls; whether it came to that.
-fn killed(sandbox: &Sandbox, call: &str, nth: u32, arguments: &[&str]) -> bool {
+pub fn killed(sandbox: &Sandbox, call: &str, nth: u32, arguments: &[&str]) -> bool {
     let (trace, inject) = (format!("--trace={call}"), format!("--inject={call}:signal=KILL:when={nth}"));
     let strace = ["strace", "-qq", "--output=/dev/null", &trace, &inject, "qrtotp", "setup"];
     !sandbox.run(&[&strace[..], arguments].concat()).status.success()
@@ -287,7 +287,7 @@ fn with_either_a_key_replaces_the_password_and_nothing_replaces_the_code() {
 }
 
 /// The configuration's files, the applied form's meaning, PAM and sshd.
-fn whole(sandbox: &Sandbox) -> String {
+pub fn whole(sandbox: &Sandbox) -> String {
     let configuration = "cd /etc/qrtotp; find . -name '*.toml' -type f -exec sha256sum {} + | sort -k 2";
     let applied = sandbox.run(&["qrtotp", "config", "show"]).success().stdout;
     let applied: String = applied.lines().skip(1).map(|line| format!("{line}\n")).collect();
@@ -302,7 +302,9 @@ fn who_enrols_and_who_is_exempt_is_shown_applied_and_undone_with_the_rest() {
     let before = whole(&sandbox);
     let arguments = ["sshd", "sudo", "--first-login", "enroll", "--exempt", "robot,@backup"];
     let shown = setup(&sandbox, &arguments).success().stdout;
-    for line in ["+first_login = \"enroll\"", "+user = [\"robot\"]", "+group = [\"backup\"]", "+Match User robot"] {
+    for line in
+        ["+first_login = \"enroll\"", "+user = [\"robot\"]", "+group = [\"backup\"]", "+Match User robot"]
+    {
         assert!(shown.contains(line), "{line}: {shown}");
     }
     assert_eq!(whole(&sandbox), before);
