@@ -442,7 +442,7 @@ messages! {
     with clock_ahead(seconds) = "clock {seconds} s ahead of this host's";
     /// Of a device, behind a comma or in a table.
     with clock_behind(seconds) = "clock {seconds} s behind this host's";
-    /// Of a device, behind a comma or in a table. `back` and `ahead` are how many codes before and after the present one are taken.
+    /// Of a device. `back` and `ahead`: how many codes before and after the present one are taken.
     with own_window(back, ahead) = "own window {back} back to {ahead} ahead";
     /// A token. `state` is one of the next words with a date, `issuer` a user, `shows` a number.
     with token(id, state, issued, issuer, expires, shows, most) = "{id} {state}; issued {issued} by {issuer}, expires {expires}, QR code shown {shows} of {most} times";

@@ -34,7 +34,7 @@ pub fn explain(error: &clap::Error, json: bool) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Our own commands that resemble the one that was typed. What was typed is not shown.
+/// Commands that resemble the mistyped one.
 fn similar(error: &clap::Error) -> Vec<String> {
     let quoted = |name: &String| format!("`{name}`");
     match error.get(ContextKind::SuggestedSubcommand) {

@@ -1,5 +1,5 @@
-//! `qrtotp setup` without services, on a terminal: asks what the options say otherwise. Enter takes the answer
-//! in brackets.
+//! `qrtotp setup` without services, on a terminal: asks for what the options say otherwise. Enter takes the
+//! answer in brackets.
 
 use super::plan::SERVICES;
 use crate::cli::{Enrol, Setup, With};
