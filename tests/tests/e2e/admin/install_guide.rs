@@ -190,8 +190,8 @@ fn every_command_in_the_text_can_be_typed_and_the_other_ones_that_it_names_exist
         spans.filter(|code| code.starts_with("qrtotp ") && !code.contains('…')).collect();
     assert!(commands.len() > 30, "{commands:?}");
     for command in commands {
-        let value = |word| VALUES.iter().find(|(name, _)| *name == word).map_or(word, |(_, value)| value);
-        let words: Vec<&str> = command.split_whitespace().map(value).collect();
+        let known = |word: &str| VALUES.iter().find(|(name, _)| *name == word).map(|(_, value)| *value);
+        let words: Vec<&str> = command.split_whitespace().map(|word| known(word).unwrap_or(word)).collect();
         let ran = sandbox.run(&words);
         // Some need a person, or something that is not there: that is said, and it is no mistake.
         let mistaken = ran.stderr.starts_with("error:") || ran.stderr.contains("panicked");
