@@ -185,7 +185,7 @@ fn factors(args: &Setup) -> Result<Factors, Failure> {
         None => Ok(With::Password),
     };
     let why =
-        |why| Failure::Refused(format!("{why}; choose by `qrtotp setup --with key` or `--with password`"));
+        |why| Failure::Refused(format!("{why}; choose by `qrtotp setup --with`: password, key or either"));
     Ok(Factors { sshd: sshd.map_err(why)?, others: With::Password })
 }
 

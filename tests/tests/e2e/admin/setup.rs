@@ -300,7 +300,8 @@ fn who_enrols_and_who_is_exempt_is_shown_applied_and_undone_with_the_rest() {
     sandbox.add_user("robot");
     sandbox.authorize_key("robot");
     let before = whole(&sandbox);
-    let arguments = ["sshd", "sudo", "--first-login", "enroll", "--exempt", "robot,@backup"];
+    let arguments =
+        ["sshd", "sudo", "--with", "password", "--first-login", "enroll", "--exempt", "robot,@backup"];
     let shown = setup(&sandbox, &arguments).success().stdout;
     for line in
         ["+first_login = \"enroll\"", "+user = [\"robot\"]", "+group = [\"backup\"]", "+Match User robot"]
