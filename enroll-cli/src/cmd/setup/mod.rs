@@ -250,7 +250,7 @@ fn apply(
     let until = SystemClock.now() + args.confirm.as_seconds();
     let done = (|| {
         if !args.no_timer {
-            timer::arm(until)?;
+            timer::arm(path, until)?;
         }
         // sshd must demand a key before a PAM file stops asking for the password.
         let (first, pam) = changes.split_at(changes.iter().take_while(|change| !is_pam(change)).count());

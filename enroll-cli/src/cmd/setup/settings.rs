@@ -5,8 +5,7 @@ use crate::applied::{self, HostNames, compiled};
 use crate::cli::Setup;
 use crate::cmd::config;
 use crate::error::Failure;
-use nix::unistd::User;
-use qrtotp_account::Name;
+use nix::unistd::{Group, User};
 use qrtotp_policy::{Compiled, ConfigFile, Severity, SourceFile, compile};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -131,10 +130,10 @@ fn exempt_rules(exempt: &[String]) -> Result<String, Failure> {
     let (mut users, mut groups) = (Vec::new(), Vec::new());
     for name in exempt {
         match name.strip_prefix('@') {
-            Some(group) if Name::new(group).is_ok() => groups.push(format!("{group:?}")),
-            None if Name::new(name).is_ok() && matches!(User::from_name(name), Ok(Some(_))) => {
-                users.push(format!("{name:?}"));
+            Some(group) if matches!(Group::from_name(group), Ok(Some(_))) => {
+                groups.push(format!("{group:?}"));
             }
+            None if matches!(User::from_name(name), Ok(Some(_))) => users.push(format!("{name:?}")),
             _ => {
                 let text = format!("{name:?} is no user of this host; a group is written @GROUP");
                 return Err(Failure::Refused(text));
