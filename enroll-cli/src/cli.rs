@@ -278,8 +278,8 @@ pub struct Setup {
     /// Never ask these users for a code, nor groups written @GROUP; at sshd a key alone lets them in
     #[arg(long, value_name = "USER", value_delimiter = ',', conflicts_with_all = ["undo", "keep"])]
     pub exempt: Vec<String>,
-    /// Make the changes
-    #[arg(long, visible_alias = "yes")]
+    /// Make the changes; --yes is the same
+    #[arg(long, alias = "yes")]
     pub apply: bool,
     /// Undo the changes after this time (at least 1m) unless you run `setup --keep`
     #[arg(long, value_name = "TIME", default_value = "10m")]
