@@ -165,8 +165,10 @@ fn a_place_is_made_familiar_listed_and_forgotten() {
     let list = || instance.run(&["place", "list", "nobody"]).ok().stdout;
     assert_eq!(list(), "nobody has no familiar place.\n");
     instance.run(&["unlock", "nobody", "--from", "203.0.113.0/24"]).ok();
-    let place = list().split(' ').next().unwrap().to_owned();
-    assert!(place.len() == 16 && list().contains("  familiar until "), "{}", list());
+    let shown = list();
+    let place = shown.lines().nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    assert!(place.len() == 16 && shown.starts_with("PLACE             FAMILIAR  UNTIL "), "{shown}");
+    assert!(shown.contains(&format!("\n{place}  yes       20")), "{shown}");
     assert!(!list().contains("203.0.113"), "only a digest is stored");
     assert_eq!(instance.json(&["status", "nobody", "--json"])["familiar_places"], 1);
     for bad in ["203.0.0.0/16", "home"] {
@@ -196,7 +198,7 @@ fn tokens_go_from_issued_to_consumed_or_revoked() {
     instance.run(&["token", "issue", "nobody"]).ok();
     instance.enroll("nobody");
     assert_eq!(state(), "consumed");
-    assert_eq!(instance.json(&["token", "list", "--json"])[0]["user"], "nobody");
+    assert_eq!(instance.json(&["token", "list", "--json"])["tokens"][0]["user"], "nobody");
     assert!(instance.run(&["token", "list"]).ok().stdout.contains("consumed"));
     assert_eq!(instance.run(&["token", "show", "daemon"]).code, Some(1));
 }
@@ -226,19 +228,50 @@ fn every_account_is_a_line_with_standing_devices_and_last_use() {
 
     let listed = instance.run(&["list"]).ok().stdout;
     let lines: Vec<&str> = listed.lines().collect();
-    let [bin, daemon, nobody] = lines[..] else { panic!("{listed}") };
+    let [header, bin, daemon, nobody] = lines[..] else { panic!("{listed}") };
     let used = instance.json(&["status", "nobody", "--json"])["last_used"].as_i64().unwrap();
     let begin = |line: &str, words: &[&str]| line.split_whitespace().collect::<Vec<_>>().starts_with(words);
-    assert!(begin(bin, &["bin", "enrolled", "devices", "1", "last", "used", "never"]), "{bin}");
-    assert!(begin(daemon, &["daemon", "revoked", "devices", "0", "last", "used", "never"]), "{daemon}");
-    assert!(begin(nobody, &["nobody", "enrolled", "devices", "1", "last", "used"]), "{nobody}");
-    assert!(nobody.contains(&utc(used)), "{nobody}");
+    assert!(begin(header, &["USER", "STATUS", "DEVICES", "SSH", "KEYS", "LAST", "USED"]), "{header}");
+    assert!(begin(bin, &["bin", "enrolled", "1", "0", "never"]), "{bin}");
+    assert!(begin(daemon, &["daemon", "revoked", "0", "0", "never"]), "{daemon}");
+    assert!(begin(nobody, &["nobody", "enrolled", "1", "0"]), "{nobody}");
+    assert_eq!(nobody.find(&utc(used)), header.find("LAST USED"), "{listed}");
 
     assert_eq!(instance.run(&["status"]).ok().stdout, listed);
     for line in instance.run(&["list", "--json"]).ok().stdout.lines() {
         let account: serde_json::Value = serde_json::from_str(line).unwrap();
         let user = account["user"].as_str().unwrap();
         assert_eq!(account, instance.json(&["status", user, "--json"]));
+    }
+}
+
+#[test]
+fn whatever_prints_json_prints_objects_of_one_version() {
+    let instance = Instance::new();
+    let _ = instance.import("nobody");
+    instance.run(&["token", "issue", "daemon"]).ok();
+    for arguments in [
+        &["status", "nobody"][..],
+        &["status"],
+        &["list"],
+        &["device", "list"],
+        &["token", "list"],
+        &["token", "show", "daemon"],
+        &["token", "show", "no-such-user"],
+        &["token", "issue", "daemon"],
+        &["token", "issue", "--group", "daemon"],
+        &["config", "explain", "--user", "nobody"],
+        &["reissue", "--everyone", "--dry-run"],
+        &["revoke", "--everyone", "--dry-run"],
+        &["setup", "no-such-service"],
+        &["doctor"],
+    ] {
+        let stdout = instance.run(&[arguments, &["--json"]].concat()).stdout;
+        let objects: Result<Vec<serde_json::Value>, _> =
+            serde_json::Deserializer::from_str(&stdout).into_iter().collect();
+        let objects = objects.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {stdout}"));
+        let versions = objects.iter().all(|object| object["version"] == 1);
+        assert!(!objects.is_empty() && versions, "{arguments:?}: {stdout}");
     }
 }
 

@@ -11,6 +11,12 @@ fn is_code(text: &str) -> bool {
     text.len() == 9 && text.split('-').count() == 2 && text.split('-').all(group)
 }
 
+/// The tokens of the object that `--json` prints for many.
+fn listed(json: &str) -> Vec<Value> {
+    let object: Value = serde_json::from_str(json).unwrap();
+    object["tokens"].as_array().unwrap().clone()
+}
+
 #[test]
 fn a_code_is_shown_once_in_groups_of_four_with_what_to_do_with_it() {
     let instance = Instance::new();
@@ -23,7 +29,7 @@ fn a_code_is_shown_once_in_groups_of_four_with_what_to_do_with_it() {
     assert_eq!(token["code"]["expires"].as_i64().unwrap() - token["issued"].as_i64().unwrap(), 600);
     for arguments in [&["token", "show", "nobody"][..], &["token", "list"], &["token", "list", "--json"]] {
         let told = instance.run(arguments).ok().stdout;
-        assert!(told.contains("code") && !told.contains(code), "{told}");
+        assert!(told.to_lowercase().contains("code") && !told.contains(code), "{told}");
     }
 }
 
@@ -82,7 +88,7 @@ fn a_token_lives_a_day_or_as_long_as_the_configuration_or_the_option_says() {
 }
 
 #[test]
-fn tokens_for_the_names_in_a_file_come_as_one_array_and_one_failure_stops_no_other() {
+fn tokens_for_the_names_in_a_file_come_as_one_object_and_one_failure_stops_no_other() {
     let instance = Instance::new();
     instance.run(&["token", "issue", "daemon"]).ok();
     let live = instance.json(&["token", "show", "daemon", "--json"])["id"].clone();
@@ -90,7 +96,7 @@ fn tokens_for_the_names_in_a_file_come_as_one_array_and_one_failure_stops_no_oth
     let arguments = ["token", "issue", "--from-file", "-", "--code", "--json", "--expires", "2h"];
     let issued = instance.run_with(&arguments, names);
     assert_eq!(issued.code, Some(1), "{issued:?}");
-    let list: Vec<Value> = serde_json::from_str(&issued.stdout).unwrap();
+    let list = listed(&issued.stdout);
     let users: Vec<_> = list.iter().map(|item| item["user"].as_str().unwrap()).collect();
     assert_eq!(users, ["nobody", "no-such-user", "daemon", "bin"], "named twice, issued once");
     for item in [&list[0], &list[3]] {
@@ -122,7 +128,7 @@ fn a_table_names_what_failed_on_standard_error_and_the_codes_on_standard_output(
 fn a_group_is_its_members_and_those_whose_primary_group_it_is() {
     let instance = Instance::new();
     let issued = instance.run(&["token", "issue", "--group", "daemon", "--json"]).ok();
-    let list: Vec<Value> = serde_json::from_str(&issued.stdout).unwrap();
+    let list = listed(&issued.stdout);
     assert!(list.iter().any(|item| item["user"] == "daemon"), "{list:?}");
     let unknown = instance.run(&["token", "issue", "--group", "no-such-group"]);
     assert!(unknown.code == Some(1) && unknown.stderr.contains("no-such-group"), "{unknown:?}");
@@ -141,10 +147,10 @@ fn a_token_is_bound_to_the_keys_that_are_named_and_shown_with_them() {
     assert!(shown.stderr.contains("first_login = \"token\""), "nobody enrols at a login here: {shown:?}");
     let bound = serde_json::json!([KEY, OTHER_KEY]);
     assert_eq!(instance.json(&["token", "show", "nobody", "--json"])["keys"], bound);
-    for arguments in [&["token", "show", "nobody"][..], &["token", "list"]] {
-        let told = instance.run(arguments).ok().stdout;
-        assert!(told.contains(&format!("; bound to {KEY}, {OTHER_KEY}")), "{told}");
-    }
+    let told = instance.run(&["token", "show", "nobody"]).ok().stdout;
+    assert!(told.contains(&format!("; bound to {KEY}, {OTHER_KEY}")), "{told}");
+    let told = instance.run(&["token", "list"]).ok().stdout;
+    assert!(told.contains("SSH KEYS\nnobody ") && told.ends_with("  2\n"), "{told}");
     instance.run(&["token", "issue", "daemon"]).ok();
     assert_eq!(instance.json(&["token", "show", "daemon", "--json"])["keys"], serde_json::json!([]));
 }
@@ -229,11 +235,10 @@ fn of_several_accounts_those_with_a_device_are_skipped_by_name_and_those_without
         skipped.stdout.starts_with("daemon ") && skipped.stdout.contains("has a device already"),
         "{skipped:?}"
     );
-    let json: Value =
-        serde_json::from_str(&instance.run(&[&group[..], &["--json"]].concat()).ok().stdout).unwrap();
+    let json = listed(&instance.run(&[&group[..], &["--json"]].concat()).ok().stdout);
     assert!(
         json[0]["skipped"].is_string() && json[0]["token"].is_null() && json[0]["error"].is_null(),
-        "{json}"
+        "{json:?}"
     );
     std::fs::write(instance.path("names"), "bin\nmail\ndaemon\n").unwrap();
     let names = instance.path("names");

@@ -1,6 +1,6 @@
 //! Devices for output: never a secret.
 
-use crate::local;
+use crate::{Table, Versioned, local};
 use qrtotp_account::{Credential, CredentialState, Name, SshKey};
 use qrtotp_messages::{Catalogue, text};
 use qrtotp_store::Account;
@@ -57,13 +57,25 @@ impl SshKeyView {
     }
 
     pub(crate) fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
-        let name = format!("{}{}", self.id, quoted(&self.label));
+        let name = named(&self.id, &self.label);
         catalogue.text(&text::ssh_key(&name, &self.r#type, &self.fingerprint, &local(self.created)))
+    }
+
+    /// Its cells in a table, as those of a device.
+    fn cells(&self, catalogue: &Catalogue) -> [String; 6] {
+        let kind = catalogue.text(&text::list_key(&self.r#type)).into_owned();
+        let (label, fingerprint) = (quoted(&self.label), self.fingerprint.clone());
+        [self.id.clone(), kind, local(self.created), String::new(), label, fingerprint]
     }
 }
 
+/// In quotation marks, so that a label can't look like what stands behind it.
 fn quoted(label: &str) -> String {
-    if label.is_empty() { String::new() } else { format!(" {label:?}") }
+    if label.is_empty() { String::new() } else { format!("{label:?}") }
+}
+
+fn named(id: &str, label: &str) -> String {
+    format!("{id} {}", quoted(label)).trim_end().to_owned()
 }
 
 #[derive(Serialize)]
@@ -83,36 +95,49 @@ struct Owned {
 
 /// The devices of some accounts.
 #[derive(Default, Serialize)]
-#[serde(transparent)]
-pub struct DeviceList(Vec<Owned>);
+pub struct DeviceList {
+    devices: Vec<Owned>,
+}
 
 impl DeviceList {
     /// Adds those of an account.
     pub fn add(&mut self, name: &Name, account: &Account) {
         let apps = CredentialView::all(account).into_iter().map(Device::App);
         let devices = apps.chain(SshKeyView::all(account).into_iter().map(Device::Key));
-        self.0.extend(devices.map(|device| Owned { user: name.to_string(), device }));
+        self.devices.extend(devices.map(|device| Owned { user: name.to_string(), device }));
     }
 
-    /// Writes them: as a JSON array, or as text in this language with a line each.
+    /// Writes them: as JSON, or as a table in this language.
     ///
     /// # Errors
     /// Writing to `out` fails.
     pub fn write(&self, out: &mut impl Write, json: bool, catalogue: &Catalogue) -> std::io::Result<()> {
         if json {
-            serde_json::to_writer_pretty(&mut *out, self)?;
+            serde_json::to_writer_pretty(&mut *out, &Versioned::new(self))?;
             return out.write_all(b"\n");
         }
-        if self.0.is_empty() {
+        let header = [
+            text::HEAD_USER,
+            text::HEAD_DEVICE,
+            text::HEAD_KIND,
+            text::HEAD_SINCE,
+            text::HEAD_LAST_USED,
+            text::HEAD_LABEL,
+            text::HEAD_NOTE,
+        ]
+        .map(|head| catalogue.text(&head));
+        let mut table = Table::new(header.each_ref().map(AsRef::as_ref));
+        for Owned { user, device } in &self.devices {
+            let [id, kind, since, used, label, note] = match device {
+                Device::App(app) => app.cells(catalogue),
+                Device::Key(key) => key.cells(catalogue),
+            };
+            table.row(out, [user.clone(), id, kind, since, used, label, note])?;
+        }
+        if !table.end(out)? {
             writeln!(out, "{}", catalogue.text(&text::LIST_EMPTY))?;
         }
-        self.0.iter().try_for_each(|Owned { user, device }| {
-            let sentence = match device {
-                Device::App(app) => app.sentence(catalogue),
-                Device::Key(key) => catalogue.text(&text::list_key(&key.sentence(catalogue))),
-            };
-            writeln!(out, "{user:<20} {sentence}")
-        })
+        Ok(())
     }
 }
 
@@ -140,24 +165,50 @@ impl CredentialView {
     }
 
     pub(crate) fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {
-        let name = format!("{}{}", self.id, quoted(&self.label));
-        let created = local(self.created);
-        let origin = catalogue.text(&match self.origin {
-            "imported" => text::imported_on(&created),
-            _ => text::enrolled_on(&created),
-        });
+        let name = named(&self.id, &self.label);
+        let origin = self.since(catalogue);
         let used = self.last_used.map_or_else(|| catalogue.text(&text::NEVER), |at| local(at).into());
         let Self { algorithm, digits, period, .. } = self;
-        let mut device = catalogue.text(&text::device(&name, algorithm, digits, period, &origin, &used));
-        match self.clock_ahead_seconds {
-            0 => {}
-            seconds @ 1.. => device = catalogue.text(&text::clock_ahead(&device, &seconds)),
-            seconds => device = catalogue.text(&text::clock_behind(&device, &seconds.unsigned_abs())),
+        let device = catalogue.text(&text::device(&name, algorithm, digits, period, &origin, &used));
+        match self.notes(catalogue) {
+            notes if notes.is_empty() => device,
+            notes => format!("{device}, {notes}").into(),
         }
-        if let (Some(back), Some(ahead)) = (self.window_back, self.window_ahead) {
-            device = catalogue.text(&text::own_window(&device, &back, &ahead));
-        }
-        device
+    }
+
+    /// A clock that is off, and a window of its own.
+    fn notes(&self, catalogue: &Catalogue) -> String {
+        let clock = match self.clock_ahead_seconds {
+            0 => None,
+            seconds @ 1.. => Some(text::clock_ahead(&seconds)),
+            seconds => Some(text::clock_behind(&seconds.unsigned_abs())),
+        };
+        let window = self.window_back.zip(self.window_ahead);
+        let window = window.map(|(back, ahead)| text::own_window(&back, &ahead));
+        let notes: Vec<_> = clock.iter().chain(&window).map(|note| catalogue.text(note)).collect();
+        notes.join(", ")
+    }
+
+    /// Its cells in a table: id, kind, since when, last used, label, note.
+    fn cells(&self, catalogue: &Catalogue) -> [String; 6] {
+        let Self { algorithm, digits, period, .. } = self;
+        [
+            self.id.clone(),
+            catalogue.text(&text::kind_app(algorithm, digits, period)).into_owned(),
+            self.since(catalogue).into_owned(),
+            self.last_used.map_or_else(|| catalogue.text(&text::NEVER).into_owned(), local),
+            quoted(&self.label),
+            self.notes(catalogue),
+        ]
+    }
+
+    /// When it came, and how.
+    fn since(&self, catalogue: &Catalogue) -> Cow<'static, str> {
+        let created = local(self.created);
+        catalogue.text(&match self.origin {
+            "imported" => text::imported_on(&created),
+            _ => text::enrolled_on(&created),
+        })
     }
 }
 

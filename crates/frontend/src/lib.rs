@@ -6,15 +6,19 @@
 
 mod device;
 pub mod host_chain;
+mod json;
 mod local;
 mod memory;
 mod sink;
 mod status;
+mod table;
 mod token;
 
 pub use device::DeviceList;
+pub use json::Versioned;
 pub use local::local;
 pub use memory::{lock_memory, shield_memory, unlock_memory};
 pub use sink::Syslog;
 pub use status::StatusView;
+pub use table::Table;
 pub use token::TokenView;

@@ -1,8 +1,8 @@
 //! An account's credentials as text and as JSON. Never a secret: sealed values are not even opened.
 
-use crate::TokenView;
 use crate::device::{CredentialView, SshKeyView};
 use crate::local;
+use crate::{TokenView, Versioned};
 use qrtotp_account::{EnrolmentStatus, FactorKind, Name, SetKind, Side, Throttle, ThrottleRules};
 use qrtotp_flow::Person;
 use qrtotp_messages::{Catalogue, Message, text};
@@ -117,7 +117,7 @@ impl StatusView {
     /// # Errors
     /// Writing to `out` fails.
     pub fn write_json(&self, out: &mut impl Write) -> std::io::Result<()> {
-        serde_json::to_writer_pretty(&mut *out, self)?;
+        serde_json::to_writer_pretty(&mut *out, &Versioned::new(self))?;
         out.write_all(b"\n")
     }
 
@@ -126,7 +126,7 @@ impl StatusView {
     /// # Errors
     /// Writing to `out` fails.
     pub fn write_json_line(&self, out: &mut impl Write) -> std::io::Result<()> {
-        serde_json::to_writer(&mut *out, self)?;
+        serde_json::to_writer(&mut *out, &Versioned::new(self))?;
         out.write_all(b"\n")
     }
 
@@ -167,29 +167,29 @@ impl StatusView {
         })
     }
 
-    /// Writes it in one line.
-    ///
-    /// # Errors
-    /// Writing to `out` fails.
-    pub fn write_line(&self, out: &mut impl Write) -> std::io::Result<()> {
-        let keys = self.ssh_keys.len();
-        writeln!(
-            out,
-            "{:<20} {:<10} devices {:<2} last used {:<25} recovery codes {:<2} lock {:<8} token {}{}{}",
-            self.user,
-            self.standing,
-            self.credentials.len(),
+    /// The header of a table of accounts.
+    pub const HEADER: [&str; 9] =
+        ["USER", "STATUS", "DEVICES", "SSH KEYS", "LAST USED", "RECOVERY CODES", "LOCK", "TOKEN", "NOTE"];
+
+    /// Its row of that table.
+    #[must_use]
+    pub fn cells(&self) -> [String; 9] {
+        let note = match self.stray {
+            Some("no_user") => "no such user",
+            Some(_) => "user has another uid",
+            None => "",
+        };
+        [
+            self.user.clone(),
+            self.standing.into(),
+            self.credentials.len().to_string(),
+            self.ssh_keys.len().to_string(),
             self.last_used.map_or("never".into(), local),
-            self.recovery_codes_left,
-            self.lock.state,
-            self.token.as_ref().map_or("none", |token| token.state),
-            if keys == 0 { String::new() } else { format!(", ssh keys {keys}") },
-            match self.stray {
-                Some("no_user") => ", no such user",
-                Some(_) => ", user has another uid",
-                None => "",
-            },
-        )
+            self.recovery_codes_left.to_string(),
+            self.lock.state.into(),
+            self.token.as_ref().map_or("none", |token| token.state).into(),
+            note.into(),
+        ]
     }
 }
 

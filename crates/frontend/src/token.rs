@@ -78,6 +78,31 @@ impl TokenView {
         &self.user
     }
 
+    /// The header of a table of tokens.
+    pub const HEADER: [&str; 9] =
+        ["USER", "TOKEN", "STATE", "SINCE", "ISSUED BY", "EXPIRES", "QR SHOWN", "CODE", "SSH KEYS"];
+
+    /// Its row of that table.
+    #[must_use]
+    pub fn cells(&self) -> [String; 9] {
+        let code = |code: &CodeView| match code.state {
+            "good" => format!("until {}", local(code.expires)),
+            "tries_used_up" => format!("ended after {} wrong ones", code.failures),
+            _ => format!("expired {}", local(code.expires)),
+        };
+        [
+            self.user.clone(),
+            self.id.clone(),
+            self.state.into(),
+            local(self.since),
+            self.issued_by.clone(),
+            local(self.expires),
+            format!("{} of {}", self.shows, self.max_shows),
+            self.code.as_ref().map(code).unwrap_or_default(),
+            self.keys.len().to_string(),
+        ]
+    }
+
     /// A description in one sentence of this language.
     #[must_use]
     pub fn sentence(&self, catalogue: &Catalogue) -> Cow<'static, str> {

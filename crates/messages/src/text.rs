@@ -410,8 +410,24 @@ messages! {
     with lock_open(failures) = "open ({failures} failures)";
     /// No device.
     text LIST_EMPTY = "No device is enrolled.";
-    /// `key` is the description of a key.
-    with list_key(key) = "ssh key {key}";
+    /// Heading of a column, in capitals.
+    text HEAD_USER = "USER";
+    /// Heading of a column: the device's id.
+    text HEAD_DEVICE = "DEVICE";
+    /// Heading of a column: what kind of device it is.
+    text HEAD_KIND = "KIND";
+    /// Heading of a column: when the device was enrolled.
+    text HEAD_SINCE = "SINCE";
+    /// Heading of a column: when a code of the device was last accepted.
+    text HEAD_LAST_USED = "LAST USED";
+    /// Heading of a column: the name that the user gave the device.
+    text HEAD_LABEL = "LABEL";
+    /// Heading of a column: anything unusual.
+    text HEAD_NOTE = "NOTE";
+    /// The kind of an authenticator app, in a table.
+    with kind_app(algorithm, digits, period) = "{algorithm}, {digits} digits, {period} s";
+    /// The kind of an ssh key, in a table. `kind` is a word of OpenSSH's.
+    with list_key(kind) = "ssh key {kind}";
     /// An ssh key. `name` is an id and perhaps a label, `since` a date.
     with ssh_key(name, kind, fingerprint, since) = "{name}: {kind}, {fingerprint}; registered {since}";
     /// A device. `name` is an id, perhaps with a label; `origin` is one of the next words with a date.
@@ -422,12 +438,12 @@ messages! {
     with imported_on(at) = "imported {at}";
     /// A device that was not used yet: last used "never".
     text NEVER = "never";
-    /// Behind a device.
-    with clock_ahead(device, seconds) = "{device}, clock {seconds} s ahead of this host's";
-    /// Behind a device.
-    with clock_behind(device, seconds) = "{device}, clock {seconds} s behind this host's";
-    /// Behind a device. `back` and `ahead` are how many codes before and after the present one are taken.
-    with own_window(device, back, ahead) = "{device}, own window {back} back to {ahead} ahead";
+    /// Of a device, behind a comma or in a table.
+    with clock_ahead(seconds) = "clock {seconds} s ahead of this host's";
+    /// Of a device, behind a comma or in a table.
+    with clock_behind(seconds) = "clock {seconds} s behind this host's";
+    /// Of a device. `back` and `ahead`: how many codes before and after the present one are taken.
+    with own_window(back, ahead) = "own window {back} back to {ahead} ahead";
     /// A token. `state` is one of the next words with a date, `issuer` a user, `shows` a number.
     with token(id, state, issued, issuer, expires, shows, most) = "{id} {state}; issued {issued} by {issuer}, expires {expires}, QR code shown {shows} of {most} times";
     /// The state of a token.

@@ -414,6 +414,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_version_3_is_read_and_its_chain_goes_on() {
+        let mut file = first(&with_line(&state(1), "event=login"));
+        let begun = load(&file).unwrap().state;
+        for slot in [0, SLOT] {
+            file[slot + 4] = 3;
+            let length = usize::from(u16::from_le_bytes([file[slot + 6], file[slot + 7]]));
+            let sum = crc_32(&file[slot..slot + 16], &file[slot + HEADER..slot + HEADER + length]);
+            write(&mut file, slot as u64 + 16, &sum.to_le_bytes());
+        }
+        let mut loaded = load(&file).unwrap();
+        assert_eq!(loaded.state, begun);
+        let (offset, bytes) = loaded.succeed(&with_line(&begun, "event=login"));
+        write(&mut file, offset, bytes);
+        let next = load(&file).unwrap().state.chain.number();
+        assert_eq!(next, begun.chain.number() + 1);
+        file[4] ^= 1;
+        file[SLOT + 4] ^= 1;
+        assert!(load(&file).is_err(), "a version that is not the checksum's");
+    }
+
+    #[test]
     fn the_last_lines_are_in_the_file_and_the_chain_goes_on() {
         let mut file = first(&state(0));
         for n in 1..=40_u64 {

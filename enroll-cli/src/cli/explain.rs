@@ -17,6 +17,9 @@ pub fn explain(error: &clap::Error, json: bool) -> ExitCode {
             error.to_string()
         }
         _ if may_repeat(error) => error.to_string(),
+        ErrorKind::InvalidSubcommand if !similar(error).is_empty() => {
+            format!("error: there is no such command. Did you mean {}?\n", similar(error).join(" or "))
+        }
         _ => "error: unknown argument (not shown, because it may be a secret).\n\
               Codes and keys are read from standard input, never from the command line.\n\
               Try '--help' for the options.\n"
@@ -29,6 +32,16 @@ pub fn explain(error: &clap::Error, json: bool) -> ExitCode {
     };
     let _ = write!(std::io::stderr(), "{text}");
     ExitCode::from(2)
+}
+
+/// Commands that resemble the mistyped one.
+fn similar(error: &clap::Error) -> Vec<String> {
+    let quoted = |name: &String| format!("`{name}`");
+    match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::String(name)) => vec![quoted(name)],
+        Some(ContextValue::Strings(names)) => names.iter().map(quoted).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// True if the message quotes only an option, a word that looks like one and has no value, or a short value

@@ -229,7 +229,7 @@ struct Json {
 impl Json {
     fn new(verb: &str, dry_run: bool) -> Self {
         let head = format!("{{\"version\":1,\"action\":\"{verb}\",\"dry_run\":{dry_run},\"accounts\":");
-        Self { head, list: JsonList::new(true) }
+        Self { head, list: JsonList::part() }
     }
 
     fn account(&mut self, view: &View<'_>, out: &mut File) -> io::Result<()> {

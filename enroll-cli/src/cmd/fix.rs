@@ -83,23 +83,16 @@ pub fn run(config: &Path, socket: Option<&Path>, id: &str, args: &Doctor) -> Res
         Cure::Setup(services) => setup::run(path, &set_up(args, services_of(services, &subjects))),
         Cure::Pam(candidates) => {
             let changes = pam_changes(&subjects, *candidates).ok_or_else(|| by_hand(first))?;
-            setup::make(
-                path,
-                &context(path, args)?,
-                &changes,
-                With::Password,
-                &set_up(args, Vec::new()),
-                Some(id),
-            )
+            setup::mend(path, &context(path, args)?, &changes, With::Password, &set_up(args, Vec::new()), id)
         }
         Cure::SshdSettings => {
             let (change, with) = sshd_settings().ok_or_else(|| by_hand(first))?;
-            setup::make(path, &context(path, args)?, &[change], with, &set_up(args, Vec::new()), Some(id))
+            setup::mend(path, &context(path, args)?, &[change], with, &set_up(args, Vec::new()), id)
         }
         Cure::Reload => reload(args, findings),
         Cure::OwnFiles => own_files(path, args, first),
         Cure::Apply => apply(path, args, true),
-        Cure::ProofService => proof_service(args, first),
+        Cure::ProofService => proof_service(path, args, first),
     }
 }
 
@@ -117,6 +110,8 @@ fn set_up(args: &Doctor, services: Vec<String>) -> Setup {
     Setup {
         services,
         with: None,
+        first_login: None,
+        exempt: Vec::new(),
         apply: args.apply,
         confirm: CONFIRM,
         no_timer: args.no_timer,
@@ -223,9 +218,11 @@ fn sshd_settings() -> Option<(Change, With)> {
     read.iter().find(|read| *read == Path::new("/etc/ssh/sshd_config.d"))?;
     let tree = Files::read().tree;
     let entries = tree.stack(SSHD, Part::Auth).entries;
-    let with = match entries.iter().any(|entry| entry.kind() == Kind::Password) {
-        true => With::Password,
-        false => With::Key,
+    let asks_for_password = entries.iter().any(|entry| entry.kind() == Kind::Password);
+    let with = match tree.file(SSHD).and_then(|file| tree.text(&file)) {
+        _ if !asks_for_password => With::Key,
+        Some(text) if text.contains(setup::KEY_VARIABLE) => With::Either,
+        _ => With::Password,
     };
     Some((setup::sshd_drop_in(&tree, with)?, with))
 }
@@ -268,7 +265,7 @@ fn own_files(path: &Path, args: &Doctor, finding: &Finding) -> Result<Exit, Fail
     if rights.iter().any(|rights| rights.before.uid != rights.after.uid || rights.before.mode & WRITE != 0) {
         writeln!(out, "Others could write to some of them: look what is in them first.")?;
     }
-    let changed = done(args, "Owners and modes would change", || setup::make_at_once(&[], &rights))?;
+    let changed = done(args, "Owners and modes would change", || setup::make_at_once(path, &[], &rights))?;
     if args.apply {
         writeln!(out, "`qrtotp setup --undo` undoes it.")?;
     }
@@ -300,7 +297,7 @@ fn apply(path: &Path, args: &Doctor, confirmed: bool) -> Result<Exit, Failure> {
     config::run(path, cli::Config::Apply(cli::Apply { confirm, force: None, if_changed: false }))
 }
 
-fn proof_service(args: &Doctor, finding: &Finding) -> Result<Exit, Failure> {
+fn proof_service(path: &Path, args: &Doctor, finding: &Finding) -> Result<Exit, Failure> {
     let file = Path::new("/etc/pam.d").join(PROOF_SERVICE);
     let before = Files::read().tree.text(&file);
     if before.as_deref() == Some(PROOF) {
@@ -309,11 +306,11 @@ fn proof_service(args: &Doctor, finding: &Finding) -> Result<Exit, Failure> {
             return Err(by_hand(finding));
         }
         let what = format!("{} would be root's alone", file.display());
-        return done(args, &what, || setup::make_at_once(&[], &rights));
+        return done(args, &what, || setup::make_at_once(path, &[], &rights));
     }
     let change = Change { file, before, after: PROOF.to_owned() };
     write!(std::io::stdout(), "{}", unified(&change))?;
-    done(args, "The shipped file would be put in place", || setup::make_at_once(&[change], &[]))
+    done(args, "The shipped file would be put in place", || setup::make_at_once(path, &[change], &[]))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use crate::error::{Exit, Failure, store_failure};
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_frontend::StatusView;
+use qrtotp_frontend::{StatusView, Table};
 use qrtotp_store::{Account, FileStore, Store};
 use qrtotp_values::UnixTime;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, StdoutLock, Write};
 
 /// Up to this many accounts are sorted by name. More are listed in directory order, to save memory.
 const SORTED: usize = 1000;
@@ -20,24 +20,26 @@ pub fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
     let store = context.store()?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let now = SystemClock.now();
+    let mut table = Table::new(StatusView::HEADER);
+    let mut put = |view: &StatusView, out: &mut BufWriter<StdoutLock<'_>>| match args.json {
+        true => view.write_json_line(out),
+        false => table.row(out, view.cells()),
+    };
     let exit = each_account(&store, |name, account| {
         let mut view = StatusView::new(name, Some(account), &context.config, now);
         if let Ok(user) = HostDirectory.find(name.as_str()) {
             view = view.on_host(user.as_ref());
         }
-        if wanted(args, &view, now) { put(&view, args.json, &mut out) } else { Ok(()) }
+        if wanted(args, &view, now) { put(&view, &mut out) } else { Ok(()) }
     })?;
     if args.unenrolled {
         for name in without_record(&store)? {
-            put(&StatusView::new(&name, None, &context.config, now), args.json, &mut out)?;
+            put(&StatusView::new(&name, None, &context.config, now), &mut out)?;
         }
     }
+    table.end(&mut out)?;
     out.flush()?;
     Ok(exit)
-}
-
-fn put(view: &StatusView, json: bool, out: &mut impl Write) -> std::io::Result<()> {
-    if json { view.write_json_line(out) } else { view.write_line(out) }
 }
 
 fn wanted(args: &List, view: &StatusView, now: UnixTime) -> bool {

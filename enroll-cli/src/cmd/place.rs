@@ -6,7 +6,7 @@ use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, PlaceId};
 use qrtotp_clock::{Clock as _, SystemClock};
 use qrtotp_flow::NamedPlace;
-use qrtotp_frontend::local;
+use qrtotp_frontend::{Table, local};
 use qrtotp_store::{FileStore, Store};
 use std::io::Write;
 
@@ -27,17 +27,15 @@ fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failu
     let mut places = throttle.all_places().to_vec();
     places.sort_by_key(|place| std::cmp::Reverse(place.last_right));
     let mut out = std::io::stdout().lock();
-    if places.is_empty() {
-        writeln!(out, "{name} has no familiar place.")?;
-    }
+    let mut table = Table::new(["PLACE", "FAMILIAR", "UNTIL", "WRONG CODES SINCE"]);
     for place in places {
         let (PlaceId(id), end) = (place.id, place.last_right + i64::from(rules.familiar));
-        let until = if end > now { "familiar until" } else { "was familiar until" };
-        let wrong = match place.lane.failures {
-            0 => String::new(),
-            failures => format!(", wrong codes since: {failures}"),
-        };
-        writeln!(out, "{:016x}  {until} {}{wrong}", u64::from_be_bytes(id), local(end))?;
+        let (id, familiar) =
+            (format!("{:016x}", u64::from_be_bytes(id)), if end > now { "yes" } else { "no" });
+        table.row(&mut out, [id, familiar.into(), local(end), place.lane.failures.to_string()])?;
+    }
+    if !table.end(&mut out)? {
+        writeln!(out, "{name} has no familiar place.")?;
     }
     Ok(Exit::Done)
 }

@@ -55,7 +55,7 @@ pub fn run(
         if json {
             let (fault, until) = word(&finding.fault);
             let line = if let Fault::Lost(line) = &finding.fault { line } else { &finding.line };
-            let object = json!({ "user": finding.user, "seq": finding.seq, "until": until, "fault": fault, "line": line });
+            let object = json!({ "version": 1, "user": finding.user, "seq": finding.seq, "until": until, "fault": fault, "line": line });
             writeln!(out, "{object}")
         } else {
             writeln!(out, "{}", text(finding))
@@ -64,7 +64,7 @@ pub fn run(
     let count = verify(context, sources, against, each, |_| ())?;
     let Count { accounts, events, proven, first, forged, lost, other, checkpoint, exit } = count;
     if json {
-        let object = json!({ "accounts": accounts, "events": events, "proven": proven, "first": first,
+        let object = json!({ "version": 1, "accounts": accounts, "events": events, "proven": proven, "first": first,
             "forged": forged, "lost": lost, "found": other, "checkpoint": checkpoint });
         writeln!(out, "{object}")?;
     } else {

@@ -1,9 +1,10 @@
 //! `qrtotp config list` and `show`: what was applied, and when.
 
-use super::words::{count, demanded, then, time};
+use super::words::{demanded, then, time};
 use super::{Stored, stored, user_name};
 use crate::applied::AppliedFile;
 use crate::error::{Exit, Failure};
+use qrtotp_frontend::{Table, local};
 use qrtotp_policy::{Applied, Condition, Damaged, settings};
 use std::io::Write;
 use std::path::Path;
@@ -15,14 +16,18 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     };
     let place = AppliedFile::locked(path)?;
+    let mut table = Table::new(["POLICY", "APPLIED", "BY", "RULES", "STATE"]);
     for number in place.earlier().into_iter().filter(|number| *number != stored.newest.generation) {
-        match place.earlier_bytes(number).map(|bytes| Applied::newest(&bytes)) {
-            Ok(Ok(earlier)) => writeln!(out, "{}", line(&earlier, &state(&earlier, &stored)))?,
-            Ok(Err(_)) => writeln!(out, "{number:>5}  damaged")?,
-            Err(failure) => writeln!(out, "{number:>5}  {failure}")?,
-        }
+        let unread = |why| [number.to_string(), String::new(), String::new(), String::new(), why];
+        let row = match place.earlier_bytes(number).map(|bytes| Applied::newest(&bytes)) {
+            Ok(Ok(earlier)) => cells(&earlier, state(&earlier, &stored)),
+            Ok(Err(_)) => unread("damaged".into()),
+            Err(failure) => unread(failure.to_string()),
+        };
+        table.row(&mut out, row)?;
     }
-    writeln!(out, "{}", line(&stored.newest, &state(&stored.newest, &stored)))?;
+    table.row(&mut out, cells(&stored.newest, state(&stored.newest, &stored)))?;
+    table.end(&mut out)?;
     Ok(Exit::Done)
 }
 
@@ -71,14 +76,8 @@ fn state(applied: &Applied, stored: &Stored) -> String {
     }
 }
 
-fn line(applied: &Applied, state: &str) -> String {
+fn cells(applied: &Applied, state: String) -> [String; 5] {
     let rules = applied.config.rules.rules().map_or(0, |rules| rules.len());
     let Applied { generation, applied_at, by, .. } = applied;
-    let line = format!(
-        "{generation:>5}  {}  by {:<16} {:>9}  {state}",
-        time(*applied_at),
-        user_name(*by),
-        count(rules, "rule")
-    );
-    line.trim_end().to_owned()
+    [generation.to_string(), local(*applied_at), user_name(*by), rules.to_string(), state]
 }

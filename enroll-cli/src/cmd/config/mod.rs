@@ -19,6 +19,8 @@ mod words;
 pub use admins::{an_admin_gets_in, is_last_admin};
 pub use check::{disk, settings, store};
 pub use explain::explained;
+pub use objections::objections;
+pub use sshd::blocks as sshd_blocks;
 
 use crate::applied::{self, expire};
 use crate::cli::Config;

@@ -51,7 +51,7 @@ pub fn unverified_keys(rules: &[Rule], sshd: &Sshd) -> Option<Finding> {
 }
 
 /// The blocks for all rules, or a line that none is needed.
-fn blocks(rules: &[Rule]) -> String {
+pub fn blocks(rules: &[Rule]) -> String {
     let blocks: Vec<String> = rules
         .iter()
         .enumerate()

@@ -6,7 +6,7 @@ use crate::error::{Exit, Failure};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_fleet_tls::Authority;
-use qrtotp_values::text::utc;
+use qrtotp_frontend::{Table, local};
 use serde_json::json;
 use std::io::Write;
 use std::path::Path;
@@ -14,30 +14,26 @@ use std::path::Path;
 pub fn list(named: &Path, json: bool) -> Result<Exit, Failure> {
     let (_, hosts) = open(named)?;
     let mut out = std::io::stdout().lock();
+    let mut table = Table::new(["HOST", "GROUPS", "JOINED", "SEEN", "SOFTWARE", "REVOKED"]);
     for host in hosts.all()? {
         let seen = hosts.seen(&Authority::key_hash(&host.public_key));
         if json {
-            let (at, version) = seen.unzip();
+            let (at, software) = seen.unzip();
             let object = json!({
-                "name": host.name, "groups": host.groups, "joined": host.joined, "revoked": host.revoked,
-                "seen": at, "version": version,
+                "version": 1, "name": host.name, "groups": host.groups, "joined": host.joined,
+                "revoked": host.revoked, "seen": at, "software": software,
             });
             writeln!(out, "{object}")?;
             continue;
         }
-        let state = match (host.revoked, seen) {
-            (Some(at), _) => format!("revoked {}", utc(at)),
-            (None, Some((at, version))) => format!("seen {}, version {version}", utc(at)),
-            (None, None) => "never seen".into(),
-        };
-        writeln!(
-            out,
-            "{}  groups {}; joined {}; {state}",
-            host.name,
-            host.groups.join(" "),
-            utc(host.joined)
-        )?;
+        let (seen, software) = seen.map_or_else(
+            || ("never".to_owned(), String::new()),
+            |(at, software)| (local(at), software.to_string()),
+        );
+        let (joined, revoked) = (local(host.joined), host.revoked.map(local).unwrap_or_default());
+        table.row(&mut out, [host.name, host.groups.join(" "), joined, seen, software, revoked])?;
     }
+    table.end(&mut out)?;
     Ok(Exit::Done)
 }
 

@@ -31,6 +31,7 @@ pub fn run(what: Import, context: impl FnOnce(bool) -> Result<Context, Failure>)
         Err(failure) if as_json && !matches!(failure, Failure::Output(_)) => {
             let result = if failure.exit() == Exit::Refused { "refused" } else { "error" };
             let line = json!({
+                "version": 1,
                 "user": clean(user.as_deref().unwrap_or_default(), 64),
                 "from": "",
                 "result": result,
@@ -213,6 +214,7 @@ impl<'a> Importer<'a> {
         let out = &mut std::io::stdout();
         if self.json {
             let line = json!({
+                "version": 1,
                 "user": name.as_str(),
                 "from": device.from,
                 "result": result,
@@ -237,8 +239,7 @@ impl<'a> Importer<'a> {
     fn refuse(&self, user: &str, from: &str, failure: &Failure) -> Result<(), Failure> {
         let (user, from) = (clean(user, 64), clean(from, 256));
         if self.json {
-            let line =
-                json!({"user": user, "from": from, "result": "refused", "reason": failure.to_string()});
+            let line = json!({"version": 1, "user": user, "from": from, "result": "refused", "reason": failure.to_string()});
             return Ok(writeln!(std::io::stdout(), "{line}")?);
         }
         let both = [from, user].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");

@@ -193,6 +193,8 @@ pub fn apply(change: &Change) -> Result<(), Failure> {
             file.display()
         )));
     }
+    // Only conf.d can be missing.
+    file.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed(file))?;
     replace(file, &change.after).map_err(failed(file))
 }
 

@@ -4,7 +4,9 @@
 
 mod backup;
 mod diff;
+mod guide;
 mod plan;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod timer;
@@ -13,6 +15,7 @@ mod trial;
 use super::config;
 use super::doctor::report::Severity;
 use super::doctor::{self, Files, Problem, SshdFiles};
+use crate::applied;
 use crate::cli::{Setup, With};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
@@ -25,10 +28,11 @@ pub use diff::unified;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pam_stack::OURS;
-pub use plan::{Change, PERMIT, sshd_drop_in};
-use plan::{DROP_IN, Factors, plan};
+pub use plan::{Change, KEY_VARIABLE, PERMIT, sshd_drop_in};
+use plan::{Factors, plan};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::local;
+use qrtotp_policy::Config;
 use qrtotp_values::{ConfigDuration, UnixTime};
 use serde_json::json;
 use std::io::Write;
@@ -45,39 +49,83 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
         return undoable();
     }
     if args.undo {
-        return undo();
+        return undo(path);
     }
     if args.keep {
         return keep();
     }
-    let context = if args.apply { Context::load(path)? } else { Context::look(path)? };
     let files = Files::read();
+    if args.services.is_empty() {
+        return guided(path, &guide::ask(args, &files.tree)?, &files);
+    }
+    let (changes, with, config) = planned(path, args, &files)?;
+    if !args.json {
+        show(&changes, args.apply)?;
+    }
+    let context = if args.apply { Context::load(path)? } else { Context::look(path)? };
+    make(path, &context, &changes, (with, config.as_ref()), args, None)
+}
+
+/// Shows the changes that the answers ask for, and makes them if the person agrees.
+fn guided(path: &Path, args: &Setup, files: &Files) -> Result<Exit, Failure> {
+    let (changes, with, config) = planned(path, args, files)?;
+    show(&changes, true)?;
+    if changes.is_empty() {
+        return Ok(Exit::Done);
+    }
+    if !guide::agrees()? {
+        return Err(Failure::Refused("nothing was changed".into()));
+    }
+    let args = Setup { apply: true, ..args.clone() };
+    make(path, &Context::load(path)?, &changes, (with, config.as_ref()), &args, None)
+}
+
+/// What changes, the factor that sshd takes then, and the configuration if it changes.
+fn planned(path: &Path, args: &Setup, files: &Files) -> Result<(Vec<Change>, With, Option<Config>), Failure> {
     let sshd_files = SshdFiles::below(Path::new("/"), &|_| None).read;
     let drop_ins = sshd_files.iter().any(|read| read == Path::new("/etc/ssh/sshd_config.d"));
     let with = factors(args)?;
-    let changes = plan(&files.tree, &args.services, with, drop_ins).map_err(Failure::Refused)?;
-    make(path, &context, &changes, with.sshd, args, None)
+    let (mut changes, config) = match settings::plan(path, args)? {
+        Some(settings) => (settings.changes, Some(settings.compiled.config)),
+        None => (Vec::new(), None),
+    };
+    changes.extend(plan(&files.tree, &args.services, with, drop_ins).map_err(Failure::Refused)?);
+    Ok((changes, with.sshd, config))
 }
 
-/// Shows the changes, and with --apply makes them. `with`: the factor that sshd takes then, besides the code.
-/// `mends`: the id of a finding that must be gone then.
-pub fn make(
+/// Shows changes that must rid the host of the finding `id`, and with --apply makes them.
+pub fn mend(
     path: &Path,
     context: &Context,
     changes: &[Change],
     with: With,
     args: &Setup,
+    id: &str,
+) -> Result<Exit, Failure> {
+    show(changes, args.apply)?;
+    make(path, context, changes, (with, None), args, Some(id))
+}
+
+/// With --apply makes the changes. `with`: the factor that sshd takes then, besides the code, and the
+/// configuration if it changes. `mends`: the id of a finding that must be gone then.
+fn make(
+    path: &Path,
+    context: &Context,
+    changes: &[Change],
+    (with, config): (With, Option<&Config>),
+    args: &Setup,
     mends: Option<&str>,
 ) -> Result<Exit, Failure> {
-    if !args.json {
-        show(changes, args.apply)?;
-    }
     let done = if args.apply && !changes.is_empty() {
-        ready(context, args)?;
-        let problems = || doctor::problems(path, &context.config);
+        ready(context, config.unwrap_or(&context.config), args)?;
+        // By the configuration that holds then, which may be among the changes.
+        let problems = || match applied::look(path) {
+            Ok(config) => doctor::problems(path, &config),
+            Err(_) => doctor::problems(path, &context.config),
+        };
         let concerned = trial::concerns(changes) && !args.json;
         let trial = if concerned { Some(trial::prepare(context, args, with)?) } else { None };
-        Some(apply(changes, args, &Goal { problems: &problems, mends }, trial.as_ref())?)
+        Some(apply(path, changes, args, &Goal { problems: &problems, mends }, trial.as_ref())?)
     } else {
         None
     };
@@ -137,14 +185,14 @@ fn factors(args: &Setup) -> Result<Factors, Failure> {
         None => Ok(With::Password),
     };
     let why =
-        |why| Failure::Refused(format!("{why}; choose by `qrtotp setup --with key` or `--with password`"));
+        |why| Failure::Refused(format!("{why}; choose by `qrtotp setup --with`: password, key or either"));
     Ok(Factors { sshd: sshd.map_err(why)?, others: With::Password })
 }
 
 /// Refuses where the changes would lock everybody out, or could not be undone by themselves.
-fn ready(context: &Context, args: &Setup) -> Result<(), Failure> {
+fn ready(context: &Context, config: &Config, args: &Setup) -> Result<(), Failure> {
     let store = context.store()?;
-    if !config::an_admin_gets_in(&context.config, &store, &args.services)? {
+    if !config::an_admin_gets_in(config, &store, &args.services)? {
         let text = "nobody who can become root has a device, nor may enrol at these services; enrol one of them first, so that this host can be repaired: qrtotp enroll USER";
         return Err(Failure::Refused(text.into()));
     }
@@ -188,7 +236,13 @@ struct Done {
     undone_at: Option<UnixTime>,
 }
 
-fn apply(changes: &[Change], args: &Setup, goal: &Goal<'_>, trial: Option<&Trial>) -> Result<Done, Failure> {
+fn apply(
+    path: &Path,
+    changes: &[Change],
+    args: &Setup,
+    goal: &Goal<'_>,
+    trial: Option<&Trial>,
+) -> Result<Done, Failure> {
     // Ctrl-C, also at the trial's questions, takes everything back.
     let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
     let known = (goal.problems)();
@@ -196,14 +250,13 @@ fn apply(changes: &[Change], args: &Setup, goal: &Goal<'_>, trial: Option<&Trial
     let until = SystemClock.now() + args.confirm.as_seconds();
     let done = (|| {
         if !args.no_timer {
-            timer::arm(until)?;
+            timer::arm(path, until)?;
         }
-        for change in changes {
-            backup::apply(change)?;
-            if change.file == Path::new(DROP_IN) {
-                reload_sshd()?;
-            }
-        }
+        // sshd must demand a key before a PAM file stops asking for the password.
+        let (first, pam) = changes.split_at(changes.iter().take_while(|change| !is_pam(change)).count());
+        first.iter().try_for_each(backup::apply)?;
+        take_effect(path, first.iter().map(|change| change.file.as_path()))?;
+        pam.iter().try_for_each(backup::apply)?;
         match goal.missed(&known) {
             Some(problem) => Err(Failure::Refused(problem.to_string())),
             None => trial.map_or(Ok(()), |trial| trial::run(trial, &interrupts)),
@@ -214,7 +267,7 @@ fn apply(changes: &[Change], args: &Setup, goal: &Goal<'_>, trial: Option<&Trial
         false => done,
     };
     if let Err(failure) = done {
-        take_back(&backup)?;
+        take_back(path, &backup)?;
         interrupts.forget();
         return Err(Failure::Refused(format!("{failure}; everything is as it was")));
     }
@@ -223,7 +276,7 @@ fn apply(changes: &[Change], args: &Setup, goal: &Goal<'_>, trial: Option<&Trial
 
 /// Puts rights and files right that no login goes by in a way that could lock anybody out, so that neither a
 /// timer nor a trial is needed. `setup --undo` undoes them.
-pub fn make_at_once(changes: &[Change], rights: &[Rights]) -> Result<(), Failure> {
+pub fn make_at_once(path: &Path, changes: &[Change], rights: &[Rights]) -> Result<(), Failure> {
     if timer::is_armed() {
         return Err(waits());
     }
@@ -233,7 +286,7 @@ pub fn make_at_once(changes: &[Change], rights: &[Rights]) -> Result<(), Failure
         .try_for_each(backup::apply)
         .and_then(|()| rights.iter().try_for_each(|rights| rights.apply(&rights.after)));
     if let Err(failure) = done {
-        take_back(&backup)?;
+        take_back(path, &backup)?;
         return Err(Failure::Refused(format!("{failure}; everything is as it was")));
     }
     Ok(())
@@ -246,18 +299,29 @@ fn waits() -> Failure {
 
 /// The timer goes before the journal: killed anywhere, it is still there for what is left, and never meets an
 /// earlier set-up's journal.
-fn take_back(backup: &Backup) -> Result<Vec<PathBuf>, Failure> {
+fn take_back(path: &Path, backup: &Backup) -> Result<Vec<PathBuf>, Failure> {
     let undone = backup.restore()?;
-    let has_sshd = undone.iter().any(|file| file == Path::new(DROP_IN));
-    let reloaded = if has_sshd { reload_sshd() } else { Ok(()) };
+    let in_effect = take_effect(path, undone.iter().map(PathBuf::as_path));
     timer::disarm()?;
     backup.close()?;
-    reloaded.map(|()| undone)
+    in_effect.map(|()| undone)
 }
 
-fn undo() -> Result<Exit, Failure> {
+fn is_pam(change: &Change) -> bool {
+    change.file.starts_with("/etc/pam.d")
+}
+
+/// Has sshd and logins go by files that changed.
+fn take_effect<'f>(path: &Path, mut changed: impl Iterator<Item = &'f Path> + Clone) -> Result<(), Failure> {
+    if changed.clone().any(|file| settings::is_ours(path, file)) {
+        settings::apply(path)?;
+    }
+    if changed.any(|file| file.starts_with("/etc/ssh")) { reload_sshd() } else { Ok(()) }
+}
+
+fn undo(path: &Path) -> Result<Exit, Failure> {
     let backup = Backup::newest().ok_or_else(|| Failure::Refused("nothing is left to undo".into()))?;
-    let undone = take_back(&backup)?;
+    let undone = take_back(path, &backup)?;
     let undone: Vec<String> = undone.iter().map(|file| file.display().to_string()).collect();
     writeln!(std::io::stdout(), "As before: {}", undone.join(", "))?;
     Ok(Exit::Done)

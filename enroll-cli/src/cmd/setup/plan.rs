@@ -22,8 +22,16 @@ const SIBLINGS: [(&str, &str); 2] = [("sudo", "sudo-i"), ("su", "su-l")];
 const SSHD: &str = "sshd";
 /// It sorts first, and sshd keeps the first value of each setting.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
+/// sshd's blocks for exempt accounts.
+pub const EXEMPT_DROP_IN: &str = "/etc/ssh/sshd_config.d/01-qrtotp-exempt.conf";
+/// The services that `setup` proposes.
+pub const SERVICES: [&str; 4] = ["sshd", "sudo", "su", "login"];
 const SHIPPED_DROP_IN: &str = include_str!("../../../../conf/sshd_config.d/qrtotp.conf");
 const OURS: &str = "auth       required     pam_qrtotp.so\n";
+/// Where sshd tells PAM what it accepted.
+pub const KEY_VARIABLE: &str = "SSH_AUTH_INFO_0";
+/// Skips the next line if sshd accepted a key in this login.
+const KEY_ACCEPTED: &str = "auth       [success=1 default=ignore]  pam_exec.so quiet /bin/sh -c [test \"${SSH_AUTH_INFO_0%% *}\" = publickey]\n";
 pub const PERMIT: &str = "auth       required     pam_permit.so\n";
 
 /// The factor besides the code.
@@ -80,6 +88,12 @@ fn drop_in(with: With) -> String {
         With::Password => SHIPPED_DROP_IN
             .replace(&format!("\n{key}\n"), &format!("\n#{key}\n"))
             .replace(&format!("\n#{password}\n"), &format!("\n{password}\n")),
+        With::Either => SHIPPED_DROP_IN.replace(
+            &format!("\n{key}\n"),
+            &format!(
+                "\n#{key}\n# A key, or what PAM asks for it, then the code:\n{key} keyboard-interactive\n"
+            ),
+        ),
     }
 }
 
@@ -94,7 +108,9 @@ fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Opti
     };
     let (key, primary) = match (with, name) {
         (With::Key, SSHD) => (true, Primary::Program),
-        (With::Key, _) if named => return Err(format!("{name} can't see ssh keys; use --with password")),
+        (With::Key | With::Either, name) if named && name != SSHD => {
+            return Err(format!("{name} can't see ssh keys; use --with password"));
+        }
         _ => (false, Primary::Pam),
     };
     if Service::read(tree, name, primary).asks() {
@@ -111,7 +127,11 @@ fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Opti
     let text = text.ok_or_else(|| format!("{} can't be read as UTF-8", found.display()))?;
     let file = Path::new("/etc/pam.d").join(name);
     let before = tree.text(&file);
-    let candidates = if key { vec![key_and_code(&text)] } else { with_our_line(&text) };
+    let candidates = match with {
+        With::Key if key => vec![key_and_code(&text)],
+        With::Either if name == SSHD => key_or_password(&text),
+        _ => with_our_line(&text),
+    };
     let fits = |after: &String| {
         let tree = tree.with(&file, after);
         let service = Service::read(&tree, name, primary);
@@ -153,6 +173,24 @@ fn with_our_line(text: &str) -> Vec<String> {
     };
     let of_auth = |at: &usize| ["auth", "@include"].contains(&first_word(lines[*at]).as_str());
     (0..lines.len()).filter(of_auth).map(behind).collect()
+}
+
+/// Our line behind each line that may check the password, which a key replaces. An include counts as one line
+/// if it is a substack.
+fn key_or_password(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let candidate = |at: usize| {
+        let line = lines[at];
+        let password = match line.split_ascii_whitespace().nth(1) {
+            _ if line.trim_end().ends_with('\\') => return None,
+            Some(file) if first_word(line) == "@include" => format!("auth       substack     {file}\n"),
+            _ if first_word(line) == "auth" => format!("{}\n", line.trim_end()),
+            _ => return None,
+        };
+        let (head, tail) = (lines[..at].concat(), lines[at + 1..].concat());
+        Some(format!("{head}{KEY_ACCEPTED}{password}{OURS}{tail}"))
+    };
+    (0..lines.len()).filter_map(candidate).collect()
 }
 
 /// The auth part out, and our two lines in its place. An `@include` of common-auth has auth lines only.

@@ -3,6 +3,7 @@
 use crate::error::Failure;
 use nix::unistd::syncfs;
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::DEFAULT_PATH;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::utc;
 use std::fs::{self, File};
@@ -19,14 +20,19 @@ const TIME_TO_CHANGE: i64 = 30;
 /// The units. Persistent: a date that passed while the host was off counts at its next start. There sshd may
 /// start at the same time with the files that are undone: it is let start first, so that it can be told to
 /// read them again.
-fn units(at: UnixTime, program: &str) -> [(&'static str, String); 2] {
+fn units(at: UnixTime, program: &str, path: &Path) -> [(&'static str, String); 2] {
+    let config = match path == Path::new(DEFAULT_PATH) {
+        true => String::new(),
+        // systemd's own quoting: a percent sign is doubled.
+        false => format!(" --config {:?}", path.display().to_string().replace('%', "%%")),
+    };
     let date = utc(at).replace('T', " ").replace('Z', "");
     [
         (
             SERVICE,
             format!(
                 "[Unit]\nDescription=Undo what qrtotp setup changed, which nobody confirmed\nAfter=ssh.service sshd.service\n\n\
-                 [Service]\nType=oneshot\nExecStart={program} setup --undo\n"
+                 [Service]\nType=oneshot\nExecStart={program}{config} setup --undo\n"
             ),
         ),
         (
@@ -44,13 +50,13 @@ pub fn is_possible() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
-/// Starts the timer, and has it on disk.
+/// Starts the timer, and has it on disk. `path` is the configuration that is applied again then.
 ///
 /// # Errors
 /// It will not go off.
-pub fn arm(at: UnixTime) -> Result<(), Failure> {
+pub fn arm(path: &Path, at: UnixTime) -> Result<(), Failure> {
     let program = std::env::current_exe()?;
-    for (file, text) in units(at, &program.display().to_string()) {
+    for (file, text) in units(at, &program.display().to_string(), path) {
         fs::write(file, text).map_err(failed(file))?;
     }
     systemctl(&["daemon-reload"])?;
@@ -110,11 +116,13 @@ mod tests {
 
     #[test]
     fn the_timer_goes_off_at_its_date_also_after_a_reboot() {
-        let [(_, service), (_, timer)] = units(1_795_953_600, "/usr/bin/qrtotp");
+        let [(_, service), (_, timer)] = units(1_795_953_600, "/usr/bin/qrtotp", Path::new(DEFAULT_PATH));
         assert!(
             timer.contains("OnCalendar=2026-11-29 12:00:00 UTC\n") && timer.contains("Persistent=true"),
             "{timer}"
         );
         assert!(service.contains("ExecStart=/usr/bin/qrtotp setup --undo\n"), "{service}");
+        let [(_, service), _] = units(1_795_953_600, "/usr/bin/qrtotp", Path::new("/srv/a b/50%.toml"));
+        assert!(service.contains("qrtotp --config \"/srv/a b/50%%.toml\" setup --undo\n"), "{service}");
     }
 }

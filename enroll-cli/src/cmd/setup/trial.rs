@@ -1,7 +1,7 @@
 //! The trial login at the end of `setup`: the admin logs in over loopback, through the running sshd, with the
 //! ordinary ssh client. We see neither password nor code.
 
-use super::plan::{Change, DROP_IN};
+use super::plan::Change;
 use crate::caller::acting_uid;
 use crate::cli::Setup;
 use crate::cli::With;
@@ -62,7 +62,7 @@ fn used(account: Option<&Account>) -> Used {
 
 /// Whether sshd changes, and so whether there is anything to try.
 pub fn concerns(changes: &[Change]) -> bool {
-    changes.iter().any(|change| change.file == Path::new(DROP_IN) || change.file.ends_with("pam.d/sshd"))
+    changes.iter().any(|change| change.file.starts_with("/etc/ssh") || change.file.ends_with("pam.d/sshd"))
 }
 
 /// Before anything is changed. sshd is asked where it listens.

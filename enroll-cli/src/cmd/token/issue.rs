@@ -10,7 +10,7 @@ use crate::terminal::unbuffered_stdout;
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::Issue;
-use qrtotp_frontend::{Syslog, local};
+use qrtotp_frontend::{Syslog, Versioned, local};
 use qrtotp_policy::FirstLogin;
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::ConfigDuration;
@@ -189,7 +189,9 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
 fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> Result<Exit, Failure> {
     let issued = issuer.issue(account)?;
     if json {
-        put_json(&mut out, |line| Ok(serde_json::to_writer_pretty(line, &View::of(&issued))?))?;
+        put_json(&mut out, |line| {
+            Ok(serde_json::to_writer_pretty(line, &Versioned::new(View::of(&issued)))?)
+        })?;
         out.write_all(b"\n")?;
         return Ok(Exit::Done);
     }
@@ -233,7 +235,7 @@ pub fn advice(seconds: i64) -> String {
 
 /// A line for each account as soon as it has its token. What went wrong with one stops no other.
 fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Result<Exit, Failure> {
-    let mut list = JsonList::new(json);
+    let mut list = JsonList::of_tokens(json);
     let mut exit = Exit::Done;
     let mut any = false;
     let mut seen = HashSet::new();

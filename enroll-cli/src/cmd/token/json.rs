@@ -9,15 +9,24 @@ use zeroize::Zeroizing;
 pub struct JsonList {
     on: bool,
     opened: bool,
+    head: &'static str,
+    tail: &'static str,
 }
 
 impl JsonList {
-    pub fn new(on: bool) -> Self {
-        Self { on, opened: false }
+    /// An object of tokens, of its own.
+    pub fn of_tokens(on: bool) -> Self {
+        Self { on, opened: false, head: "{\"version\":1,\"tokens\":[", tail: "]}\n" }
+    }
+
+    /// A part of an object.
+    pub fn part() -> Self {
+        Self { on: true, opened: false, head: "[", tail: "]" }
     }
 
     pub fn item(&mut self, out: &mut impl Write, item: &impl Serialize) -> std::io::Result<()> {
-        out.write_all(if self.opened { b",\n" } else { b"[\n" })?;
+        let begin = if self.opened { "," } else { self.head };
+        writeln!(out, "{begin}")?;
         serde_json::to_writer(out, item)?;
         self.opened = true;
         Ok(())
@@ -26,8 +35,8 @@ impl JsonList {
     pub fn end(&self, out: &mut impl Write) -> std::io::Result<()> {
         match (self.on, self.opened) {
             (false, _) => Ok(()),
-            (true, true) => writeln!(out, "\n]"),
-            (true, false) => writeln!(out, "[]"),
+            (true, true) => write!(out, "\n{}", self.tail),
+            (true, false) => write!(out, "{}{}", self.head, self.tail),
         }
     }
 }

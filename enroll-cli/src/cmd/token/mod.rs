@@ -14,7 +14,7 @@ pub(super) use issue::advice;
 use json::JsonList;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::AdminError;
-use qrtotp_frontend::TokenView;
+use qrtotp_frontend::{Table, TokenView, Versioned};
 use qrtotp_messages::Catalogue;
 use qrtotp_store::Store;
 use std::io::Write;
@@ -32,17 +32,14 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
     let now = SystemClock.now();
     let mut out = std::io::stdout().lock();
-    let mut list = JsonList::new(json);
+    let (mut list, mut table) = (JsonList::of_tokens(json), Table::new(TokenView::HEADER));
     let exit = each_account(&store, |_, account| {
         let Some(view) = TokenView::new(&account.record, context.config.enroll.time_limit, now) else {
             return Ok(());
         };
-        if json {
-            list.item(&mut out, &view)
-        } else {
-            writeln!(out, "{:<20} {}", view.user(), view.sentence(Catalogue::ENGLISH))
-        }
+        if json { list.item(&mut out, &view) } else { table.row(&mut out, view.cells()) }
     })?;
+    table.end(&mut out)?;
     list.end(&mut out)?;
     Ok(exit)
 }
@@ -57,7 +54,8 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
     let view = view.ok_or_else(|| Failure::admin(&AdminError::NoToken(name.clone()), name.as_str()))?;
     let mut out = std::io::stdout().lock();
     if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&view).map_err(std::io::Error::from)?)?;
+        let json = serde_json::to_string_pretty(&Versioned::new(view)).map_err(std::io::Error::from)?;
+        writeln!(out, "{json}")?;
     } else {
         writeln!(out, "{}: {}", view.user(), view.sentence(Catalogue::ENGLISH))?;
     }

@@ -185,7 +185,7 @@ fn a_token_is_issued_listed_consumed_by_enrolling_and_can_be_revoked() {
     let sandbox = host();
     sandbox.run(&["qrtotp", "token", "issue", "alice", "--expires", "24h"]).success();
     let list = sandbox.run(&["qrtotp", "token", "list"]).success().stdout;
-    assert!(list.contains("alice") && list.contains("issued"), "{list}");
+    assert!(list.starts_with("USER   TOKEN ") && list.contains("\nalice  t-"), "{list}");
     sandbox.enroll("alice", &["--qr", "utf8"]);
     let shown = sandbox.run(&["qrtotp", "token", "show", "alice"]).stdout;
     assert!(shown.contains("consumed"), "{shown}");
@@ -238,6 +238,23 @@ fn mistakes_end_with_code_2_and_say_what_to_do() {
     let unprivileged = sandbox.run_as("alice", &["qrtotp", "status"]);
     assert_eq!(unprivileged.status.code(), Some(2), "{unprivileged:?}");
     assert!(unprivileged.stderr.contains("root"), "{unprivileged:?}");
+}
+
+#[test]
+fn a_mistyped_command_is_answered_by_the_right_one_and_nothing_typed_is_shown() {
+    let sandbox = host();
+    for (typed, meant) in [
+        (&["enrol", "hunter22"][..], "`enroll`"),
+        (&["statsu"], "`status`"),
+        (&["token", "isue", "hunter22"], "`issue`"),
+        (&["config", "aply"], "`apply`"),
+        (&["docter", "123456"], "`doctor`"),
+        (&["hunter22"], "not shown, because it may be a secret"),
+    ] {
+        let said = sandbox.run(&[&["qrtotp"], typed].concat()).exited(2).stderr;
+        assert!(said.contains(meant), "{typed:?}: {said}");
+        assert!(!said.contains("hunter22") && !said.contains("123456"), "{said}");
+    }
 }
 
 #[test]
@@ -317,10 +334,10 @@ fn times_are_those_of_the_host_s_zone_or_of_tz() {
     let _ = sandbox.import("alice");
     let shown =
         |zone: &str| sandbox.run(&["env", zone, "qrtotp", "device", "list", "alice"]).success().stdout;
-    assert!(shown("TZ=UTC0").contains("Z, last used never"));
-    assert!(shown("TZ=NST3:30").contains("-03:30, last used never"), "{}", shown("TZ=NST3:30"));
+    assert!(shown("TZ=UTC0").contains("Z  never"));
+    assert!(shown("TZ=NST3:30").contains("-03:30  never"), "{}", shown("TZ=NST3:30"));
     sandbox.run(&["sh", "-c", "rm -f /etc/localtime; printf 'TZif2' >/etc/localtime"]).success();
-    assert!(shown("TZ=").contains("Z, last used never"), "a zone that can't be read is UTC");
+    assert!(shown("TZ=").contains("Z  never"), "a zone that can't be read is UTC");
 }
 
 #[test]

@@ -53,7 +53,8 @@ fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
     );
     let list = config(&sandbox, &["list"]).success().stdout;
     let last = list.lines().last().unwrap();
-    assert!(list.lines().count() == 3 && last.contains("0 rules") && last.ends_with("in force"), "{list}");
+    assert!(list.starts_with("POLICY  APPLIED ") && list.lines().count() == 4, "{list}");
+    assert!(last.ends_with("  root  0      in force"), "{list}");
     let shown = config(&sandbox, &["show", "2"]).success().stdout;
     assert!(shown.contains("rule no-alice\n  user     alice\n  then     deny\n"), "{shown}");
     assert!(config(&sandbox, &["show", "9"]).exited(1).stderr.contains("number 9 is not kept"));

@@ -168,7 +168,7 @@ fn where_sshd_takes_keys_only_a_fix_has_it_take_key_and_code_and_never_a_passwor
     for arguments in [&["doctor", "--fix", "not-in-use"][..], &["setup", "sshd"]] {
         let refused = sandbox.run(&[&["qrtotp"], arguments].concat()).exited(1);
         assert!(
-            refused.stderr.contains("choose by `qrtotp setup --with key` or `--with password`"),
+            refused.stderr.contains("choose by `qrtotp setup --with`: password, key or either"),
             "{refused:?}"
         );
     }

@@ -15,3 +15,4 @@ mod package;
 mod selftest;
 mod setup;
 mod setup_layouts;
+mod setup_power;

@@ -13,7 +13,7 @@ const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
 const TRIAL_OF_ALICE: [&str; 7] = ["qrtotp", "setup", "sshd", "--apply", "--no-timer", "--trial", "alice"];
 
 /// A plain Debian host, with alice enrolled, whose services don't ask for a code yet.
-fn host() -> (Sandbox, Phone) {
+pub fn host() -> (Sandbox, Phone) {
     let sandbox = Sandbox::new();
     sandbox.add_user("alice");
     sandbox.authorize_key("alice");
@@ -25,7 +25,7 @@ fn host() -> (Sandbox, Phone) {
     (sandbox, phone)
 }
 
-fn setup(sandbox: &Sandbox, arguments: &[&str]) -> Output {
+pub fn setup(sandbox: &Sandbox, arguments: &[&str]) -> Output {
     sandbox.run(&[&["qrtotp", "setup"], arguments].concat())
 }
 
@@ -110,17 +110,17 @@ fn a_step_that_fails_takes_everything_back() {
 }
 
 /// Calls by which `setup` changes files or makes changes durable, and has sshd read them.
-const CHANGES: [&str; 5] = ["mkdir", "rename", "unlink", "fsync", "kill"];
+pub const CHANGES: [&str; 5] = ["mkdir", "rename", "unlink", "fsync", "kill"];
 
 /// PAM and sshd files with their texts, without what a killed program left beside them.
-fn texts(sandbox: &Sandbox) -> Vec<String> {
+pub fn texts(sandbox: &Sandbox) -> Vec<String> {
     let list = "cd /etc; for file in pam.d/* ssh/sshd_config ssh/sshd_config.d/*; do printf '%s\n%s\n=====\n' $file \"$(cat $file)\"; done";
     let shown = sandbox.run(&["sh", "-c", list]).success().stdout;
     shown.split("=====\n").map(str::to_owned).collect()
 }
 
 /// Runs `setup` with the arguments, and kills it at the nth of these calls; whether it came to that.
-fn killed(sandbox: &Sandbox, call: &str, nth: u32, arguments: &[&str]) -> bool {
+pub fn killed(sandbox: &Sandbox, call: &str, nth: u32, arguments: &[&str]) -> bool {
     let (trace, inject) = (format!("--trace={call}"), format!("--inject={call}:signal=KILL:when={nth}"));
     let strace = ["strace", "-qq", "--output=/dev/null", &trace, &inject, "qrtotp", "setup"];
     !sandbox.run(&[&strace[..], arguments].concat()).status.success()
@@ -129,8 +129,8 @@ fn killed(sandbox: &Sandbox, call: &str, nth: u32, arguments: &[&str]) -> bool {
 #[test]
 fn killed_at_each_of_its_changes_every_file_is_old_or_new_and_all_can_be_undone() {
     let (sandbox, _) = host();
-    let arguments = ["sshd", "sudo", "su", "--apply", "--no-timer"];
-    let before = (files(&sandbox), texts(&sandbox));
+    let arguments = ["sshd", "sudo", "su", "--first-login", "token", "--apply", "--no-timer"];
+    let before = (whole(&sandbox), texts(&sandbox));
     setup(&sandbox, &arguments).success();
     let after = texts(&sandbox);
     setup(&sandbox, &["--undo"]).success();
@@ -149,7 +149,7 @@ fn killed_at_each_of_its_changes_every_file_is_old_or_new_and_all_can_be_undone(
         let _ = killed(&sandbox, call, nth.div_ceil(2), &["--undo"]);
         let undone = setup(&sandbox, &["--undo"]);
         assert!(undone.status.success() || undone.stderr.contains("nothing is left to undo"), "{undone:?}");
-        assert_eq!(files(&sandbox), before.0, "{call} {nth}");
+        assert_eq!(whole(&sandbox), before.0, "{call} {nth}");
         nth += 1;
     }
     assert!(kills > 20, "{kills}");
@@ -260,4 +260,125 @@ fn without_a_terminal_a_device_or_sshd_the_trial_login_is_left_out_and_that_is_s
         let said = again(more);
         assert!(said.contains(&format!("No trial login was made: {why}.")), "{said}");
     }
+}
+
+#[test]
+fn with_either_a_key_replaces_the_password_and_nothing_replaces_the_code() {
+    let (sandbox, phone) = host();
+    let before = files(&sandbox);
+    setup(&sandbox, &["sshd", "--with", "either", "--apply", "--no-timer"]).success();
+    let said = sandbox.run(&["qrtotp", "doctor", "--problems"]).exited(0).stdout;
+    assert!(!said.contains("sshd"), "{said}");
+    let _sshd = sandbox.start_debians_sshd();
+    let attempt = |way: &str, password: &str, code: &str| {
+        sandbox.keep_secret(code);
+        let remote = format!("echo {}", INSIDE.replace(' ', "' '"));
+        let methods = format!("PreferredAuthentications={way}");
+        sandbox.ssh_with("alice", &[&methods], &remote).answer(Knowledge { password, code }).inside
+    };
+    let (key, none) = ("publickey,keyboard-interactive", "keyboard-interactive");
+    assert!(!attempt(key, "", &phone.wrong_code()));
+    assert!(!attempt(none, PASSWORD, &phone.wrong_code()));
+    assert!(!attempt(none, "not the password", &phone.previous_code()));
+    assert!(attempt(key, "", &phone.code()), "key and code");
+    assert!(attempt(none, PASSWORD, &phone.wait_for_next_code()), "password and code");
+    setup(&sandbox, &["--undo"]).success();
+    assert_eq!(files(&sandbox), before);
+}
+
+/// The configuration's files, the applied form's meaning, PAM and sshd.
+pub fn whole(sandbox: &Sandbox) -> String {
+    let configuration = "cd /etc/qrtotp; find . -name '*.toml' -type f -exec sha256sum {} + | sort -k 2";
+    let applied = sandbox.run(&["qrtotp", "config", "show"]).success().stdout;
+    let applied: String = applied.lines().skip(1).map(|line| format!("{line}\n")).collect();
+    files(sandbox) + &sandbox.run(&["sh", "-c", configuration]).success().stdout + &applied
+}
+
+#[test]
+fn who_enrols_and_who_is_exempt_is_shown_applied_and_undone_with_the_rest() {
+    let (sandbox, phone) = host();
+    sandbox.add_user("robot");
+    sandbox.authorize_key("robot");
+    let before = whole(&sandbox);
+    let arguments =
+        ["sshd", "sudo", "--with", "password", "--first-login", "enroll", "--exempt", "robot,@backup"];
+    let shown = setup(&sandbox, &arguments).success().stdout;
+    for line in
+        ["+first_login = \"enroll\"", "+user = [\"robot\"]", "+group = [\"backup\"]", "+Match User robot"]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    assert_eq!(whole(&sandbox), before);
+    setup(&sandbox, &[&arguments[..], &["--apply", "--no-timer"]].concat()).success();
+    let _sshd = sandbox.start_debians_sshd();
+    sandbox.ssh_with("robot", &["BatchMode=yes"], "true").success();
+    let remote = format!("echo {}", INSIDE.replace(' ', "' '"));
+    let mut client = sandbox.ssh("alice", &remote);
+    let code = phone.code();
+    sandbox.keep_secret(&code);
+    for (question, answer) in [("assword: ", PASSWORD), ("Verification code (Enter: none yet): ", &code)] {
+        client.expect(question);
+        client.send(answer);
+    }
+    assert!(client.success().contains(INSIDE));
+    assert!(setup(&sandbox, &arguments).success().stdout.contains("Nothing to change"));
+    setup(&sandbox, &["--undo"]).success();
+    assert_eq!(whole(&sandbox), before);
+}
+
+#[test]
+fn a_configuration_that_would_be_refused_or_waits_to_be_applied_changes_nothing() {
+    let (sandbox, _) = host();
+    let refused = |why: &str, arguments: &[&str]| {
+        let before = whole(&sandbox);
+        let output = setup(&sandbox, &[&["sudo", "--apply", "--no-timer"], arguments].concat()).exited(1);
+        assert!(output.stderr.contains(why), "{output:?}");
+        assert_eq!(whole(&sandbox), before);
+    };
+    refused("is no user of this host", &["--exempt", "nobody-here"]);
+    refused("is no user of this host", &["--exempt", "x\"]"]);
+    // A step behind the change of the configuration fails.
+    sandbox.run(&["mount", "--bind", "/etc/pam.d/sudo-i", "/etc/pam.d/sudo-i"]).success();
+    refused("everything is as it was", &["--first-login", "token", "--exempt", "alice"]);
+    sandbox.run(&["umount", "/etc/pam.d/sudo-i"]).success();
+    sandbox.append("/etc/qrtotp/qrtotp.toml", "\n# edited\n");
+    refused("changes that are not applied", &["--first-login", "token"]);
+}
+
+#[test]
+fn on_a_terminal_it_asks_shows_the_changes_and_makes_them_only_if_the_person_agrees() {
+    let (sandbox, _) = host();
+    let before = whole(&sandbox);
+    let guided = |last: &str| {
+        let mut pty = sandbox.pty(None, &["qrtotp", "setup", "--no-timer", "--no-trial"]);
+        for (question, answer) in [
+            ("Services [sshd sudo su login]: ", "sshd nowhere"),
+            ("no file /etc/pam.d/nowhere", ""),
+            ("Services [sshd sudo su login]: ", "sshd sudo"),
+            ("Factor [password]: ", "nonsense"),
+            ("One of: password, key, either.", ""),
+            ("Factor [password]: ", "key"),
+            ("First login [deny]: ", "token"),
+            ("Exempt [nobody]: ", "@backup"),
+            ("--with key --first-login token --exempt @backup --apply", ""),
+            ("+auth       required     pam_qrtotp.so", ""),
+            ("Make these changes? [y/N] ", last),
+        ] {
+            pty.expect(question);
+            if question.ends_with(": ") || question.ends_with("] ") {
+                pty.send(answer);
+            }
+        }
+        pty.finish()
+    };
+    assert!(!guided("").0.success());
+    assert_eq!(whole(&sandbox), before);
+    let (status, said) = guided("y");
+    assert!(status.success() && said.contains("Log in from a second terminal now"), "{said}");
+    let said = sandbox.run(&["qrtotp", "doctor"]).exited(0).stdout;
+    assert!(said.contains("sshd, sudo, sudo-i: asks for a code"), "{said}");
+    assert!(sandbox.run(&["qrtotp", "config", "show"]).stdout.contains("first_login = \"token\""));
+    setup(&sandbox, &["--undo"]).success();
+    assert_eq!(whole(&sandbox), before);
+    assert!(setup(&sandbox, &[]).exited(2).stderr.contains("qrtotp setup sshd sudo"));
 }

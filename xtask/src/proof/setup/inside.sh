@@ -1,7 +1,9 @@
 # Runs as root in a booted system, once for each boot. Prints a line for each result: NAME=VALUE.
 set -u
 say() { printf '%s=%s\n' "$1" "$2"; }
-KEY=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ
+export LANG=C.UTF-8 TERM=xterm
+# The key that alice's phone scanned.
+KEY=$(cat /root/phone 2>/dev/null)
 PASSWORD='correct horse 7'
 # The code of the step this many steps from now.
 code() { oathtool --totp --base32 --now "@$(($(date +%s) + 30 * $1))" $KEY; }
@@ -28,6 +30,23 @@ log_in() {
     case "$said" in inside*) echo "in, $(wc -l </root/asked) codes${said#inside}" ;; *) echo "out, $(wc -l </root/asked) codes" ;; esac
 }
 
+# Types a command on a terminal, and answers the questions of an enrolment.
+type_in() {
+    cat >/root/type.exp <<'END'
+set timeout 120
+set stty_init "rows 40 columns 120"
+spawn -noecho sh -c [lindex $argv 0]
+expect {
+    -re {Key: ([A-Z2-7 ]+)\r} { set key [string map {" " ""} $expect_out(1,string)]; exec echo $key >/root/phone; exp_continue }
+    -re {Code: $} { send "[exec oathtool --totp --base32 $key]\r"; exp_continue }
+    timeout { exit 124 }
+    eof {}
+}
+exit [lindex [wait] 3]
+END
+    (cd /root && expect type.exp "$1" >>/root/typed 2>&1)
+}
+
 newcomer() {
     useradd --create-home --shell /bin/bash --groups sudo alice
     echo "alice:$PASSWORD" | chpasswd
@@ -35,14 +54,36 @@ newcomer() {
     install -d -m 700 -o alice /home/alice/.ssh
     install -m 600 -o alice /root/key.pub /home/alice/.ssh/authorized_keys
     say version "$(. /etc/os-release; echo "$PRETTY_NAME"), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')"
-    started=$(date +%s)
-    dpkg -i /root/*.deb >/root/dpkg.log 2>&1 || say dpkg "$(cat /root/dpkg.log)"
-    files >/root/before
-    qrtotp init >/dev/null
-    echo "otpauth://totp/Tests:alice?secret=$KEY&issuer=Tests" | qrtotp import uri alice --unused >/dev/null
+    # The packages are in target/deb already.
+    ln -s /bin/true /usr/local/bin/cargo
+    started=$(date +%s) typed=0
+    while read -r line; do
+        case $line in *--keep*) break ;; esac
+        type_in "$line" || say failed "$line: $(tail -3 /root/typed | tr '\n' ' ')"
+        typed=$((typed + 1))
+        [ $typed = 1 ] && files >/root/before
+    done </root/readme
+    seconds=$(($(date +%s) - started))
+    say seconds $seconds
+    say typed "$typed commands, $([ $seconds -le 180 ] && echo at most || echo over) 180 s"
+    KEY=$(cat /root/phone)
+    say readme_applied "$(state)"
+    say readme_wrong "$(log_in "$PASSWORD" 000000)"
+    sleep 61
+    say second_terminal "$(keep_over_ssh)"
+    type_in "qrtotp doctor" && say doctor fine
+    say readme_kept "$(state), $(left)"
+    type_in "qrtotp setup --undo"
+    say readme_undone "$(state), $(left)"
+}
+
+keep_over_ssh() {
+    log_in "$PASSWORD" "$(code -1)" keyboard-interactive "printf '%s\n%s\n' '$PASSWORD' $(code 0) | sudo -S qrtotp setup --keep 2>/dev/null | sed -n 's/^Kept.*/, kept/p'" | tr -d '\n'
+}
+
+unconfirmed() {
     say alone "$(log_in "$PASSWORD" none)"
     apply
-    say seconds $(($(date +%s) - started))
     say applied "$(state)"
     say wrong "$(log_in "$PASSWORD" 000000)"
     say wrong_password "$(log_in 'wrong horse' "$(code -1)")"
@@ -52,7 +93,7 @@ newcomer() {
 
 kept() {
     apply
-    say second_session "$(log_in "$PASSWORD" "$(code -1)" keyboard-interactive "printf '%s\n%s\n' '$PASSWORD' $(code 0) | sudo -S qrtotp setup --keep 2>/dev/null | sed -n 's/^Kept.*/, kept/p'" | tr -d '\n')"
+    say second_session "$(keep_over_ssh)"
     sleep 75
     say kept "$(state), $(left)"
     say kept_wrong "$(log_in "$PASSWORD" 000000)"
@@ -73,11 +114,53 @@ killed() {
     done
 }
 
+# The Ansible role over ssh, as a user with a key and without a code.
+play() {
+    cat >/root/play.yml <<END
+- hosts: all
+  become: true
+  gather_facts: false
+  roles: [/usr/share/doc/qrtotp/examples/ansible/roles/pam_qrtotp]
+  vars:
+    qrtotp_services: [sshd, sudo]
+    qrtotp_exempt_users: [robot]
+    qrtotp_confirm: 1m
+    qrtotp_debs: [$(ls /root/target/deb/*.deb | paste -sd,)]
+END
+    ANSIBLE_HOST_KEY_CHECKING=false timeout 300 ansible-playbook -i 127.0.0.1, -u robot --private-key /root/key /root/play.yml >/root/play.log 2>&1
+    sed -n 's/.*\(changed=\)\([0-9]*\) *unreachable=\([0-9]*\) *failed=\([0-9]*\).*/\2 \3 \4/p' /root/play.log |
+        { read -r changed unreachable failed; echo "$([ "${changed:-0}" -gt 0 ] && echo changed || echo unchanged), ${unreachable:-?} unreachable, ${failed:-?} failed"; }
+}
+ours() { echo "$(cat /etc/pam.d/sshd /etc/pam.d/sudo | grep -c '^auth.*pam_qrtotp.so') lines"; }
+
+role() {
+    useradd --create-home --shell /bin/bash robot
+    echo 'robot ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/robot
+    install -d -m 700 -o robot /home/robot/.ssh
+    install -m 600 -o robot /root/key.pub /home/robot/.ssh/authorized_keys
+    say role "$(play)"
+    say role_kept "$(ours), $(left)"
+    say role_again "$(play)"
+    say role_wrong "$(log_in "$PASSWORD" 000000)"
+    qrtotp setup --undo >/dev/null
+    # From the next start on sshd asks robot, too, so that Ansible's new login fails.
+    printf 'Match User robot\n    AuthenticationMethods publickey,keyboard-interactive\n' >/etc/ssh/sshd_config.d/00-asks-robot.conf
+    say role_shut_out "$(play), $(ours)"
+    rm /etc/ssh/sshd_config.d/00-asks-robot.conf
+    sleep 75
+    say role_undone "$(ours), $(left)"
+    rm -f /etc/ssh/sshd_config.d/01-qrtotp-exempt.conf /etc/qrtotp/conf.d/00-exempt.toml
+    systemctl reload ssh
+    qrtotp config apply >/dev/null
+}
+
 case $(cat /root/boots 2>/dev/null) in
 '')
     newcomer
+    unconfirmed
     kept
     killed
+    role
     apply
     echo 1 >/root/boots
     ;;
