@@ -41,6 +41,8 @@ pub struct Loaded {
     next: Vec<u8>,
     /// Audit lines of the next slot, and of the one after it.
     kept: [Vec<u8>; 2],
+    /// Bytes of those of the newest slot that its update added, or repeated.
+    added: usize,
 }
 
 impl Loaded {
@@ -48,9 +50,9 @@ impl Loaded {
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
         encode(state, self.sequence, &mut self.next);
-        // A slot without new lines repeats those of the other one: the write after it may tear that.
+        // A slot without new lines repeats what the last update added: the write after it may tear that slot.
         if !state.chain.has_new_lines() {
-            append_lines(&mut self.next, &self.kept[1]);
+            append_lines(&mut self.next, self.kept[1].get(..self.added).unwrap_or(&self.kept[1]));
         }
         append_lines(&mut self.next, &self.kept[0]);
         self.next.extend_from_slice(&LINES_END);
@@ -206,9 +208,11 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
         let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
         slot.map_or_else(Vec::new, |slot| slot.lines().concat())
     });
-    let most = HEADER + newest.payload.len() - lines_at_end(newest.payload).len() + GROWTH + KEPT_LEN;
+    let added = lines_at_end(newest.payload).len();
+    let most = HEADER + newest.payload.len() - added + GROWTH + KEPT_LEN;
     let next = Vec::with_capacity(most.max(USED));
-    Ok(Loaded { state, both_whole, sequence, next, kept })
+    let added = if added == 0 { kept[1].len() } else { added };
+    Ok(Loaded { state, both_whole, sequence, next, kept, added })
 }
 
 /// The audit lines that the two slots hold, in no order: those of the last updates of either slot. Some come
@@ -457,6 +461,7 @@ mod tests {
                 })
                 .collect();
             seen.sort_unstable();
+            seen.dedup();
             let last = n.min(6);
             assert!(seen.ends_with(&(n + 1 - last..=n).collect::<Vec<_>>()), "{n}: {seen:?}");
         }
