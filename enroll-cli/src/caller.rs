@@ -28,6 +28,7 @@ pub fn syslog() -> Syslog {
 
 /// The host's chain in the store of a configuration, as this command adds to it.
 pub fn host_chain(config: &Config, key_dir: &Path) -> HostChain {
+    let key_dir = config.fleet.verifier.is_none().then_some(key_dir);
     HostChain::of(&config.state_dir.0, key_dir, "qrtotp", subject(""))
 }
 

@@ -16,7 +16,9 @@ pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
 pub use config::{Apply, Config, Explain, Key, Place};
 pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
-pub use fleet::{Fleet, FleetHost, Init, Invite, Join};
+pub use fleet::{
+    Fleet, FleetHost, FleetImport, Init, Invite, Join, JoinVerifier, OfflineCodes, RotateKey, VerifierUsers,
+};
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
 pub use place::Places;

@@ -8,12 +8,13 @@ use crate::language::say;
 use nix::unistd::{User, geteuid, getuid};
 use qrtotp_account::{Name, NameError};
 use qrtotp_clock::SystemClock;
+use qrtotp_fleet::{FleetError, VerifierFiles};
 use qrtotp_flow::{Ctx, Directory, HostDirectory, host_name};
 use qrtotp_frontend::Syslog;
 use qrtotp_frontend::host_chain::HostChain;
 use qrtotp_messages::text;
 use qrtotp_policy::{Compiled, Config, ConfigFile, DEFAULT_PATH};
-use qrtotp_store::{FileStore, Store, StoreError};
+use qrtotp_store::{AccountStore, FileStore, Store, StoreError};
 use qrtotp_values::text::clean;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -56,15 +57,47 @@ impl Context {
         Self { config: source.config, key_dir: source.dir_path }
     }
 
-    /// The store for commands that enrol somebody: made if this is the first one.
-    pub fn store_or_new(&self) -> Result<FileStore, Failure> {
-        Ok(FileStore::open_or_create(&self.config.state_dir.0, &self.key_dir)?)
+    /// The store for commands that enrol somebody: made if this is the first one. A fleet's is never made.
+    pub fn store_or_new(&self) -> Result<Box<dyn AccountStore>, Failure> {
+        if self.is_verifier() {
+            return self.store();
+        }
+        Ok(Box::new(FileStore::open_or_create(&self.config.state_dir.0, &self.key_dir)?))
     }
 
     /// The store for all other commands. Never makes one: a store that is not mounted must not look empty.
-    pub fn store(&self) -> Result<FileStore, Failure> {
-        FileStore::open(&self.config.state_dir.0, &self.key_dir)
-            .map_err(|error| Failure::Error(self.store_failure(&error)))
+    pub fn store(&self) -> Result<Box<dyn AccountStore>, Failure> {
+        if let Some(files) = self.verifier_files()? {
+            return Ok(Box::new(files.open_beside()?));
+        }
+        let store = FileStore::open(&self.config.state_dir.0, &self.key_dir);
+        Ok(Box::new(store.map_err(|error| Failure::Error(self.store_failure(&error)))?))
+    }
+
+    /// The store for commands that change nothing: `None` if none was made yet.
+    pub fn store_if_made(&self) -> Result<Option<Box<dyn AccountStore>>, Failure> {
+        let is_made = self.is_verifier() || FileStore::is_made(&self.config.state_dir.0, &self.key_dir)?;
+        is_made.then(|| self.store()).transpose()
+    }
+
+    /// Whether the store is there, and the right one.
+    pub fn check_store(&self) -> Result<(), StoreError> {
+        match self.verifier_files()? {
+            Some(files) => Ok(files.open_beside()?.meta().map(|_| ())?),
+            None => FileStore::open(&self.config.state_dir.0, &self.key_dir)?.check_marker(),
+        }
+    }
+
+    /// Whether this is the configuration of a fleet's verifier.
+    pub fn is_verifier(&self) -> bool {
+        self.config.fleet.verifier.is_some()
+    }
+
+    /// A verifier's files; `None`: this is none.
+    pub fn verifier_files(&self) -> Result<Option<VerifierFiles>, FleetError> {
+        let (fleet, state) = (&self.config.fleet, &self.config.state_dir.0);
+        let files = |name: &String| VerifierFiles::new(&self.key_dir, state, name, fleet.etcd.as_deref());
+        fleet.verifier.as_ref().map(files).transpose()
     }
 
     /// Why the store can't be opened, and what to do about it.
@@ -171,7 +204,7 @@ pub fn record_name(typed: &str, store: &dyn Store) -> Result<Name, Failure> {
 
 /// The name of a record that need not be readable: the typed name if it has a record, else the user's name in
 /// the user database.
-pub fn any_record_name(typed: &str, store: &FileStore) -> Result<Name, Failure> {
+pub fn any_record_name(typed: &str, store: &dyn AccountStore) -> Result<Name, Failure> {
     let name = Name::new(typed).map_err(bad_name)?;
     if store.has_record(&name)? {
         return Ok(name);

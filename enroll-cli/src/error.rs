@@ -3,6 +3,7 @@
 use crate::language::say;
 use nix::errno::Errno;
 use nix::unistd::geteuid;
+use qrtotp_fleet::FleetError;
 use qrtotp_flow::{AdminError, EnrollError, LookupError, ResyncError};
 use qrtotp_messages::text;
 use qrtotp_policy::ConfigError;
@@ -229,6 +230,12 @@ impl From<io::Error> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         Self::Error(store_failure(&error))
+    }
+}
+
+impl From<FleetError> for Failure {
+    fn from(error: FleetError) -> Self {
+        Self::from(StoreError::from(error))
     }
 }
 

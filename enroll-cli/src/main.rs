@@ -9,6 +9,7 @@ mod cli;
 mod cmd;
 mod context;
 mod error;
+mod fleet_member;
 mod input;
 mod interrupt;
 mod language;

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 75] = [
+const COMMANDS: [&[&str]; 91] = [
     &[],
     &["enroll"],
     &["status"],
@@ -64,11 +64,27 @@ const COMMANDS: [&[&str]; 75] = [
     &["account", "remove"],
     &["fleet"],
     &["fleet", "init"],
+    &["fleet", "join-verifier"],
+    &["fleet", "bundle"],
+    &["fleet", "create-store"],
+    &["fleet", "import"],
     &["fleet", "invite"],
     &["fleet", "join"],
+    &["fleet", "leave"],
+    &["fleet", "offline-codes"],
     &["fleet", "status"],
+    &["fleet", "rotate-key"],
+    &["fleet", "rotate-key", "begin"],
+    &["fleet", "rotate-key", "add"],
+    &["fleet", "rotate-key", "use"],
+    &["fleet", "rotate-key", "finish"],
+    &["fleet", "backup"],
+    &["fleet", "restore"],
+    &["fleet", "accept-restore"],
     &["fleet", "host"],
     &["fleet", "host", "list"],
+    &["fleet", "host", "hold"],
+    &["fleet", "host", "release"],
     &["fleet", "host", "revoke"],
     &["audit"],
     &["audit", "verify"],

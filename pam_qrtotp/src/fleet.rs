@@ -1,12 +1,13 @@
 //! Logins at a host of a fleet: the verifiers decide, and the relay carries the request there. This host's
-//! store is not opened.
+//! store is opened only for break-glass codes, while no verifier answers.
 
 use crate::host::{Host, Log};
 use crate::unprivileged::passed;
 use qrtotp_audit::{Event, Subject, Verdict};
+use qrtotp_clock::SystemClock;
 use qrtotp_flow::{
-    Dialog, Directory, FirstPass, HostDirectory, LoginHost, NOBODY, Options, Outcome, Person, Unproven,
-    ask_code,
+    Ctx, Dialog, Directory, FirstPass, HostDirectory, LoginHost, NOBODY, Options, Outcome, Person, Typed,
+    Unproven, ask_code, verify_offline,
 };
 use qrtotp_messages::text;
 use qrtotp_otp::random_bytes;
@@ -24,8 +25,9 @@ const LIMIT: Duration = Duration::from_secs(3);
 const KEY_FILE: &str = "verdict.key";
 /// Longest list of accepted ssh keys that is passed on, in bytes.
 const KEYS: usize = 4096;
-const WAY_OUT: &str =
-    "`qrtotp fleet status` says which verifiers can be reached; accounts of [fleet] local need none";
+const WAY_OUT: &str = "`qrtotp fleet status` says which verifiers can be reached; break-glass codes and accounts of [fleet] local need none";
+/// The reason if no verifier answers.
+const TIMEOUT: &str = "fleet_timeout";
 
 /// Whether the fleet decides, and the user as this host knows them.
 pub(crate) fn decides(source: &ConfigFile, subject: &Subject) -> Option<Result<Option<Person>, Unproven>> {
@@ -53,18 +55,48 @@ pub(crate) fn authenticate(
         _ => NOBODY.to_owned(),
     };
     let subject = &Subject { user, ..subject.clone() };
-    let mut attempt = String::from("attempt ");
-    let decided = person.and_then(|person| ask(host, subject, source, options, person, &mut attempt));
+    let (mut attempt, mut typed) = (String::from("attempt "), None);
+    let known = person.as_ref().ok().cloned().flatten();
+    let decided =
+        person.and_then(|person| ask(host, subject, source, options, person, (&mut attempt, &mut typed)));
+    let is_alone = matches!(&decided, Err(Unproven { reason: TIMEOUT, .. }));
+    if let (true, Some(person), Some(typed)) = (is_alone, known, typed)
+        && let Some(outcome) = break_glass(host, log, subject, source, &person, &typed)
+    {
+        return outcome;
+    }
     let decided = decided.and_then(|verdict| Ok((verdict, passed(host, verdict)?)));
     let (verdict, outcome, reason, detail) = match decided {
         Ok((verdict, outcome)) => (verdict, outcome, "fleet", attempt),
         Err(Unproven { reason, detail }) => {
-            host.show(text::UNAVAILABLE);
+            host.show(if is_alone { text::NO_VERIFIER } else { text::UNAVAILABLE });
             (Verdict::Denied, Outcome::Denied, reason, detail)
         }
     };
     Event::login(subject, verdict, reason).detail(&detail).emit(log);
     outcome
+}
+
+/// Takes a break-glass code of this host. `None`: the answer is none, and nothing was logged.
+fn break_glass(
+    host: &Host<'_>,
+    log: &mut Log,
+    subject: &Subject,
+    source: &ConfigFile,
+    person: &Person,
+    typed: &[u8],
+) -> Option<Outcome> {
+    let store = Some(source.open_store().ok()?).filter(|_| host.is_same_user())?;
+    let mut ctx = Ctx {
+        config: &source.config,
+        store: &store,
+        directory: &HostDirectory,
+        clock: &SystemClock,
+        audit: log,
+        subject: subject.clone(),
+    };
+    let accepted = verify_offline(&mut ctx, host, person, typed).ok()??;
+    Some(if accepted { Outcome::Accepted } else { Outcome::Denied })
 }
 
 /// An error: no verdict.
@@ -74,7 +106,7 @@ fn ask(
     source: &ConfigFile,
     options: &Options,
     person: Option<Person>,
-    shown: &mut String,
+    (shown, typed): (&mut String, &mut Option<Typed>),
 ) -> Result<Verdict, Unproven> {
     if options.first_pass == FirstPass::Forward {
         let detail = "a verifier can't prove this host's passwords; leave out forward_pass".into();
@@ -91,6 +123,7 @@ fn ask(
     attempt.iter().for_each(|byte| shown.extend([digit(byte >> 4), digit(byte & 15)]));
     let password = host.password();
     let answer = ask_code(host, options, text::QUESTION, password.as_ref())?;
+    *typed = Some(answer.clone());
     let has_keys = source.config.enroll.key_services.iter().any(|service| *service == subject.service);
     let keys = if has_keys { host.ssh_auth_info() } else { None };
     let facts = Facts {
@@ -128,7 +161,7 @@ fn ask(
 }
 
 fn timeout(why: &str) -> Unproven {
-    Unproven { reason: "fleet_timeout", detail: format!("{why}; {WAY_OUT}") }
+    Unproven { reason: TIMEOUT, detail: format!("{why}; {WAY_OUT}") }
 }
 
 fn broken(detail: String) -> Unproven {

@@ -64,7 +64,7 @@ impl<'a> RequestStore<'a> {
     /// The host's chain. Its lines name no user: they are kept longer than an account.
     pub fn host_chain(&self) -> HostChain {
         let subject = Subject { service: PROGRAM.into(), ..Subject::default() };
-        HostChain::of(&self.source.config.state_dir.0, &self.source.dir_path, PROGRAM, subject)
+        HostChain::of(&self.source.config.state_dir.0, Some(&self.source.dir_path), PROGRAM, subject)
     }
 
     /// From now on counts its waits for the account `uid`.

@@ -1,5 +1,5 @@
-//! A fleet in sandboxes: one verifier, and login hosts in its network. Each has files, users and logs of its
-//! own.
+//! A fleet in sandboxes: verifiers on a real etcd, and login hosts in the first one's network. Each has
+//! files, users and logs of its own.
 
 use std::{
     os::unix::{fs::PermissionsExt, net::UnixListener},
@@ -9,7 +9,11 @@ use std::{
 
 use rustix::process::Signal;
 
-use crate::{Output, Phone, Sandbox, artefacts, clock, pty::child_of};
+use crate::{
+    Output, Phone, Sandbox, artefacts, clock,
+    pty::child_of,
+    verifiers::{self, Verifier, address},
+};
 
 /// The relay's socket.
 pub const RELAY: &str = "/run/qrtotp/relay";
@@ -18,10 +22,11 @@ pub const ADDRESS: &str = "127.0.0.1:4674";
 const VERIFIER: &str = "/usr/local/sbin/qrtotpd";
 const RELAY_PROGRAM: &str = "/usr/local/sbin/qrtotp-relay";
 /// The user of the verifier, and that of a relay.
-const USER: &str = "qrtotp-verifier";
+pub(crate) const USER: &str = "qrtotp-verifier";
 /// Its uid.
 pub const UID: u32 = 2999;
-const CONFIG: &str = "/etc/qrtotp/verifier/qrtotp.toml";
+/// The verifier's configuration.
+pub const CONFIG: &str = "/etc/qrtotp/verifier/qrtotp.toml";
 
 /// A process of the fleet; killed when dropped.
 pub struct Process(Child);
@@ -36,6 +41,11 @@ impl Process {
             let _ = rustix::process::kill_process(pid, signal);
         }
     }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) {
+        let _ = self.0.wait();
+    }
 }
 
 impl Drop for Process {
@@ -46,10 +56,10 @@ impl Drop for Process {
     }
 }
 
-/// A verifier that is running; its process ends before its host.
+/// Verifiers that are running; their processes end before their hosts.
 pub struct Fleet {
-    pub daemon: Process,
-    pub verifier: Sandbox,
+    pub daemons: Vec<Process>,
+    pub verifiers: Vec<Verifier>,
 }
 
 /// A login host of the fleet.
@@ -63,18 +73,24 @@ fn as_verifier() -> [&'static str; 7] {
 }
 
 impl Fleet {
-    /// A verifier with the user alice; `groups` are the lines of `[fleet.groups]`.
+    /// One verifier with the user alice; `groups` are the lines of `[fleet.groups]`.
     #[must_use]
     pub fn new(groups: &str) -> Self {
-        let verifier = Sandbox::new();
-        verifier.add_user_with_uid(USER, UID);
-        verifier.add_user("alice");
-        verifier.install(&artefacts::broker(), VERIFIER, 0o755);
-        verifier.run(&["qrtotp", "fleet", "init", "--name", "corp"]).success();
-        verifier.append(CONFIG, groups);
-        let fleet = Self { daemon: Self::start(&verifier), verifier };
-        fleet.administer(&["config", "apply"], "").success();
-        fleet
+        Self::of(1, groups)
+    }
+
+    /// So many verifiers.
+    #[must_use]
+    pub fn of(count: usize, groups: &str) -> Self {
+        let verifiers = verifiers::fleet(count);
+        let mut daemons = Vec::new();
+        for verifier in &verifiers {
+            verifier.sandbox.install(&artefacts::broker(), VERIFIER, 0o755);
+            verifier.sandbox.append(CONFIG, groups);
+            verifier.administer(&["config", "apply"], "").success();
+            daemons.push(Self::start(&verifier.sandbox));
+        }
+        Self { daemons, verifiers }
     }
 
     fn start(verifier: &Sandbox) -> Process {
@@ -86,22 +102,56 @@ impl Fleet {
         daemon
     }
 
-    /// Kills the verifier and starts it anew.
-    pub fn restart(&mut self) {
-        self.daemon.signal(Signal::KILL);
-        self.daemon = Self::start(&self.verifier);
+    /// The first verifier's host.
+    #[must_use]
+    pub fn verifier(&self) -> &Sandbox {
+        &self.verifiers[0].sandbox
     }
 
-    /// `qrtotp …` on the verifier's accounts, as its user.
+    /// Kills the first verifier and starts it anew.
+    pub fn restart(&mut self) {
+        self.daemons[0].signal(Signal::KILL);
+        self.daemons[0].wait();
+        self.daemons[0] = Self::start(&self.verifiers[0].sandbox);
+    }
+
+    /// Restarts a verifier, counted from 0, whose clock differs from ours, as faketime(1) says it: `+60s`.
+    pub fn restart_with_clock(&mut self, number: usize, difference: &str) {
+        self.daemons[number].signal(Signal::KILL);
+        self.daemons[number].wait();
+        let fake = format!("FAKETIME={difference}");
+        let library = "LD_PRELOAD=/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+        let program = ["env", library, &fake, "FAKETIME_DONT_FAKE_MONOTONIC=1", VERIFIER];
+        let argv = [&as_verifier()[..], &program, &["--role", "verifier", "--config", CONFIG]].concat();
+        self.daemons[number] = Process::start(&self.verifiers[number].sandbox, &argv);
+    }
+
+    /// The verifier whose etcd leads, counted from 0.
+    #[must_use]
+    pub fn leader(&self) -> usize {
+        let leader = || {
+            let status = self.verifiers.iter().map(|verifier| verifier.fleet(&["status", "--json"]).stdout);
+            status.filter_map(|text| text.split("\"leader\":\"v").nth(1)?.chars().next()?.to_digit(10)).next()
+        };
+        let leader = clock::poll(Duration::from_secs(20), leader).expect("there is no leader");
+        usize::try_from(leader).unwrap() - 1
+    }
+
+    /// Kills a verifier, counted from 0, with its etcd.
+    pub fn stop(&mut self, number: usize) {
+        self.daemons[number].signal(Signal::KILL);
+        self.verifiers[number].stop_etcd();
+    }
+
+    /// `qrtotp …` on the fleet's accounts, as the first verifier's user.
     pub fn administer(&self, arguments: &[&str], input: &str) -> Output {
-        let argv = [&as_verifier()[..], &["qrtotp", "--config", CONFIG], arguments].concat();
-        self.verifier.run_with_input(&argv, input)
+        self.verifiers[0].administer(arguments, input)
     }
 
     /// Gives `user` a phone whose current and previous code are unused.
     pub fn import(&self, user: &str) -> Phone {
         let phone = Phone::random();
-        self.verifier.keep_secret(&phone.key);
+        self.verifier().keep_secret(&phone.key);
         let uri = format!("{}\n", phone.uri(user));
         self.administer(&["import", "uri", user, "--unused"], &uri).success();
         phone.settle(15);
@@ -111,8 +161,16 @@ impl Fleet {
     /// A host in the verifier's network that has joined, with alice, and with its relay running.
     #[must_use]
     pub fn host(&self, name: &str, group: &str) -> Host {
+        let all: Vec<usize> = (0..self.verifiers.len()).collect();
+        self.host_at(name, group, &all)
+    }
+
+    /// The same, of these verifiers only.
+    #[must_use]
+    pub fn host_at(&self, name: &str, group: &str, verifiers: &[usize]) -> Host {
         let mut host = self.stranger();
-        self.join(&host, name, group).success();
+        let addresses: Vec<String> = verifiers.iter().map(|number| address(number + 1)).collect();
+        self.join(&host, name, group, &addresses.join(",")).success();
         host.start_relay();
         host
     }
@@ -121,20 +179,20 @@ impl Fleet {
     #[must_use]
     pub fn stranger(&self) -> Host {
         let (module, command) = (artefacts::module(), artefacts::command());
-        let sandbox = Sandbox::on_root(None, Some(&self.verifier), &module, &command);
+        let sandbox = Sandbox::on_root(None, Some(self.verifier()), &module, &command);
         sandbox.stack("");
         sandbox.add_user("alice");
         sandbox.add_user("bobby");
-        sandbox.add_user_with_uid(USER, 2999);
+        sandbox.add_user_with_uid(USER, UID);
         sandbox.install(&artefacts::relay(), RELAY_PROGRAM, 0o755);
         sandbox.run(&["mkdir", "-p", "-m", "755", "/run/qrtotp"]).success();
         Host { sandbox, relay: None }
     }
 
     /// Has a host join with a new invitation.
-    pub fn join(&self, host: &Host, name: &str, group: &str) -> Output {
-        let token = self.verifier.run(&["qrtotp", "fleet", "invite", "--group", group]).success().stdout;
-        let argv = ["qrtotp", "fleet", "join", ADDRESS, "--token-file", "-", "--name", name];
+    pub fn join(&self, host: &Host, name: &str, group: &str, verifiers: &str) -> Output {
+        let token = self.verifier().run(&["qrtotp", "fleet", "invite", "--group", group]).success().stdout;
+        let argv = ["qrtotp", "fleet", "join", verifiers, "--token-file", "-", "--name", name];
         host.sandbox.run_with_input(&argv, &token)
     }
 }

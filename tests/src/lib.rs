@@ -45,6 +45,7 @@ pub mod sudo;
 pub mod sweep;
 pub mod tokens;
 pub mod users;
+pub mod verifiers;
 
 pub use output::Output;
 pub use phone::{Phone, uri_of};

@@ -163,6 +163,12 @@ impl Sandbox {
         crate::clock::pause(std::time::Duration::from_millis(30));
     }
 
+    /// Its first process: its namespaces are the sandbox's.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// A file of the sandbox, seen from outside. Never give it a path with absolute symlinks in it.
     #[must_use]
     pub fn path(&self, inside: &str) -> PathBuf {

@@ -16,6 +16,7 @@ const VERSION: u32 = 1;
 const KDF: &str = "argon2id-19456-2-1";
 /// The kind of a recovery set from another system. Ours is not written.
 const IMPORTED: &str = "imported";
+const OFFLINE: &str = "offline";
 /// The kind of a credential that is not an app. An app's kind is not written. `passkey` is reserved.
 const SSH_KEY: &str = "ssh-key";
 
@@ -72,8 +73,10 @@ fn write(record: &Record) -> String {
     if let Some(set) = &record.recovery {
         out.table("recovery");
         out.text("id", &set.id.to_string());
-        if set.kind == SetKind::Imported {
-            out.text("kind", IMPORTED);
+        match set.kind {
+            SetKind::Ours => {}
+            SetKind::Imported => out.text("kind", IMPORTED),
+            SetKind::Offline => out.text("kind", OFFLINE),
         }
         out.number("created", set.created);
         out.text("kdf", KDF);
@@ -231,6 +234,7 @@ fn read_recovery(mut table: Table<'_>) -> Result<RecoverySet, RecordError> {
         kind: match table.optional_text("kind")?.as_deref() {
             None => SetKind::Ours,
             Some(IMPORTED) => SetKind::Imported,
+            Some(OFFLINE) => SetKind::Offline,
             Some(_) => return Err(Value("recovery.kind")),
         },
         created: table.number("created")?,

@@ -17,6 +17,8 @@ pub enum SetKind {
     /// Another system's: eight digits, 26 bits. A guess at one is also a guess at an app's code, and is
     /// counted there.
     Imported,
+    /// Ours, for a fleet's login host: taken there while no verifier answers, and at no other time.
+    Offline,
 }
 
 /// The recovery codes of an account, as hashes. The hot state says which ones are used.
@@ -37,22 +39,40 @@ pub struct RecoverySet {
 impl RecoverySet {
     /// Codes in a set that we make.
     pub const CODES: usize = 10;
+    /// Codes in a set for a fleet's login host.
+    pub const OFFLINE_CODES: usize = 5;
 
     /// A fresh set and its codes, to be shown once.
     ///
     /// # Errors
     /// No random numbers, or no memory for hashing.
     pub fn generate(now: UnixTime) -> Result<(Self, Vec<RecoveryCode>), GenerateError> {
+        Self::of_kind(SetKind::Ours, Self::CODES, now)
+    }
+
+    /// The same for a fleet's login host.
+    ///
+    /// # Errors
+    /// As [`RecoverySet::generate`].
+    pub fn offline(now: UnixTime) -> Result<(Self, Vec<RecoveryCode>), GenerateError> {
+        Self::of_kind(SetKind::Offline, Self::OFFLINE_CODES, now)
+    }
+
+    fn of_kind(
+        kind: SetKind,
+        count: usize,
+        now: UnixTime,
+    ) -> Result<(Self, Vec<RecoveryCode>), GenerateError> {
         let salt = random_bytes()?;
         let id = SetId::from_random(random_bytes()?);
-        let mut codes = Vec::with_capacity(Self::CODES);
-        let mut hashes = Vec::with_capacity(Self::CODES);
-        for _ in 0..Self::CODES {
+        let mut codes = Vec::with_capacity(count);
+        let mut hashes = Vec::with_capacity(count);
+        for _ in 0..count {
             let code = RecoveryCode::generate()?;
             hashes.push(hash(&code, &salt)?);
             codes.push(code);
         }
-        Ok((Self { id, kind: SetKind::Ours, created: now, salt, hashes }, codes))
+        Ok((Self { id, kind, created: now, salt, hashes }, codes))
     }
 
     /// A set of another system's codes, at most 32 of them.

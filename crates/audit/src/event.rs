@@ -48,6 +48,7 @@ pub enum Kind {
     AccountRenamed,
     AccountUidAdopted,
     AccountRemoved,
+    AccountImported,
     RecoveryIssued,
     RecoveryLost,
     RecoveryUsed,
@@ -67,6 +68,13 @@ pub enum Kind {
     LinesLeftOut,
     HostJoined,
     HostRevoked,
+    HostNoisy,
+    StoreUnavailable,
+    HostHeld,
+    HostReleased,
+    RestoreAccepted,
+    OfflineCodesIssued,
+    OfflineCodesRemoved,
 }
 
 impl Kind {
@@ -98,6 +106,7 @@ impl Kind {
             Self::AccountRenamed => "account_renamed",
             Self::AccountUidAdopted => "account_uid_adopted",
             Self::AccountRemoved => "account_removed",
+            Self::AccountImported => "account_imported",
             Self::RecoveryIssued => "recovery_issued",
             Self::RecoveryLost => "recovery_lost",
             Self::RecoveryUsed => "recovery_used",
@@ -117,6 +126,13 @@ impl Kind {
             Self::LinesLeftOut => "lines_left_out",
             Self::HostJoined => "host_joined",
             Self::HostRevoked => "host_revoked",
+            Self::HostNoisy => "host_noisy",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::HostHeld => "host_held",
+            Self::HostReleased => "host_released",
+            Self::RestoreAccepted => "restore_accepted",
+            Self::OfflineCodesIssued => "offline_codes_issued",
+            Self::OfflineCodesRemoved => "offline_codes_removed",
         }
     }
 
@@ -129,6 +145,8 @@ impl Kind {
                 | Self::EnrollmentRefused
                 | Self::TokenCodeRefused
                 | Self::CallerRefused
+                | Self::HostNoisy
+                | Self::StoreUnavailable
                 | Self::LockHolderKilled
                 | Self::LinesLeftOut,
                 _,

@@ -42,7 +42,7 @@ pub fn public_key_of(key: &[u8]) -> Result<Vec<u8>, TlsError> {
     Ok(pair(key)?.public_key_raw().to_vec())
 }
 
-fn pair(key: &[u8]) -> Result<KeyPair, TlsError> {
+pub(super) fn pair(key: &[u8]) -> Result<KeyPair, TlsError> {
     Ok(KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(key), &PKCS_ED25519)?)
 }
 
@@ -72,7 +72,7 @@ impl Authority {
     /// No random numbers.
     pub fn generate() -> Result<(Self, Zeroizing<Vec<u8>>), TlsError> {
         let key = new_key()?;
-        let certificate = ca_params().self_signed(&pair(&key)?)?.der().clone();
+        let certificate = signing(CA_NAME).self_signed(&pair(&key)?)?.der().clone();
         Ok((Self::load(certificate, &key)?, key))
     }
 
@@ -81,7 +81,7 @@ impl Authority {
     /// # Errors
     /// The key can't be used.
     pub fn load(certificate: CertificateDer<'static>, key: &[u8]) -> Result<Self, TlsError> {
-        Ok(Self { issuer: Issuer::new(ca_params(), pair(key)?), certificate })
+        Ok(Self { issuer: Issuer::new(signing(CA_NAME), pair(key)?), certificate })
     }
 
     /// Its certificate.
@@ -109,7 +109,7 @@ impl Authority {
     pub fn verifier(&self) -> Result<Identity, TlsError> {
         let mut params = CertificateParams::new(vec![VERIFIER_NAME.to_owned()])?;
         params.distinguished_name = DistinguishedName::new();
-        usable(&mut params, VERIFIER_DAYS, ExtendedKeyUsagePurpose::ServerAuth);
+        usable(&mut params, VERIFIER_DAYS, &[ExtendedKeyUsagePurpose::ServerAuth]);
         let key = new_key()?;
         let certificate = params.signed_by(&pair(&key)?, &self.issuer)?.der().clone();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_vec()));
@@ -124,10 +124,10 @@ impl Authority {
         if public_key.len() != 32 {
             return Err(TlsError::Certificate("the host's public key has a wrong length".into()));
         }
-        let mut params = CertificateParams::default();
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, name);
-        usable(&mut params, HOST_DAYS, ExtendedKeyUsagePurpose::ClientAuth);
+        usable(&mut params, HOST_DAYS, &[ExtendedKeyUsagePurpose::ClientAuth]);
         Ok(params.signed_by(&HostKey(public_key), &self.issuer)?.der().clone())
     }
 
@@ -138,19 +138,21 @@ impl Authority {
     }
 }
 
-fn ca_params() -> CertificateParams {
+/// The parameters of a CA.
+pub(super) fn signing(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, CA_NAME);
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
     valid(&mut params, CA_DAYS);
     params
 }
 
-fn usable(params: &mut CertificateParams, days: u32, purpose: ExtendedKeyUsagePurpose) {
+/// For the end of a connection.
+pub(super) fn usable(params: &mut CertificateParams, days: u32, purposes: &[ExtendedKeyUsagePurpose]) {
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![purpose];
+    params.extended_key_usages = purposes.to_vec();
     params.use_authority_key_identifier_extension = true;
     valid(params, days);
 }

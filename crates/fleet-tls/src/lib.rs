@@ -7,6 +7,8 @@
 #![warn(missing_docs)]
 
 mod address;
+#[cfg(feature = "issue")]
+mod etcd;
 mod files;
 mod hex;
 #[cfg(feature = "issue")]
@@ -17,6 +19,8 @@ mod tests;
 mod token;
 
 pub use address::addresses;
+#[cfg(feature = "issue")]
+pub use etcd::{EtcdAuthority, PemIdentity};
 pub use files::{Identity, read_certificate, write_private};
 pub use hex::{hex, unhex};
 #[cfg(feature = "issue")]
@@ -103,7 +107,7 @@ pub fn join_config(ca: CaHash) -> Result<(Arc<ClientConfig>, Arc<PinnedCa>), Tls
     Ok((Arc::new(builder.with_no_client_auth()), pinned))
 }
 
-/// The settings of a verifier. A client without a certificate may join, and no more; see [`peer_key`].
+/// The settings of a verifier. A client without a certificate may join, and no more; see [`peer`].
 ///
 /// # Errors
 /// The CA's certificate or the verifier's key can't be used.
@@ -162,14 +166,38 @@ pub fn accept(
     Ok(StreamOwned::new(tls, socket))
 }
 
-/// The hash of the client's key, which it has proven to hold. `None`: it showed no certificate.
+/// A login host, as its certificate names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// The name that the CA has put there.
+    pub name: String,
+    /// The hash of its key, which it has proven to hold.
+    pub key: KeyHash,
+    /// The key: 32 bytes of Ed25519.
+    pub public_key: Vec<u8>,
+}
+
+/// The host at the other end. `None`: it showed no certificate.
 ///
 /// # Errors
-/// Its certificate can't be read.
-pub fn peer_key(stream: &ServerStream) -> Result<Option<KeyHash>, TlsError> {
+/// Its certificate can't be read, or names no host.
+pub fn peer(stream: &ServerStream) -> Result<Option<Peer>, TlsError> {
     let Some(certificate) = stream.conn.peer_certificates().and_then(<[_]>::first) else { return Ok(None) };
-    let key = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
-    Ok(Some(Sha256::digest(key.as_ref()).into()))
+    let info = ParsedCertificate::try_from(certificate)?.subject_public_key_info();
+    let parsed = webpki::EndEntityCert::try_from(certificate);
+    let unusable = |why: String| TlsError::Certificate(why);
+    let parsed = parsed.map_err(|error| unusable(error.to_string()))?;
+    let name = parsed.valid_dns_names().next();
+    let name = name.ok_or_else(|| unusable("it names no host".to_owned()))?.to_owned();
+    // The last bytes of the X.509 form are the key itself (RFC 8410 §4).
+    let public_key = info.as_ref().last_chunk::<32>().map(|key| key.to_vec()).unwrap_or_default();
+    Ok(Some(Peer { name, key: Sha256::digest(info.as_ref()).into(), public_key }))
+}
+
+/// Whether a certificate can name a host so.
+#[must_use]
+pub fn is_host_name(name: &str) -> bool {
+    rustls::pki_types::DnsName::try_from(name).is_ok()
 }
 
 /// Waits for a request, at most `limit`. False: none came, or the host closed the connection.

@@ -18,8 +18,8 @@ fn host(ca: &Authority) -> (Identity, KeyHash) {
     (Identity { certificate, key }, Authority::key_hash(&public))
 }
 
-/// A verifier that answers one request; returns the key of the client.
-fn verifier(ca: &Authority, identity: Identity) -> (SocketAddr, JoinHandle<Option<KeyHash>>) {
+/// A verifier that answers one request; returns the client.
+fn verifier(ca: &Authority, identity: Identity) -> (SocketAddr, JoinHandle<Option<Peer>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let config = server_config(ca.certificate(), identity).unwrap();
@@ -30,7 +30,7 @@ fn verifier(ca: &Authority, identity: Identity) -> (SocketAddr, JoinHandle<Optio
         let _: FleetRequest = receive(&mut stream).ok()?;
         send(&mut stream, &FleetResponse::Done).unwrap();
         stream.flush().unwrap();
-        peer_key(&stream).unwrap()
+        peer(&stream).unwrap()
     });
     (address, served)
 }
@@ -47,7 +47,8 @@ fn a_verifier_knows_a_host_by_its_key() {
     let (address, served) = verifier(&ca, ca.verifier().unwrap());
     let config = client_config(ca.certificate(), identity).unwrap();
     assert!(ask(&mut connect(address, &config, LIMIT).unwrap()));
-    assert_eq!(served.join().unwrap(), Some(hash));
+    let peer = served.join().unwrap().unwrap();
+    assert_eq!((peer.name.as_str(), peer.key, Authority::key_hash(&peer.public_key)), ("web1", hash, hash));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::change::{Change, Changed};
 use crate::engine::{Op, Txn, gets};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
-use crate::keys::{self, HostName};
+use crate::keys::{self, HostId, HostName};
 use crate::limit::{EACH, Left, Limit};
 use crate::ring::local;
 use crate::values::{Host, StateValue, Value};
@@ -25,20 +25,36 @@ pub struct Asked {
     /// The attempt's id.
     pub attempt: AttemptId,
     /// The host, by its certificate.
-    pub host: HostName,
+    pub host: HostId,
     /// The answer's digest.
     pub answer: AnswerDigest,
+}
+
+/// What [`Access::begin`] has read.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The host; an admin's access has none.
+    pub host: Option<Host>,
+    /// Whether it is of the account's groups.
+    pub may_ask: bool,
+    /// The fleet's policy in its applied form, if one was set.
+    pub policy: Option<Vec<u8>>,
 }
 
 /// The store, as one attempt, session or command uses it.
 pub struct Access<'a> {
     fleet: &'a FleetStore,
     /// None: an admin on a verifier.
-    host: Option<HostName>,
+    host: Option<HostId>,
     attempt: Option<(AttemptId, AnswerDigest)>,
     limit: Limit,
     decision: Cell<Option<Decision>>,
     was_decided_before: Cell<bool>,
+    failure: RefCell<Option<FleetError>>,
+    /// The account of [`Access::begin`].
+    account: RefCell<Option<Name>>,
+    /// Read by [`Access::begin`], for the first operation on this account.
+    begun: RefCell<Option<(Name, View)>>,
     /// The values that the last operation read, if it wrote nothing. A simulated write goes on from there.
     read: RefCell<Option<Box<View>>>,
 }
@@ -53,7 +69,7 @@ impl FleetStore {
 
     /// The store for a dialogue with a host, such as an enrolment: the host is compared in each change.
     #[must_use]
-    pub fn session(&self, host: HostName) -> Access<'_> {
+    pub fn session(&self, host: HostId) -> Access<'_> {
         Access::new(self, Some(host), None, Limit::Each(EACH))
     }
 
@@ -67,7 +83,7 @@ impl FleetStore {
 impl<'a> Access<'a> {
     fn new(
         fleet: &'a FleetStore,
-        host: Option<HostName>,
+        host: Option<HostId>,
         attempt: Option<(AttemptId, AnswerDigest)>,
         limit: Limit,
     ) -> Self {
@@ -78,6 +94,9 @@ impl<'a> Access<'a> {
             limit,
             decision: Cell::new(None),
             was_decided_before: Cell::new(false),
+            failure: RefCell::new(None),
+            account: RefCell::new(None),
+            begun: RefCell::new(None),
             read: RefCell::new(None),
         }
     }
@@ -95,14 +114,24 @@ impl<'a> Access<'a> {
         self.was_decided_before.get()
     }
 
-    /// The host, if it is active.
+    /// Why the last operation failed; `None`: it did not.
+    #[must_use]
+    pub fn failure(&self) -> Option<FleetError> {
+        self.failure.borrow().clone()
+    }
+
+    /// Reads host, account and policy. The next operation does not read again.
     ///
     /// # Errors
-    /// It is unknown, held or revoked; etcd does not answer. An admin's access has no host.
-    pub fn host(&self) -> Result<Option<Host>, FleetError> {
-        let view = self.fleet.view(&self.fleet.dummy.name, self.host.as_ref(), &self.limit.start())?;
-        view.permit(self.host.as_ref())?;
-        Ok(view.host)
+    /// The host is unknown, held or revoked; etcd does not answer.
+    pub fn begin(&self, name: &Name) -> Result<Begun, FleetError> {
+        let (view, policy) = self.fleet.view_and_policy(name, self.host_name(), &self.limit.start())?;
+        view.permit_host(self.host.as_ref())?;
+        let may_ask = view.permit(self.host.as_ref()).is_ok();
+        let begun = Begun { host: view.host.clone(), may_ask, policy };
+        self.account.replace(Some(name.clone()));
+        self.begun.replace(Some((name.clone(), view)));
+        Ok(begun)
     }
 
     /// The account's last audit lines, as logged but without `detail`, in no order.
@@ -115,8 +144,22 @@ impl<'a> Access<'a> {
         Ok(StateValue { attempts: view.attempts, state: account.state, lines: view.lines }.audit_lines())
     }
 
+    fn host_name(&self) -> Option<&HostName> {
+        self.host.as_ref().map(|host| &host.name)
+    }
+
+    /// The values that were read at the beginning, if they are of this account and not used up.
+    fn begun(&self, name: &Name) -> Option<View> {
+        self.begun.take().filter(|(begun, _)| begun == name).map(|(_, view)| view)
+    }
+
+    fn observe<T>(&self, result: Result<T, FleetError>) -> Result<T, StoreError> {
+        self.failure.replace(result.as_ref().err().cloned());
+        Ok(result?)
+    }
+
     fn view(&self, name: &Name) -> Result<View, FleetError> {
-        let view = self.fleet.view(name, self.host.as_ref(), &self.limit.start())?;
+        let view = self.fleet.view(name, self.host_name(), &self.limit.start())?;
         view.permit(self.host.as_ref())?;
         Ok(view)
     }
@@ -132,7 +175,7 @@ impl<'a> Access<'a> {
         let tag: Tag = random_bytes().map_err(|error| local(&error))?;
         let (host, left) = (self.host.as_ref(), self.limit.start());
         let change = Change { id, answer, host, tag, decided: self.decision.get(), left };
-        let changed = self.fleet.change(name, &change, f);
+        let changed = self.fleet.change(name, &change, self.begun(name), f);
         match &changed {
             Ok(Changed::Kept(decision)) if self.attempt.is_some() => self.decision.set(*decision),
             Err(FleetError::Decided(decision)) => {
@@ -147,9 +190,10 @@ impl<'a> Access<'a> {
     /// Writes what a refusal would have written, under a key that nothing reads.
     fn write_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), FleetError> {
         let (fleet, left) = (self.fleet, self.limit.start());
-        let view = match self.read.take() {
+        let begun = || self.begun.take().map(|(_, view)| Box::new(view));
+        let view = match self.read.take().or_else(begun) {
             Some(view) => view,
-            None => Box::new(fleet.view(&fleet.dummy.name, self.host.as_ref(), &left)?),
+            None => Box::new(fleet.view(&fleet.dummy.name, self.host_name(), &left)?),
         };
         let mut state = State::new(fleet.dummy.id);
         f(&fleet.dummy, &mut state);
@@ -161,6 +205,7 @@ impl<'a> Access<'a> {
 
     fn swap_decoy(&self, view: &View, state: State, left: &Left<'_>) -> Result<(), FleetError> {
         let fleet = self.fleet;
+        let decision = state.decision;
         // As long as the lines of most accounts.
         let lines = [LINES.to_le_bytes().as_slice(), &[b'x'; LINES as usize]].concat();
         let key = keys::decoy(&fleet.verifier);
@@ -168,7 +213,13 @@ impl<'a> Access<'a> {
         let value = fleet.ring.seal(&view.meta.store, &key, &value)?;
         let keys: Vec<&str> = view.revisions.iter().map(|(key, _)| key.as_str()).collect();
         let (compare, otherwise) = (view.revisions.clone(), gets(&keys));
-        let txn = Txn { compare, then: vec![Op::Put(key, value)], otherwise };
+        let mut then = vec![Op::Put(key, value)];
+        if let (Some(host), Some(name), Some(Decision::Refused)) =
+            (self.host_name(), &*self.account.borrow(), decision)
+        {
+            then.push(fleet.count_failure(host, name, view, &mut None)?);
+        }
+        let txn = Txn { compare, then, otherwise };
         fleet.swap(&txn, left).map(|_| ())
     }
 }
@@ -179,18 +230,24 @@ impl Store for Access<'_> {
     }
 
     fn load(&self, name: &Name) -> Result<Option<Account>, StoreError> {
-        Ok(self.view(name)?.account)
+        if let Some((begun, view)) = &*self.begun.borrow()
+            && begun == name
+        {
+            let account = view.permit(self.host.as_ref()).map(|()| view.account.clone());
+            return self.observe(account);
+        }
+        Ok(self.observe(self.view(name))?.account)
     }
 
     fn change_state(&self, name: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
         self.read.take();
-        let changed = self.change(name, &mut |account| {
+        let changed = self.observe(self.change(name, &mut |account| {
             if let Some(account) = account {
                 f(&account.record, &mut account.state);
             }
-        })?;
+        }))?;
         let (view, is_there) = match changed {
-            Changed::Kept(_) => (None, true),
+            Changed::Kept(..) => (None, true),
             Changed::Nothing(view) => (Some(view), true),
             Changed::NoRecord(view) => (Some(view), false),
         };
@@ -204,7 +261,6 @@ impl Store for Access<'_> {
 
     fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
         self.read.take();
-        self.change(name, f)?;
-        Ok(())
+        self.observe(self.change(name, f)).map(|_| ())
     }
 }

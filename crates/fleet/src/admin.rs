@@ -27,7 +27,7 @@ impl FleetStore {
     ///
     /// # Errors
     /// etcd does not answer.
-    pub fn names(&self, after: Option<&Name>) -> Result<Vec<Name>, FleetError> {
+    pub fn some_names(&self, after: Option<&Name>) -> Result<Vec<Name>, FleetError> {
         self.meta()?; // in a store that is not the right one there are no names
         let after = after.map_or_else(String::new, keys::state);
         let page = self.page(&keys::accounts(), &after)?;
@@ -39,7 +39,7 @@ impl FleetStore {
     }
 
     /// Every key below a prefix, without the prefix, with the bytes under the seal.
-    fn all(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, FleetError> {
+    pub(crate) fn all(&self, prefix: &str) -> Result<Vec<(String, Vec<u8>)>, FleetError> {
         let meta = self.meta()?;
         let (mut found, mut after) = (Vec::new(), String::new());
         loop {
@@ -92,6 +92,35 @@ impl FleetStore {
             Some((HostName::new(&name).ok()?, Witness::from_bytes(&bytes).ok()?))
         };
         Ok(self.all(&keys::witnesses())?.into_iter().filter_map(read).collect())
+    }
+
+    /// Writes a value that nothing compares and no restore brings back.
+    pub(crate) fn put_alone(&self, key: &str, plain: &[u8]) -> Result<(), FleetError> {
+        let limit = Limit::Each(EACH);
+        let left = limit.start();
+        let reply = self.read(&[&keys::meta()], &left)?;
+        let stored = reply.values.first().and_then(Option::as_ref).ok_or(FleetError::NotMade)?;
+        let meta = open_meta(&self.ring, stored)?;
+        let put = Op::Put(key.to_owned(), self.ring.seal(&meta.store, key, plain)?);
+        let compare = vec![(keys::meta(), stored.revision)];
+        self.swap(&Txn { compare, then: vec![put], otherwise: Vec::new() }, &left).map(|_| ())
+    }
+
+    /// The verifiers whose last sign of life was not sealed with our current key.
+    ///
+    /// # Errors
+    /// As [`FleetStore::hosts`].
+    pub fn verifiers_with_other_keys(&self) -> Result<Vec<HostName>, FleetError> {
+        let meta = self.meta()?;
+        let prefix = keys::witnesses();
+        let mut found = Vec::new();
+        for (key, stored) in self.page(&prefix, "")?.entries {
+            let (_, sealed_with) = self.ring.open(&meta.store, &key, &stored.value)?;
+            if sealed_with.id() != self.ring.current().id() {
+                found.extend(HostName::new(key.strip_prefix(&prefix).unwrap_or_default()));
+            }
+        }
+        Ok(found)
     }
 
     /// Changes, makes or removes a host; once this returns, it holds for every decision. `f` may run more

@@ -5,10 +5,10 @@ use crate::engine::{EngineError, Op, Reply, Txn, gets};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
 use crate::journal::Line;
-use crate::keys::{self, HostName};
+use crate::keys::{self, HostId, HostName};
 use crate::limit::Left;
 use crate::values::{HostFailures, RecordValue, StateValue, Value};
-use crate::view::{View, keys_of};
+use crate::view::{View, keys_of, open_tagged};
 use qrtotp_account::{Decision, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_store::Account;
@@ -20,7 +20,7 @@ const RETRIES: usize = 8;
 pub(crate) struct Change<'a> {
     pub id: AttemptId,
     pub answer: AnswerDigest,
-    pub host: Option<&'a HostName>,
+    pub host: Option<&'a HostId>,
     /// The same for every try, so that whichever was carried out is known as ours.
     pub tag: Tag,
     /// The decision that we made for this attempt in an earlier change.
@@ -60,14 +60,38 @@ impl FleetStore {
         View::read(&self.ring, name, host, &reply.values)
     }
 
-    /// Runs `f` on the account, and makes what its last run did durable.
+    /// The same, and the fleet's policy.
+    pub(crate) fn view_and_policy(
+        &self,
+        name: &Name,
+        host: Option<&HostName>,
+        left: &Left<'_>,
+    ) -> Result<(View, Option<Vec<u8>>), FleetError> {
+        let (mut keys, policy) = (keys_of(name, host), keys::policy());
+        keys.push(policy.clone());
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let reply = self.read(&keys, left)?;
+        let view = View::read(&self.ring, name, host, &reply.values)?;
+        let stored = reply.values.last().and_then(Option::as_ref);
+        let open = |stored| Ok::<_, FleetError>(open_tagged(&self.ring, &view.meta, &policy, stored)?.bytes);
+        let policy = stored.map(open).transpose()?;
+        Ok((view, policy))
+    }
+
+    /// Runs `f` on the account, and makes what its last run did durable. `first`: values that were read just
+    /// now.
     pub(crate) fn change(
         &self,
         name: &Name,
         change: &Change<'_>,
+        first: Option<View>,
         f: &mut dyn FnMut(&mut Option<Account>),
     ) -> Result<Changed, FleetError> {
-        let mut view = self.view(name, change.host, &change.left)?;
+        let host = change.host.map(|host| &host.name);
+        let mut view = match first {
+            Some(view) => view,
+            None => self.view(name, host, &change.left)?,
+        };
         let mut unclear: Option<(Plan, String)> = None;
         let mut counted = None;
         for _ in 0..=RETRIES {
@@ -88,12 +112,11 @@ impl FleetStore {
             match self.swap(&plan.txn, &change.left) {
                 Ok(Swapped::Done(revision)) => return self.finish(name, &plan, revision),
                 Ok(Swapped::Differs(reply)) => {
-                    view = View::read(&self.ring, name, change.host, &reply.values)?;
+                    view = View::read(&self.ring, name, host, &reply.values)?;
                 }
                 Err(FleetError::Unclear(why)) => {
-                    view = self
-                        .view(name, change.host, &change.left)
-                        .map_err(|_| FleetError::Unclear(why.clone()))?;
+                    view =
+                        self.view(name, host, &change.left).map_err(|_| FleetError::Unclear(why.clone()))?;
                     unclear = Some((plan, why));
                 }
                 Err(error) => return Err(error),
@@ -113,7 +136,7 @@ impl FleetStore {
         let decision = after.state.decision.or(change.decided);
         let kept = Kept {
             id: change.id,
-            host: host_digest(change.host),
+            host: host_digest(change.host.map(|host| &host.name)),
             answer: change.answer,
             decision,
             tag: change.tag,
@@ -136,7 +159,7 @@ impl FleetStore {
         };
         let mut then = values.iter().map(put).collect::<Result<Vec<_>, FleetError>>()?;
         if let (Some(host), Some(Decision::Refused)) = (change.host, after.state.decision) {
-            then.push(self.count_failure(host, name, view, counted)?);
+            then.push(self.count_failure(&host.name, name, view, counted)?);
         }
         let journal = if is_new_record || is_unhealed(view, after) { values } else { Vec::new() };
         let keys: Vec<&str> = view.revisions.iter().map(|(key, _)| key.as_str()).collect();
@@ -145,7 +168,7 @@ impl FleetStore {
     }
 
     /// The host's failures with this one, which counts once however often the change is tried.
-    fn count_failure(
+    pub(crate) fn count_failure(
         &self,
         host: &HostName,
         name: &Name,
@@ -216,7 +239,7 @@ pub(crate) enum Swapped {
 
 /// Judges an entry under the attempt's id that this change did not write.
 fn known(kept: &Kept, change: &Change<'_>) -> Result<(), FleetError> {
-    if kept.host != host_digest(change.host) || kept.answer != change.answer {
+    if kept.host != host_digest(change.host.map(|host| &host.name)) || kept.answer != change.answer {
         return Err(FleetError::AttemptReused);
     }
     match kept.decision {

@@ -3,6 +3,7 @@
 use crate::engine::EngineError;
 use qrtotp_account::Decision;
 use qrtotp_store::StoreError;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why the fleet's store did not answer. None of these means that an account is not enrolled.
@@ -45,6 +46,12 @@ pub enum FleetError {
     /// An admin revoked the host.
     #[error("host {0} is revoked")]
     HostRevoked(String),
+    /// A host without an invitation wants to join.
+    #[error("the invitation is unknown, used up or too old; make another one with `qrtotp fleet invite`")]
+    NotInvited,
+    /// A host of this name is part of the fleet.
+    #[error("a host {0} is there already; revoke it first, or give another name")]
+    HostKnown(String),
     /// The account belongs to other groups of hosts.
     #[error("the account belongs to none of the groups of host {0}")]
     OutOfGroup(String),
@@ -68,6 +75,9 @@ pub enum FleetError {
     /// A local file of the verifier failed.
     #[error("{0}")]
     Local(String),
+    /// Another daemon of the same verifier runs.
+    #[error("another verifier runs with {directory}; stop it first, or give this one a state_dir of its own", directory = .0.display())]
+    Taken(PathBuf),
 }
 
 impl FleetError {
@@ -85,9 +95,10 @@ impl FleetError {
     pub fn is_elsewhere_worth_a_try(&self) -> bool {
         match self {
             Self::NoQuorum(_) | Self::Unclear(_) | Self::TooOld(_) | Self::RolledBack(_) => true,
-            Self::KeyMissing(..) | Self::Local(_) => true,
+            Self::KeyMissing(..) | Self::Local(_) | Self::Taken(_) => true,
             Self::NoSpace | Self::Busy | Self::NotMade | Self::Made | Self::HostUnknown(_) => false,
             Self::HostHeld(_) | Self::HostRevoked(_) | Self::OutOfGroup(_) => false,
+            Self::NotInvited | Self::HostKnown(_) => false,
             Self::Decided(_) | Self::AttemptReused | Self::Damaged { .. } => false,
         }
     }
@@ -105,13 +116,15 @@ impl FleetError {
             Self::NotMade | Self::Made => "store_missing",
             Self::HostUnknown(_) => "host_unknown",
             Self::HostHeld(_) => "host_held",
+            Self::NotInvited => "host_not_invited",
+            Self::HostKnown(_) => "host_known",
             Self::HostRevoked(_) => "host_revoked",
             Self::OutOfGroup(_) => "host_group",
             Self::Decided(_) => "attempt_decided",
             Self::AttemptReused => "attempt_reused",
             Self::Damaged { .. } => "record_damaged",
             Self::KeyMissing(..) => "key_missing",
-            Self::Local(_) => "fleet_local",
+            Self::Local(_) | Self::Taken(_) => "fleet_local",
         }
     }
 }

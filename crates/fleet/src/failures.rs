@@ -17,6 +17,8 @@ pub(crate) struct Counters(Mutex<HashMap<HostName, Counter>>);
 #[derive(Debug, Default)]
 struct Counter {
     value: HostFailures,
+    /// The hour in which an alert was given.
+    alerted: i64,
     accounts: HashSet<Name>,
 }
 
@@ -40,6 +42,17 @@ impl Counters {
         counter.value.accounts = u32::try_from(counter.accounts.len()).unwrap_or(u32::MAX);
         counter.value
     }
+
+    /// A host's failures, if it is noisy; once an hour.
+    pub fn take_alert(&self, host: &HostName) -> Option<HostFailures> {
+        let mut counters = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counter = counters.get_mut(host)?;
+        let is_due = counter.value.is_noisy() && counter.alerted != counter.value.hour;
+        is_due.then(|| {
+            counter.alerted = counter.value.hour;
+            counter.value
+        })
+    }
 }
 
 #[cfg(test)]
@@ -54,7 +67,10 @@ mod tests {
         for number in 1..=300 {
             assert!(!counters.count(&host, &name(number % 20), 7200).is_noisy(), "{number}");
         }
+        assert_eq!(counters.take_alert(&host), None);
         assert!(counters.count(&host, &name(0), 7200).is_noisy());
+        assert_eq!(counters.take_alert(&host).map(|value| value.failures), Some(301));
+        assert_eq!(counters.take_alert(&host), None, "once");
         assert!(!counters.count(&host, &name(0), 10800).is_noisy(), "another hour");
         for number in 0..19 {
             assert!(!counters.count(&host, &name(100 + number), 10800).is_noisy());

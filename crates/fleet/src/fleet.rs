@@ -1,5 +1,6 @@
 //! The store in etcd, and requests to it that notice a restored backup.
 
+use crate::directory::{OwnDirectory, User};
 use crate::engine::{Engine, EngineError, Op, Reply, Txn, revision_of};
 use crate::error::FleetError;
 use crate::failures::Counters;
@@ -8,6 +9,7 @@ use crate::journal::{Journal, Line, newest};
 use crate::keys::{self, HostName};
 use crate::limit::{EACH, Left, Limit};
 use crate::merge::{Merged, Restored, merge};
+use crate::noted::Noted;
 use crate::ring::{Ring, local};
 use crate::values::{Meta, Value};
 use qrtotp_account::{Name, Record};
@@ -36,32 +38,60 @@ pub struct FleetStore {
     pub(crate) journal: Journal,
     pub(crate) guard: Guard,
     pub(crate) failures: Counters,
+    pub(crate) noted: Noted,
     /// The record that refusals for nobody read.
     pub(crate) dummy: Record,
 }
 
 impl FleetStore {
-    /// Opens the store. etcd is asked only when the store is used.
+    /// Opens the store for the verifier's daemon. etcd is asked only when the store is used.
+    ///
+    /// # Errors
+    /// Another daemon has the directory; the verifier's own files can't be read or written.
+    pub fn open(engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
+        let user = User::daemon(&options.directory)?;
+        let store = Self::open_as(user, engine, options)?;
+        if let Some(id) = store.guard.store() {
+            let _ = store.journal.compact(&store.ring, &id); // a long journal does no harm
+        }
+        Ok(store)
+    }
+
+    /// Opens the store for a command on a verifier, whether its daemon runs or not.
     ///
     /// # Errors
     /// The verifier's own files can't be read or written.
-    pub fn open(engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
+    pub fn open_beside(engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
+        Self::open_as(User::Command, engine, options)
+    }
+
+    fn open_as(user: User, engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
         let Options { ring, verifier, directory } = options;
         let name = Name::new("decoy").map_err(|error| local(&error))?;
         let dummy = dummy_record(ring.current(), name).map_err(|error| local(&error))?;
         let journal = Journal::open(&directory)?;
-        let guard = Guard::new(Arc::clone(&engine), verifier.clone(), directory)?;
-        Ok(Self { engine, ring, verifier, journal, guard, failures: Counters::default(), dummy })
+        let guard =
+            Guard::new(Arc::clone(&engine), verifier.clone(), OwnDirectory { path: directory, user })?;
+        Ok(Self {
+            engine,
+            ring,
+            verifier,
+            journal,
+            guard,
+            failures: Counters::default(),
+            noted: Noted::default(),
+            dummy,
+        })
     }
 
-    /// Makes an empty store in etcd, and opens it.
+    /// Makes an empty store in etcd.
     ///
     /// # Errors
-    /// As [`FleetStore::open`]; there is a store already; etcd does not answer.
-    pub fn create(engine: Arc<dyn Engine>, options: Options) -> Result<Self, FleetError> {
+    /// There is a store already; etcd does not answer.
+    pub fn create(engine: &dyn Engine, ring: &Ring) -> Result<(), FleetError> {
         let store = random_bytes().map_err(|error| local(&error))?;
         let meta = Meta { store, generation: 1, fence: 0, restored_generation: 0, restored_revision: 0 };
-        let value = options.ring.seal(&NO_STORE, &keys::meta(), &meta.to_bytes())?;
+        let value = ring.seal(&NO_STORE, &keys::meta(), &meta.to_bytes())?;
         if !engine.list(&keys::accounts(), "", 1, TRY).map_err(of_read)?.entries.is_empty() {
             return Err(FleetError::Made);
         }
@@ -70,7 +100,7 @@ impl FleetStore {
         if !engine.transact(&Txn { compare, then: put, otherwise: Vec::new() }, TRY)?.equal {
             return Err(FleetError::Made);
         }
-        Self::open(engine, options)
+        Ok(())
     }
 
     /// Makes durable what this verifier has seen, and writes its witness. Call it every 5 s; after a restored

@@ -3,7 +3,10 @@
 //! Every reply is compared with the highest revision that was known before its request. On each new
 //! connection, which a restored cluster makes necessary, the guard also reads its own witness and its last
 //! change: these are older even if the revision was raised (`etcdutl snapshot restore --bump-revision`).
+//!
+//! The daemon writes down what it has seen. A command beside it reads that anew for each look.
 
+use crate::directory::OwnDirectory;
 use crate::engine::{Engine, EngineError, Reply, Stored, Txn, revision_of};
 use crate::error::FleetError;
 use crate::keys::{self, HostName};
@@ -12,12 +15,13 @@ use crate::seen::Seen;
 use crate::values::{Meta, Value, Witness};
 use qrtotp_otp::random_bytes;
 use qrtotp_values::UnixTime;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Meta is sealed before the store's id is known.
 pub(crate) const NO_STORE: StoreId = [0; 16];
+/// How often a command looks again because the daemon wrote another witness meanwhile.
+const LOOKS: usize = 4;
 /// Longest time for one request to etcd.
 pub(crate) const TRY: Duration = Duration::from_millis(800);
 
@@ -40,7 +44,7 @@ pub(crate) enum Look {
 pub(crate) struct Guard {
     engine: Arc<dyn Engine>,
     verifier: HostName,
-    directory: PathBuf,
+    directory: OwnDirectory,
     seen: Mutex<Known>,
     /// Held while looking at the store or writing the witness.
     looking: Mutex<()>,
@@ -65,8 +69,12 @@ pub(crate) fn open_meta(ring: &Ring, stored: &Stored) -> Result<Meta, FleetError
 }
 
 impl Guard {
-    pub fn new(engine: Arc<dyn Engine>, verifier: HostName, directory: PathBuf) -> Result<Self, FleetError> {
-        let known = Known { seen: Seen::load(&directory)?, connection: 0, refusal: None };
+    pub fn new(
+        engine: Arc<dyn Engine>,
+        verifier: HostName,
+        directory: OwnDirectory,
+    ) -> Result<Self, FleetError> {
+        let known = Known { seen: Seen::load(&directory.path)?, connection: 0, refusal: None };
         Ok(Self { engine, verifier, directory, seen: Mutex::new(known), looking: Mutex::new(()) })
     }
 
@@ -115,7 +123,37 @@ impl Guard {
     /// It is older, or another one; or it does not answer.
     pub fn look(&self, ring: &Ring, limit: Duration) -> Result<Look, FleetError> {
         let _looking = lock(&self.looking);
+        self.reread()?;
+        for _ in 1..LOOKS {
+            match self.look_alone(ring, limit) {
+                Err(FleetError::RolledBack(_)) if self.reread()? => {}
+                looked => return looked,
+            }
+        }
         self.look_alone(ring, limit)
+    }
+
+    /// Takes over what the daemon has written down since, if this is a command. True: it has.
+    fn reread(&self) -> Result<bool, FleetError> {
+        if self.directory.user.is_daemon() {
+            return Ok(false);
+        }
+        let found = Seen::load(&self.directory.path)?;
+        let mut known = lock(&self.seen);
+        let is_older = found.store.is_none() || found.generation < known.seen.generation;
+        if is_older || found.is_same_witness(&known.seen) {
+            return Ok(false);
+        }
+        let revision = match found.generation == known.seen.generation {
+            true => found.revision.max(known.seen.revision),
+            false => found.revision,
+        };
+        known.seen = Seen { revision, ..found };
+        Ok(true)
+    }
+
+    fn save(&self, seen: &Seen) -> Result<(), FleetError> {
+        if self.directory.user.is_daemon() { seen.save(&self.directory.path) } else { Ok(()) }
     }
 
     fn look_alone(&self, ring: &Ring, limit: Duration) -> Result<Look, FleetError> {
@@ -147,7 +185,7 @@ impl Guard {
                     return Ok(Look::Restored(meta));
                 }
                 known.seen = adopted(&meta, witness, reply.revision);
-                known.seen.save(&self.directory)?;
+                self.save(&known.seen)?;
                 (known.refusal, known.connection) = (None, reply.connection);
                 Ok(Look::Same)
             }
@@ -164,13 +202,16 @@ impl Guard {
         let witness = witness.and_then(|stored| open_witness(ring, &seen, None, stored, &self.verifier).ok());
         let mut known = lock(&self.seen);
         known.seen = adopted(meta, witness.map(|witness| witness.random), reply.revision);
-        known.seen.save(&self.directory)?;
+        self.save(&known.seen)?;
         (known.refusal, known.connection) = (None, reply.connection);
         Ok(())
     }
 
     /// Makes what is known durable, and writes a new witness. To be called every few seconds.
     pub fn keep_witness(&self, ring: &Ring, now: UnixTime) -> Result<Look, FleetError> {
+        if !self.directory.user.is_daemon() {
+            return Err(FleetError::Local("only the verifier's daemon writes its witness".to_owned()));
+        }
         let _looking = lock(&self.looking);
         if let look @ Look::Restored(_) = self.look_alone(ring, TRY)? {
             return Ok(look);
@@ -187,7 +228,7 @@ impl Guard {
                 None => random_bytes().map_err(|error| FleetError::Local(error.to_string()))?,
             };
             known.seen.next_witness = Some(random);
-            known.seen.save(&self.directory)?;
+            self.save(&known.seen)?;
             (known.seen.store.unwrap_or(NO_STORE), random)
         };
         let value = Witness { random, clock: now, version: env!("CARGO_PKG_VERSION").to_owned() };
@@ -198,6 +239,7 @@ impl Guard {
             let mut known = lock(&self.seen);
             (known.seen.witness, known.seen.next_witness) = (Some(random), None);
             known.seen.revision = known.seen.revision.max(reply.revision);
+            self.save(&known.seen)?; // until then the witness before counts as well
         }
         Ok(Look::Same)
     }

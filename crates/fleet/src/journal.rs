@@ -1,7 +1,9 @@
 //! A verifier's changes that time does not heal: records, hosts, tokens, policy, used recovery codes.
 //! After a restored backup these changes are made again.
 //!
-//! A file of sealed lines that only grows. A line is synced before its change is acknowledged.
+//! A file of sealed lines. A line is synced before its change is acknowledged. The daemon and commands beside
+//! it add lines, each under a short lock of the file. The daemon drops lines that newer ones of the same key
+//! have replaced: nothing reads them.
 
 use crate::bytes::{Malformed, Reader, put_bytes};
 use crate::error::FleetError;
@@ -10,13 +12,15 @@ use crate::ring::{Ring, StoreId};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// The name that lines are sealed for.
 const SEALED_AS: &str = "journal";
 const FILE: &str = "journal";
+/// A journal of fewer bytes keeps all its lines.
+const SMALL: u64 = 1 << 20;
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,33 +62,94 @@ impl Journal {
     pub fn open(directory: &Path) -> Result<Self, FleetError> {
         let path = directory.join(FILE);
         let failed = |error| failed(&path, &error);
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.create(true).read(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        let mut file = open_file(&path).map_err(failed)?;
+        lock_present(&mut file, &path).map_err(failed)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed)?;
         // A crash can leave a part of the last line, whose change was not acknowledged.
         let whole = bytes.len() - lines(&bytes).1.len();
         file.set_len(u64::try_from(whole).unwrap_or(u64::MAX)).map_err(failed)?;
         file.sync_all().map_err(failed)?;
+        file.unlock().map_err(failed)?;
         Ok(Self { path, file: Mutex::new(file) })
     }
 
     /// Adds lines, and syncs them.
     pub fn add(&self, ring: &Ring, store: &StoreId, new: &[Line]) -> Result<(), FleetError> {
-        let mut bytes = Vec::new();
-        for line in new {
-            let sealed = ring.seal(store, SEALED_AS, &line.to_bytes())?;
-            bytes.extend_from_slice(&u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_le_bytes());
-            bytes.extend_from_slice(&sealed);
-        }
+        let bytes = sealed(ring, store, new)?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(&bytes).and_then(|()| file.sync_data()).map_err(|error| failed(&self.path, &error))
+        let mut write = || {
+            lock_present(&mut file, &self.path)?;
+            let written = file.write_all(&bytes).and_then(|()| file.sync_data());
+            file.unlock().and(written)
+        };
+        write().map_err(|error| failed(&self.path, &error))
+    }
+
+    /// Keeps only the newest line of each key, if the journal is long.
+    pub fn compact(&self, ring: &Ring, store: &StoreId) -> Result<(), FleetError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let failed = |error| failed(&self.path, &error);
+        lock_present(&mut file, &self.path).map_err(failed)?;
+        let compacted = self.compacted(&file, ring, store);
+        file.unlock().map_err(failed)?;
+        if let Some(new) = compacted? {
+            *file = new;
+        }
+        Ok(())
+    }
+
+    /// The new file, in the place of the old one; `None`: it stays.
+    fn compacted(&self, file: &File, ring: &Ring, store: &StoreId) -> Result<Option<File>, FleetError> {
+        let failed = |error| failed(&self.path, &error);
+        if file.metadata().map_err(failed)?.len() < SMALL {
+            return Ok(None);
+        }
+        let kept = newest(ring, store, std::slice::from_ref(&self.path))?;
+        let bytes = sealed(ring, store, &kept.into_values().collect::<Vec<_>>())?;
+        let path = self.path.with_extension("new");
+        let write = || {
+            let _ = std::fs::remove_file(&path); // of a process that was killed
+            let mut new = open_file(&path)?;
+            new.write_all(&bytes)?;
+            new.sync_all()?;
+            std::fs::rename(&path, &self.path)?;
+            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+            Ok(new)
+        };
+        write().map(Some).map_err(failed)
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+fn open_file(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)
+}
+
+/// Locks the journal. If the daemon has put another file in its place meanwhile, `file` is that one.
+fn lock_present(file: &mut File, path: &Path) -> std::io::Result<()> {
+    loop {
+        file.lock()?;
+        let (ours, present) = (file.metadata()?, std::fs::metadata(path)?);
+        if (ours.dev(), ours.ino()) == (present.dev(), present.ino()) {
+            return Ok(());
+        }
+        *file = open_file(path)?;
+    }
+}
+
+/// Lines as they stand in the file.
+fn sealed(ring: &Ring, store: &StoreId, lines: &[Line]) -> Result<Vec<u8>, FleetError> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        let sealed = ring.seal(store, SEALED_AS, &line.to_bytes())?;
+        bytes.extend_from_slice(&u32::try_from(sealed.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(&sealed);
+    }
+    Ok(bytes)
 }
 
 /// The newest change of each key in these journals.
@@ -153,6 +218,24 @@ mod tests {
         let found = newest(&ring, &STORE, &paths).unwrap();
         assert_eq!(found["a"], line("a", (1, 11), Some(b"new")));
         assert_eq!(found["b"], line("b", (2, 3), None));
+    }
+
+    #[test]
+    fn a_long_journal_keeps_the_newest_line_of_each_key_and_a_command_goes_on_in_the_new_file() {
+        let ring = Ring::new(SealKey::generate().unwrap().0, Vec::new());
+        let dir = tempfile::tempdir().unwrap();
+        let [daemon, command] = [(); 2].map(|()| Journal::open(dir.path()).unwrap());
+        let big = [7; 4096];
+        let many: Vec<Line> = (0..300).map(|at| line("a", (1, at), Some(&big))).collect();
+        daemon.add(&ring, &STORE, &[line("b", (1, 5), None)]).unwrap();
+        daemon.add(&ring, &STORE, &many).unwrap();
+        daemon.compact(&ring, &STORE).unwrap();
+        command.add(&ring, &STORE, &[line("c", (1, 400), None)]).unwrap();
+        daemon.add(&ring, &STORE, &[line("d", (1, 401), None)]).unwrap();
+        assert!(std::fs::metadata(daemon.path()).unwrap().len() < 3 * 4096);
+        let found = newest(&ring, &STORE, &[daemon.path().to_owned()]).unwrap();
+        let at: Vec<(&str, i64)> = found.iter().map(|(key, line)| (key.as_str(), line.at.1)).collect();
+        assert_eq!(at, [("a", 299), ("b", 5), ("c", 400), ("d", 401)]);
     }
 
     #[test]

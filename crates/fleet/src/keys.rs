@@ -45,6 +45,15 @@ impl fmt::Display for HostName {
     }
 }
 
+/// A login host, as its certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostId {
+    /// Its name.
+    pub name: HostName,
+    /// SHA-256 of its public key, which decides whether it is that host.
+    pub key: [u8; 32],
+}
+
 pub(crate) fn meta() -> String {
     format!("{PREFIX}meta")
 }
@@ -84,6 +93,14 @@ pub(crate) fn failures() -> String {
 
 pub(crate) fn failures_of(host: &HostName, verifier: &HostName) -> String {
     format!("{PREFIX}f/{host}/{verifier}")
+}
+
+pub(crate) fn reports() -> String {
+    format!("{PREFIX}s/")
+}
+
+pub(crate) fn report(host: &HostName) -> String {
+    format!("{PREFIX}s/{host}")
 }
 
 pub(crate) fn tokens() -> String {

@@ -17,6 +17,7 @@
 //! // For each frame; the host is the one whose key the certificate has.
 //! let asked = Asked { attempt, host, answer: AnswerDigest::of(attempt, typed) };
 //! let access = store.attempt(asked, Deadline::after(left));  // `impl Store`: goes into the flow's `Ctx`
+//! let begun = access.begin(&name)?;                          // host, account and policy in one read
 //! let outcome = flow(&access);                               // any flow, unchanged
 //! match access.decision() {
 //!     Some(Decision::Accepted) => …                          // sign it and send it
@@ -32,7 +33,8 @@
 //!   update returns [`FleetError::Decided`]. The flow denies; [`Access::decision`] is the first decision. So
 //!   look at it first, whatever the flow returned, and log no second event if [`Access::was_decided_before`].
 //! - The same id with another answer or from another host is [`FleetError::AttemptReused`]: deny.
-//! - A refusal that counts nothing (throttled, unknown) has no decision: send the flow's refusal.
+//! - A refusal that counts nothing (throttled, unknown) has no decision: send the flow's refusal, unless
+//!   [`Access::failure`] says that the store failed.
 //! - One attempt is one answer. A dialogue with several answers, such as an enrolment or self-service, uses
 //!   [`FleetStore::session`]: it compares the host in each change, and has no decision.
 //!
@@ -44,10 +46,14 @@
 //!
 //! # Administer
 //!
+//! A command opens the store with [`FleetStore::open_beside`]; [`FleetStore::open`] is the daemon's, and a
+//! directory has one daemon. [`VerifierFiles`] finds keys, certificates and etcd.
+//!
 //! [`FleetStore::admin`] is an `impl Store` for commands on a verifier: no host is compared. Accounts:
-//! [`FleetStore::names`], [`FleetStore::remove`], [`FleetStore::set_groups`]. Hosts: [`FleetStore::hosts`],
-//! [`FleetStore::change_host`]. Tokens to join: [`FleetStore::tokens`], [`FleetStore::change_token`]. Policy:
-//! [`FleetStore::policy`], [`FleetStore::set_policy`].
+//! [`FleetStore::some_names`], [`FleetStore::remove`], [`FleetStore::set_groups`]; or the store as a
+//! [`qrtotp_store::AccountStore`]. Hosts: [`FleetStore::hosts`],
+//! [`FleetStore::set_host_state`], [`FleetStore::change_host`]. Invitations: [`FleetStore::invite`],
+//! [`FleetStore::join`]. Policy: [`FleetStore::policy`], [`FleetStore::set_policy`].
 //!
 //! - [`FleetStore::create`] makes an empty store (`fleet init`).
 //! - [`FleetStore::accept_restore`] ends the refusal after a restored backup.
@@ -55,26 +61,30 @@
 //! - [`Etcd::status`], [`FleetStore::meta`], [`FleetStore::witnesses`] and [`FleetStore::host_failures`] have
 //!   the facts for `fleet status`.
 //!
-//! Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon, and from no other process with
-//! the same directory: two writers of one witness look like a restored backup.
+//! Call [`FleetStore::keep_witness`] every 5 s from a thread of the daemon.
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
 mod access;
+mod accounts;
 mod admin;
 mod attempts;
 mod bytes;
 mod change;
+mod directory;
 mod engine;
 mod error;
 mod etcd;
 mod failures;
+mod files;
 mod fleet;
 mod guard;
+mod hosts;
 mod journal;
 mod keys;
 mod limit;
 mod merge;
+mod noted;
 mod renewed;
 mod restore;
 mod ring;
@@ -82,14 +92,16 @@ mod seen;
 mod values;
 mod view;
 
-pub use access::{Access, Asked};
+pub use access::{Access, Asked, Begun};
 pub use admin::MAX_POLICY;
 pub use attempts::{AnswerDigest, AttemptId};
 pub use engine::{Engine, EngineError, Op, Page, Reply, Stored, Txn};
 pub use error::FleetError;
 pub use etcd::{Alarm, Etcd, EtcdOptions, EtcdStatus, Member};
+pub use files::{ETCD_CA, ETCD_CERTIFICATE, ETCD_KEY, FLEET_KEYS, VerifierFiles};
 pub use fleet::{FleetStore, Options};
-pub use keys::{HostName, HostNameError};
+pub use hosts::Invitation;
+pub use keys::{HostId, HostName, HostNameError};
 pub use merge::Merged;
 pub use ring::Ring;
-pub use values::{Host, HostFailures, HostState, Meta, Witness};
+pub use values::{Host, HostFailures, HostReport, HostState, Meta, Witness};

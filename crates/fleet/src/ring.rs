@@ -5,6 +5,7 @@
 
 use crate::error::FleetError;
 use qrtotp_account::{KeyId, Record};
+use qrtotp_otp::RandomError;
 use qrtotp_store::{SealError, SealKey};
 use zeroize::Zeroizing;
 
@@ -27,10 +28,36 @@ impl Ring {
         Self { current, older }
     }
 
+    /// A ring with a new key, and the text of its file.
+    ///
+    /// # Errors
+    /// No random numbers.
+    pub fn generate() -> Result<(Self, Zeroizing<String>), RandomError> {
+        let (key, text) = SealKey::generate()?;
+        Ok((Self::new(key, Vec::new()), text))
+    }
+
+    /// Reads the text of a file: a key a line, the newest first.
+    ///
+    /// # Errors
+    /// It has no key, or a line that is none.
+    pub fn parse(text: &[u8]) -> Result<Self, SealError> {
+        let lines = text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n');
+        let mut keys = lines.map(SealKey::parse).collect::<Result<Vec<_>, _>>()?;
+        let older = keys.split_off(1);
+        Ok(Self::new(keys.pop().ok_or(SealError::KeyFormat)?, older))
+    }
+
     /// The key that seals.
     #[must_use]
     pub fn current(&self) -> &SealKey {
         &self.current
+    }
+
+    /// The ids of all keys, the one that seals first.
+    #[must_use]
+    pub fn ids(&self) -> Vec<KeyId> {
+        std::iter::once(&self.current).chain(&self.older).map(SealKey::id).collect()
     }
 
     fn key(&self, id: KeyId) -> Option<&SealKey> {
@@ -68,14 +95,7 @@ impl Ring {
         if sealed_with.id() == self.current.id() {
             return Ok(());
         }
-        let bound = Record::new(record.name.clone(), record.uid, record.id);
-        let pending = record.pending.as_mut().map(|pending| &mut pending.credential);
-        for credential in record.credentials.iter_mut().chain(pending) {
-            let secret = sealed_with.open_secret(&bound, credential)?;
-            credential.sealed =
-                self.current.seal_secret(&bound, credential.id, credential.params, &secret)?;
-        }
-        Ok(())
+        self.current.seal_anew(record, sealed_with)
     }
 }
 
@@ -106,6 +126,17 @@ mod tests {
         assert_eq!(**ring.open(&STORE, "a/alice/s", &value).unwrap().0, *b"state");
         assert!(ring.open(&STORE, "a/bob/s", &value).is_err());
         assert!(ring.open(&[2; 16], "a/alice/s", &value).is_err());
+    }
+
+    #[test]
+    fn a_file_of_keys_seals_with_the_first_and_opens_with_each() {
+        let (old, old_text) = Ring::generate().unwrap();
+        let value = old.seal(&STORE, "k", b"x").unwrap();
+        let (new, new_text) = Ring::generate().unwrap();
+        let ring = Ring::parse(format!("{}{}", *new_text, *old_text).as_bytes()).unwrap();
+        assert_eq!(ring.current().id(), new.current().id());
+        assert!(ring.open(&STORE, "k", &value).is_ok() && new.open(&STORE, "k", &value).is_err());
+        assert!(Ring::parse(b"").is_err() && Ring::parse(b"x\n").is_err());
     }
 
     #[test]

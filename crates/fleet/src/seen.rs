@@ -54,6 +54,12 @@ impl Seen {
         write().map_err(|error| FleetError::Local(format!("{}: {error}", path.display())))
     }
 
+    /// Whether both know the same of the witness, in the same life of the store.
+    pub fn is_same_witness(&self, other: &Self) -> bool {
+        let key = |seen: &Self| (seen.store, seen.generation, seen.witness, seen.next_witness);
+        key(self) == key(other)
+    }
+
     fn text(&self) -> String {
         let bytes =
             |bytes: Option<[u8; 16]>| bytes.map_or_else(|| "-".to_owned(), |bytes| base32_encode(&bytes));

@@ -5,6 +5,8 @@ use crate::bytes::{Malformed, Reader, put_bytes, put_texts};
 use crate::ring::StoreId;
 use qrtotp_account::{Record, State, lines_at_end, split_line};
 use qrtotp_values::UnixTime;
+use std::fmt;
+use zeroize::Zeroizing;
 
 /// Version of each value.
 const VERSION: u8 = 1;
@@ -81,18 +83,26 @@ pub enum HostState {
 }
 
 /// A login host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Host {
     /// Whether it may ask.
     pub state: HostState,
     /// SHA-256 of its certificate's public key.
     pub key: [u8; 32],
+    /// The key that its root shares with the verifiers.
+    pub verdict_key: Zeroizing<[u8; 32]>,
     /// The groups that it is in. It may speak about accounts of these groups, and about accounts without any.
     pub groups: Vec<String>,
     /// The services that it may name; none: each.
     pub services: Vec<String>,
     /// When it joined.
     pub joined: UnixTime,
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Host({:?}, groups {:?})", self.state, self.groups)
+    }
 }
 
 impl Value for Host {
@@ -103,6 +113,7 @@ impl Value for Host {
             HostState::Revoked => 2,
         });
         out.extend_from_slice(&self.key);
+        out.extend_from_slice(&*self.verdict_key);
         put_texts(out, &self.groups);
         put_texts(out, &self.services);
         out.extend_from_slice(&self.joined.to_le_bytes());
@@ -115,9 +126,9 @@ impl Value for Host {
             2 => HostState::Revoked,
             _ => return Err(Malformed),
         };
-        let key = bytes.array()?;
+        let (key, verdict_key) = (bytes.array()?, Zeroizing::new(bytes.array()?));
         let (groups, services) = (bytes.texts()?, bytes.texts()?);
-        Ok(Self { state, key, groups, services, joined: bytes.signed()? })
+        Ok(Self { state, key, verdict_key, groups, services, joined: bytes.signed()? })
     }
 }
 
@@ -157,6 +168,26 @@ impl Value for HostFailures {
         let number = |reader: &mut Reader<'_>| Ok(u32::from_le_bytes(reader.array()?));
         let (hour, failures) = (bytes.signed()?, number(bytes)?);
         Ok(Self { hour, failures, ten_minutes: bytes.signed()?, accounts: number(bytes)? })
+    }
+}
+
+/// A host's relay as a verifier last saw it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostReport {
+    /// When.
+    pub seen: UnixTime,
+    /// Its version.
+    pub version: String,
+}
+
+impl Value for HostReport {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.seen.to_le_bytes());
+        put_bytes(out, self.version.as_bytes());
+    }
+
+    fn read(bytes: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self { seen: bytes.signed()?, version: bytes.text()? })
     }
 }
 
@@ -298,8 +329,10 @@ mod tests {
             restored_revision: 9,
         });
         let (groups, services) = (vec!["web".to_owned(), "db".to_owned()], vec!["sshd".to_owned()]);
-        let host = Host { state: HostState::Held, key: [5; 32], groups: groups.clone(), services, joined: 8 };
-        reads_back(&host);
+        let verdict_key = Zeroizing::new([6; 32]);
+        let (state, groups_too) = (HostState::Held, groups.clone());
+        reads_back(&Host { state, key: [5; 32], verdict_key, groups: groups_too, services, joined: 8 });
+        reads_back(&HostReport { seen: 9, version: "0.1.0".to_owned() });
         reads_back(&HostFailures { hour: 1, failures: 2, ten_minutes: 3, accounts: 4 });
         reads_back(&Witness { random: [1; 16], clock: 5, version: "0.1.0".to_owned() });
         let record = Record::new(Name::new("alice").unwrap(), 1000, RecordId([7; 16]));

@@ -4,7 +4,7 @@ use crate::attempts::{AttemptId, Attempts, Kept};
 use crate::engine::{Stored, revision_of};
 use crate::error::FleetError;
 use crate::guard::open_meta;
-use crate::keys::{self, HostName};
+use crate::keys::{self, HostId, HostName};
 use crate::ring::Ring;
 use crate::values::{Host, HostState, Meta, RecordValue, StateValue, Tagged, Value};
 use qrtotp_account::{Name, Record, State};
@@ -94,20 +94,28 @@ impl View {
         Ok(())
     }
 
-    /// Refuses a host that may not ask, or not about this account.
-    pub fn permit(&self, host: Option<&HostName>) -> Result<(), FleetError> {
-        let Some(name) = host else { return Ok(()) };
+    /// Refuses a host that may not ask.
+    pub fn permit_host(&self, host: Option<&HostId>) -> Result<(), FleetError> {
+        let Some(HostId { name, key }) = host else { return Ok(()) };
         let shown = name.to_string();
-        let host = self.host.as_ref().ok_or_else(|| FleetError::HostUnknown(shown.clone()))?;
+        // The name may be that of a host which joined later.
+        let host = self.host.as_ref().filter(|host| host.key == *key);
+        let host = host.ok_or_else(|| FleetError::HostUnknown(shown.clone()))?;
         match host.state {
-            HostState::Active => {}
-            HostState::Held => return Err(FleetError::HostHeld(shown)),
-            HostState::Revoked => return Err(FleetError::HostRevoked(shown)),
+            HostState::Active => Ok(()),
+            HostState::Held => Err(FleetError::HostHeld(shown)),
+            HostState::Revoked => Err(FleetError::HostRevoked(shown)),
         }
+    }
+
+    /// Refuses a host that may not ask, or not about this account.
+    pub fn permit(&self, host: Option<&HostId>) -> Result<(), FleetError> {
+        self.permit_host(host)?;
+        let (Some(id), Some(host)) = (host, &self.host) else { return Ok(()) };
         if self.groups.is_empty() || self.groups.iter().any(|group| host.groups.contains(group)) {
             Ok(())
         } else {
-            Err(FleetError::OutOfGroup(shown))
+            Err(FleetError::OutOfGroup(id.name.to_string()))
         }
     }
 
@@ -146,7 +154,12 @@ pub(crate) fn open_tagged(
     Tagged::from_bytes(&plain).map_err(|_| damaged(key.to_owned(), "not a value of a known version"))
 }
 
-fn open_host(ring: &Ring, meta: &Meta, name: &HostName, stored: &Stored) -> Result<Host, FleetError> {
+pub(crate) fn open_host(
+    ring: &Ring,
+    meta: &Meta,
+    name: &HostName,
+    stored: &Stored,
+) -> Result<Host, FleetError> {
     let key = keys::host(name);
     let tagged = open_tagged(ring, meta, &key, stored)?;
     Host::from_bytes(&tagged.bytes).map_err(|_| damaged(key, "not a host of a known version"))

@@ -4,7 +4,7 @@
 use super::{AdminError, Ctx, Person};
 use qrtotp_account::Name;
 use qrtotp_audit::{ChainedLines, Event, Kind};
-use qrtotp_store::{FileStore, Store, StoreError, StoreExt};
+use qrtotp_store::{AccountStore, StoreError, StoreExt};
 
 /// Moves the record of `old`, with its last used steps, to `new` and its uid. `old_user` is the host's
 /// present entry for `old`. If the count of wrong passwords of `old` could not be moved, returns why.
@@ -14,7 +14,7 @@ use qrtotp_store::{FileStore, Store, StoreError, StoreExt};
 /// store fails.
 pub fn rename_account(
     ctx: &mut Ctx<'_>,
-    store: &FileStore,
+    store: &dyn AccountStore,
     old: &Name,
     old_user: Option<&Person>,
     (new, uid): (&Name, u32),
@@ -42,7 +42,12 @@ pub fn rename_account(
 ///
 /// # Errors
 /// No record; the store.
-pub fn adopt_uid(ctx: &mut Ctx<'_>, store: &FileStore, name: &Name, uid: u32) -> Result<u32, AdminError> {
+pub fn adopt_uid(
+    ctx: &mut Ctx<'_>,
+    store: &dyn AccountStore,
+    name: &Name,
+    uid: u32,
+) -> Result<u32, AdminError> {
     let missing = || AdminError::NoRecord(name.clone());
     let known = store.load(name)?.ok_or_else(missing)?.record.uid;
     if known == uid {
@@ -60,7 +65,7 @@ pub fn adopt_uid(ctx: &mut Ctx<'_>, store: &FileStore, name: &Name, uid: u32) ->
 /// No record; the store.
 pub fn remove_account(
     ctx: &mut Ctx<'_>,
-    store: &FileStore,
+    store: &dyn AccountStore,
     name: &Name,
 ) -> Result<Option<StoreError>, AdminError> {
     let removed = Event::new(Kind::AccountRemoved, &ctx.subject);

@@ -4,7 +4,7 @@
 use super::looked_up;
 use super::refusal::Refusal;
 use super::verification::{Proof, Recorded, Rules, Verification};
-use qrtotp_account::{Decision, Engaged, FactorKind, Failures, Forgiven, State};
+use qrtotp_account::{Decision, Engaged, FactorKind, Failures, Forgiven, SetKind, State};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Subject, Verdict};
 use qrtotp_clock::Clock;
 use qrtotp_messages::{Message, text};
@@ -65,7 +65,7 @@ impl Verification {
                 }
                 match proof {
                     Proof::Device(..) => {}
-                    Proof::Recovery { left } => {
+                    Proof::Recovery { left, .. } => {
                         each(&Event::new(Kind::RecoveryUsed, subject).left(*left));
                     }
                     Proof::Resynchronized(id, label, _) => {
@@ -98,6 +98,7 @@ impl Verification {
                 let (reason, device) = match proof {
                     Proof::Device(id, label) => ("code", Some((id, label))),
                     Proof::Resynchronized(id, label, _) => ("two_codes", Some((id, label))),
+                    Proof::Recovery { kind: SetKind::Offline, .. } => ("offline_code", None),
                     Proof::Recovery { .. } => ("recovery_code", None),
                 };
                 let event = Event::decision(kind, subject, Verdict::Accepted, reason);

@@ -5,7 +5,7 @@ use super::answer_place::AnswerPlace;
 use super::refusal::Refusal;
 use qrtotp_account::{
     CodeDigest, Credential, CredentialId, Engaged, EnrolmentStatus, FactorKind, Forgiven, Label, Record,
-    Side, State, Throttle, ThrottleRules,
+    SetKind, Side, State, Throttle, ThrottleRules,
 };
 use qrtotp_audit::{ChainedLines, Kind, Subject};
 use qrtotp_otp::{Code, Window};
@@ -18,7 +18,7 @@ pub(super) enum Proof {
     /// A device's code.
     Device(CredentialId, Label),
     /// A recovery code, with the number of those left.
-    Recovery { left: u32 },
+    Recovery { left: u32, kind: SetKind },
     /// Two consecutive codes of a device, whose clock is from now on assumed to be this many seconds ahead of
     /// ours.
     Resynchronized(CredentialId, Label, i64),
@@ -107,6 +107,8 @@ pub(super) struct Rules<'a> {
     pub throttle: ThrottleRules,
     /// Whether recovery codes count.
     pub recovery: bool,
+    /// No verifier of the fleet answers: only this host's break-glass codes count.
+    pub offline: bool,
     /// Two consecutive codes are a step-up: both must be within the window, and the device's drift stays.
     pub step_up: bool,
     /// Only a code of the current step counts.
@@ -133,6 +135,7 @@ impl<'a> Rules<'a> {
             window: ctx.config.verify.window(),
             throttle: ctx.config.throttle.rules(),
             recovery: true,
+            offline: false,
             step_up: false,
             fresh: false,
             answer_place,
@@ -200,6 +203,7 @@ impl Rules<'_> {
     pub(super) fn standing(&self, record: &Record) -> Option<Refusal> {
         match record.standing() {
             _ if record.uid != self.uid => Some(Refusal::UidChanged),
+            _ if self.offline => None,
             EnrolmentStatus::Unenrolled => Some(Refusal::NotEnrolled),
             EnrolmentStatus::Revoked => Some(Refusal::Revoked),
             EnrolmentStatus::Enrolled => None,

@@ -10,7 +10,7 @@ use super::verification::{Proof, Recorded, Rules, Verification};
 use super::verify_code::verify_code;
 use super::verify_pair::verify_pair;
 use qrtotp_account::{
-    CodeDigest, CodeHash, FactorKind, Failures, Gate, Name, Record, SALT_LEN, SetId, Side, State,
+    CodeDigest, CodeHash, FactorKind, Failures, Gate, Name, Record, SALT_LEN, SetId, SetKind, Side, State,
 };
 use qrtotp_audit::ChainedLines;
 use qrtotp_store::{Store, StoreError, StoreExt};
@@ -147,7 +147,8 @@ fn claim(
     (forgiven.failures, forgiven.engaged, forgiven.since) = before;
     forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count);
     let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
-    let proof = Proof::Recovery { left: codes.saturating_sub(state.recovery_used(known.id)) };
+    let left = codes.saturating_sub(state.recovery_used(known.id));
+    let proof = Proof::Recovery { left, kind: known.kind };
     let forgiven = rules.answer_place.told(rules.key, record, forgiven);
     Some(Verification::Accepted { proof, forgiven, codes_due: false })
 }
@@ -232,6 +233,7 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
     };
     match (answer.set_kind().filter(|_| rules.recovery), verification) {
         (Some(kind), refused @ Verification::Refused { why: Refusal::WrongCode, .. }) => {
+            let kind = if rules.offline { SetKind::Offline } else { kind };
             let set = record.recovery.as_ref().filter(|set| set.kind == kind);
             // Without a set the work is the same, so timing reveals nothing.
             let salt = set.map_or([0; SALT_LEN], |set| set.salt);

@@ -125,17 +125,18 @@ impl<'a> HostEvent<'a> {
 /// The chain of a store, as one program adds to it.
 pub struct HostChain {
     state_dir: PathBuf,
-    key_dir: PathBuf,
+    /// Where a file store's key is; `None`: the accounts are in a fleet's store.
+    key_dir: Option<PathBuf>,
     program: &'static str,
     /// Service, terminal and person of each line.
     subject: Subject,
 }
 
 impl HostChain {
-    /// `subject`: who acts.
+    /// `key_dir`: where a file store's key is, `None` on a verifier; `subject`: who acts.
     #[must_use]
-    pub fn of(state_dir: &Path, key_dir: &Path, program: &'static str, subject: Subject) -> Self {
-        Self { state_dir: state_dir.to_owned(), key_dir: key_dir.to_owned(), program, subject }
+    pub fn of(state_dir: &Path, key_dir: Option<&Path>, program: &'static str, subject: Subject) -> Self {
+        Self { state_dir: state_dir.to_owned(), key_dir: key_dir.map(Path::to_owned), program, subject }
     }
 
     /// Adds an event, which has no `detail`, makes it durable and logs it. Without a store, or if it can't be
@@ -245,7 +246,8 @@ impl HostChain {
 
     /// Whether the store is there and ours.
     fn has_store(&self) -> bool {
-        FileStore::open(&self.state_dir, &self.key_dir).is_ok_and(|store| store.check_marker().is_ok())
+        let Some(key_dir) = &self.key_dir else { return true };
+        FileStore::open(&self.state_dir, key_dir).is_ok_and(|store| store.check_marker().is_ok())
     }
 
     fn change<T>(&self, f: impl FnOnce(&mut OpenChain<'_>) -> io::Result<T>) -> io::Result<T> {
@@ -356,7 +358,7 @@ mod tests {
 
     fn store() -> (tempfile::TempDir, HostChain) {
         let dir = tempfile::tempdir().unwrap();
-        let chain = HostChain::of(dir.path(), dir.path(), "qrtotp", Subject::default());
+        let chain = HostChain::of(dir.path(), Some(dir.path()), "qrtotp", Subject::default());
         (dir, chain)
     }
 

@@ -57,6 +57,9 @@ messages! {
 
     /// Something on this host is broken.
     text UNAVAILABLE = "Verification is not possible now. Try again, or ask your administrator.";
+    /// A host of a fleet, while none of the verifiers that check codes can be reached. Break-glass codes were
+    /// handed out by the administrator, for use at this host only.
+    text NO_VERIFIER = "No verifier answers. Use a break-glass code, or log in at the console.";
     /// A refusal after an attempt to enrol. The same for every reason.
     text NOT_ENROLLED_HERE = "That did not work. Check your password, or ask your administrator to let you enrol.";
     /// sudo remembers an earlier login, but here a new code is needed. `sudo -k` is a command.

@@ -114,7 +114,7 @@ impl Config {
     ///
     /// # Errors
     /// The file is damaged.
-    pub(super) fn in_force(mut file: Vec<u8>, now: UnixTime) -> Result<Self, Damaged> {
+    pub fn in_force(mut file: Vec<u8>, now: UnixTime) -> Result<Self, Damaged> {
         let parts = Parts::in_force(&file, now)?;
         let (config, generation, length) = (parts.config()?, parts.generation, parts.rules.len());
         // What follows the rules ends with the file.

@@ -6,6 +6,7 @@ use qrtotp_account::{FAMILIAR, ThrottleRules};
 use qrtotp_otp::{MAX_TARGETS, Window};
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Path of the configuration unless the admin says otherwise.
@@ -190,6 +191,10 @@ pub struct Fleet {
     pub name: Option<String>,
     /// On a login host: accounts that stay in its own store.
     pub local: Vec<Cow<'static, str>>,
+    /// On a verifier: its name in the fleet, whose store is on etcd.
+    pub verifier: Option<String>,
+    /// On a verifier: address and port of its etcd member, if not the usual one.
+    pub etcd: Option<String>,
     /// On a verifier: groups of hosts, and the accounts that each may ask about; `*` stands for all.
     pub groups: Services,
 }
@@ -306,8 +311,23 @@ impl Config {
         ]
     }
 
-    fn problems_of_fleet(&self) -> [Problem; 3] {
+    fn problems_of_fleet(&self) -> [Problem; 5] {
+        let is_host = |name: &String| {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            let rest = |byte: u8| plain(byte) || matches!(byte, b'-' | b'.');
+            name.len() <= 64 && name.bytes().next().is_some_and(plain) && name.bytes().all(rest)
+        };
         [
+            (
+                self.fleet.verifier.as_ref().is_some_and(|name| !is_host(name)),
+                "fleet.verifier",
+                "must be small letters, digits, dots and dashes",
+            ),
+            (
+                self.fleet.etcd.as_ref().is_some_and(|address| address.parse::<SocketAddr>().is_err()),
+                "fleet.etcd",
+                "must be an address with a port, such as 127.0.0.1:2379",
+            ),
             (
                 self.fleet.name.as_ref().is_some_and(|name| !is_service(name)),
                 "fleet.name",

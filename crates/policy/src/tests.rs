@@ -66,7 +66,8 @@ fn every_key_and_every_form_of_toml_is_understood() {
          account_label = '{user} on {host}'\ncode_lifetime = '3m'\nservices = [\n'su', # one\n]\n\
          key_is_enough = true\nkey_services = ['sshd-2']\n\
          [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
-         allow_until = '2027-01-31'\nunasked = 'deny'\n[fleet]\nname = 'corp'\nlocal = ['root']\ngroups.web = ['alice']",
+         allow_until = '2027-01-31'\nunasked = 'deny'\n[fleet]\nname = 'corp'\nlocal = ['root']\ngroups.web = ['alice']\n\
+         verifier = 'v1'\netcd = '127.0.0.1:2379'",
     )
     .unwrap();
     let expected = Config {
@@ -102,6 +103,8 @@ fn every_key_and_every_form_of_toml_is_understood() {
         fleet: config::Fleet {
             name: Some("corp".into()),
             local: vec!["root".into()],
+            verifier: Some("v1".into()),
+            etcd: Some("127.0.0.1:2379".into()),
             groups: vec![("web".into(), vec!["alice".into()])],
         },
         rules: RuleSet::default(),
@@ -138,6 +141,8 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[broker.services]\nwww-data = [\"\"]", "broker.services"),
         ("[broker.services]\nwww-data = [\"Apache\"]", "broker.services"),
         ("[fleet]\nname = 'A corp'", "fleet.name"),
+        ("[fleet]\nverifier = 'V1'", "fleet.verifier"),
+        ("[fleet]\netcd = '127.0.0.1'", "fleet.etcd"),
         ("[fleet]\nlocal = ['']", "fleet.local"),
         ("[fleet.groups]\nweb = ['']", "fleet.groups"),
         ("[fleet.groups]\n\"the web\" = []", "fleet.groups"),

@@ -19,8 +19,8 @@ pub fn keep(relay: &Relay) {
     let mut renewal = Deadline::after(Duration::ZERO);
     loop {
         relay.verifiers.iter().for_each(|verifier| verifier.look_up());
-        let warm = warm(relay, WARM);
-        if warm && relay.identity.can_renew() && renewal.left().is_zero() && renew(relay) {
+        let is_warm = warm(relay, WARM);
+        if is_warm && relay.identity.can_renew() && renewal.left().is_zero() && renew(relay) {
             renewal = Deadline::after(RENEWAL);
         }
         sleep(PERIOD);
@@ -42,8 +42,12 @@ pub fn probe(relay: &Relay) {
 fn warm(relay: &Relay, count: usize) -> bool {
     let config = relay.identity.config();
     let report = FleetRequest::Report { version: env!("CARGO_PKG_VERSION").to_owned() };
-    let reached = relay.verifiers.iter().take(count).map(|verifier| verifier.ask(&config, &report, TRY));
-    reached.filter(|response| matches!(response, Ok(FleetResponse::Done))).count() > 0
+    let asked = relay.verifiers.iter().take(count).map(|verifier| verifier.ask(&config, &report, TRY));
+    let reached: Vec<bool> = asked.map(|response| matches!(response, Ok(FleetResponse::Done))).collect();
+    if reached.first() == Some(&true) {
+        relay.prefer();
+    }
+    reached.contains(&true)
 }
 
 fn renew(relay: &Relay) -> bool {

@@ -36,7 +36,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     if verifiers.is_empty() {
         return Err(format!("{} names no verifier{advice}", list.display()));
     }
-    let relay = Arc::new(Relay { verifiers, identity, breaker: Breaker::default() });
+    let relay =
+        Arc::new(Relay { verifiers, last: AtomicUsize::new(0), identity, breaker: Breaker::default() });
     relay.verifiers.iter().for_each(|verifier| verifier.look_up());
     let kept = Arc::clone(&relay);
     thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;

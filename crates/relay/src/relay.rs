@@ -3,22 +3,25 @@
 use crate::breaker::Breaker;
 use crate::identity::HostIdentity;
 use crate::verifier::Verifier;
-use qrtotp_clock::Deadline;
+use qrtotp_clock::{Deadline, sleep};
 use qrtotp_frames::{FleetRequest, FleetResponse, Unavailable};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Time limit for one verifier.
 pub const TRY: Duration = Duration::from_millis(800);
 /// Time limit for all of them: the module waits for 3 s.
 const ALL: Duration = Duration::from_millis(2700);
-/// Tries, at least: a single verifier that lost a connection is asked again.
-const TRIES: usize = 3;
+/// The pause after all of them failed: etcd elects another leader in about a second.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The relay.
 pub struct Relay {
     /// The preferred one first.
     pub verifiers: Vec<Verifier>,
+    /// The place of the one that answered last: the next request goes there first.
+    pub last: AtomicUsize,
     /// The host's key and certificate.
     pub identity: HostIdentity,
     /// Refuses requests while no verifier can be reached.
@@ -42,23 +45,31 @@ impl Relay {
     /// A verifier's response. A verifier that does not answer in time may have used up the code; the next one
     /// gets the same request, with the same id.
     pub fn ask(&self, request: &FleetRequest) -> FleetResponse {
-        let deadline = Deadline::after(ALL);
-        let mut why = Unavailable::NoVerifier;
-        for verifier in self.verifiers.iter().cycle().take(TRIES.max(self.verifiers.len())) {
+        let (deadline, mut why) = (Deadline::after(ALL), Unavailable::NoVerifier);
+        let first = self.last.load(Ordering::Relaxed);
+        let places = (0..self.verifiers.len()).cycle().skip(first);
+        for (tries, place) in (1..).zip(places) {
             let limit = TRY.min(deadline.left());
-            if limit.is_zero() {
-                break;
-            }
+            let Some(verifier) = self.verifiers.get(place).filter(|_| !limit.is_zero()) else { break };
             match verifier.ask(&self.identity.config(), request, limit) {
                 Ok(FleetResponse::Unavailable(Unavailable::Store)) => why = Unavailable::Store,
                 Ok(response) => {
                     self.breaker.succeeded();
+                    self.last.store(place, Ordering::Relaxed);
                     return response;
                 }
                 Err(_) => {}
             }
+            if tries % self.verifiers.len() == 0 {
+                sleep(PAUSE.min(deadline.left()));
+            }
         }
         FleetResponse::Unavailable(why)
+    }
+
+    /// Lets the next request go to the preferred verifier first again.
+    pub fn prefer(&self) {
+        self.last.store(0, Ordering::Relaxed);
     }
 }
 

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+mod account_store;
 mod create;
 mod critical;
 mod dummy_account;
@@ -33,6 +34,7 @@ mod tests;
 mod trusted;
 mod update;
 
+pub use account_store::AccountStore;
 pub use dummy_account::dummy_record;
 pub use error::StoreError;
 pub use file::FileStore;

@@ -150,6 +150,20 @@ impl SealKey {
         Ok(new)
     }
 
+    /// Seals the secrets of a record that `opener` sealed.
+    ///
+    /// # Errors
+    /// A secret does not open, or no random numbers.
+    pub fn seal_anew(&self, record: &mut Record, opener: &Self) -> Result<(), SealError> {
+        let bound = Record::new(record.name.clone(), record.uid, record.id);
+        let pending = record.pending.as_mut().map(|pending| &mut pending.credential);
+        for credential in record.credentials.iter_mut().chain(pending) {
+            let secret = opener.open_secret(&bound, credential)?;
+            credential.sealed = self.seal_secret(&bound, credential.id, credential.params, &secret)?;
+        }
+        Ok(())
+    }
+
     /// Puts a seal line in front of a text that belongs to `scope` and `name`.
     ///
     /// # Errors

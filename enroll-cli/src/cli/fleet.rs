@@ -1,16 +1,33 @@
 //! `qrtotp fleet`.
 
+use crate::fleet_member::Member;
 use clap::{Args, Subcommand};
 use qrtotp_values::ConfigDuration;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
 pub enum Fleet {
-    /// Make a verifier here: the fleet's CA, a store, a configuration and a certificate
+    /// Make a fleet, and this host its first verifier
     ///
-    /// In /etc/qrtotp/verifier and /var/lib/qrtotp-verifier, which then belong to the verifier's user.
-    /// Existing files stay unchanged. Then start it: `systemctl enable --now qrtotpd-verifier`.
+    /// Writes the fleet's CA, its first key, certificates and configurations to /etc/qrtotp/verifier and
+    /// /etc/qrtotp/etcd, and prints the next steps. It starts nothing. With several --verifier it also writes
+    /// /etc/qrtotp/NAME.bundle, which `qrtotp fleet join-verifier` needs on the others.
     Init(Init),
+    /// Make this host one more verifier, with the bundle of `qrtotp fleet init`
+    ///
+    /// The bundle holds every secret of the fleet: carry it with scp, and delete it afterwards.
+    JoinVerifier(JoinVerifier),
+    /// Write a bundle for `qrtotp fleet join-verifier` anew; on a verifier, as root
+    ///
+    /// To replace a lost verifier. It holds every secret of the fleet.
+    Bundle {
+        /// The new file
+        file: PathBuf,
+    },
+    /// Make the fleet's store in etcd, once; on a verifier
+    ///
+    /// Waits until a majority of the members answers. A store that is there stays unchanged.
+    CreateStore,
     /// Print an invitation, with which hosts can join; on a verifier
     ///
     /// It holds a secret: who has it can add a host until it ends. It names the fleet's CA, so a host that
@@ -22,10 +39,63 @@ pub enum Fleet {
     /// the table `[fleet]` to the configuration and applies it. From then on the verifiers decide all logins
     /// here, so enrol your users there first, and keep a root session open.
     Join(Join),
-    /// Say which verifiers can be reached from this host; on a verifier, how many hosts it has
+    /// Leave the fleet: this host's own store decides logins again
     ///
-    /// Exit code 1 if none can be reached.
-    Status,
+    /// Removes the fleet's name from the configuration, applies it, and deletes the host's keys. The fleet's
+    /// accounts don't come into the host's store. Revoke the host on a verifier afterwards.
+    Leave {
+        /// Even if nobody has a device in the host's own store
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make break-glass codes for accounts at this login host, and print them once
+    ///
+    /// Five codes for each account, taken at this host only, and only while no verifier answers. Older ones
+    /// of the account are worth nothing from then on. The host keeps their hashes. Print them for two or
+    /// three administrators, and keep them where you would keep a password of root.
+    OfflineCodes(OfflineCodes),
+    /// Say which verifiers can be reached from this host; on a verifier, the state of the whole fleet
+    ///
+    /// On a verifier: etcd's members, leader, size and alarms, the other verifiers, the hosts, and lines that
+    /// begin with PROBLEM. Exit code 1 if logins can't be decided.
+    Status {
+        /// One JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take over the accounts of a host's own store; on a verifier, as root
+    ///
+    /// Codes that are valid now count as used. Accounts that the fleet has already stay unchanged and are
+    /// listed. Exit code 1 if there were some.
+    Import(FleetImport),
+    /// Give the fleet a new key, in steps; on verifiers, as root
+    #[command(subcommand)]
+    RotateKey(RotateKey),
+    /// Save the fleet's store in a file; on a verifier, as root
+    ///
+    /// The file is sealed with the fleet's keys, which are not in it: keep a copy of
+    /// /etc/qrtotp/verifier/fleet.keys elsewhere.
+    Backup {
+        /// The new file
+        file: PathBuf,
+    },
+    /// Replace the data of this verifier's etcd by a backup; on each verifier, as root
+    ///
+    /// Stop qrtotpd-verifier and qrtotp-etcd on every verifier first. Afterwards all logins are refused until
+    /// `qrtotp fleet accept-restore`.
+    Restore {
+        /// The file of `qrtotp fleet backup`, the same on every verifier
+        file: PathBuf,
+    },
+    /// Let logins go on after a restored backup; on one verifier
+    ///
+    /// Makes the changes again that the verifiers' journals have and the backup lacks, such as revocations,
+    /// and lists those that it can't. Codes that may have been used since the backup are refused.
+    AcceptRestore {
+        /// The journal of another verifier, copied from its /var/lib/qrtotp-verifier/journal
+        #[arg(long = "journal", value_name = "FILE")]
+        journals: Vec<PathBuf>,
+    },
     /// Login hosts; on a verifier
     #[command(subcommand)]
     Host(FleetHost),
@@ -36,9 +106,46 @@ pub struct Init {
     /// The fleet's name: small letters, digits, dots and dashes
     #[arg(long)]
     pub name: String,
+    /// A verifier and where the others reach it, this host first; one, three or five. None: this host alone
+    #[arg(long = "verifier", value_name = "NAME=ADDRESS", value_parser = Member::parse)]
+    pub verifiers: Vec<Member>,
+    #[command(flatten)]
+    pub users: VerifierUsers,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifierUsers {
     /// The verifier's user, who must not be root
     #[arg(long, value_name = "USER", default_value = "qrtotp-verifier")]
     pub user: String,
+    /// The group of etcd's user
+    #[arg(long, value_name = "GROUP", default_value = "etcd")]
+    pub etcd_group: String,
+}
+
+#[derive(Debug, Args)]
+pub struct JoinVerifier {
+    /// The bundle
+    #[arg(value_name = "FILE")]
+    pub bundle: PathBuf,
+    /// This verifier's name, as `qrtotp fleet init` knows it
+    #[arg(long)]
+    pub name: String,
+    /// Take the place of a lost verifier, in a cluster that runs; docs/FLEET-OPERATIONS.md has the steps
+    #[arg(long)]
+    pub replace: bool,
+    #[command(flatten)]
+    pub users: VerifierUsers,
+}
+
+#[derive(Debug, Args)]
+pub struct FleetImport {
+    /// The store's directory; by default this host's own
+    #[arg(long, value_name = "DIR", requires = "keys")]
+    pub store: Option<PathBuf>,
+    /// The directory of its seal.key
+    #[arg(long, value_name = "DIR", requires = "store")]
+    pub keys: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -67,13 +174,54 @@ pub struct Join {
     pub name: Option<String>,
 }
 
+#[derive(Debug, Args)]
+pub struct OfflineCodes {
+    /// The accounts
+    #[arg(required = true, value_name = "USER")]
+    pub users: Vec<String>,
+    /// End the codes that they have
+    #[arg(long)]
+    pub remove: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RotateKey {
+    /// First, on one verifier: make a key, and print the next steps
+    Begin {
+        /// A new file, to carry the key to the other verifiers
+        file: PathBuf,
+    },
+    /// Then on every other verifier: add the key, and restart qrtotpd-verifier
+    Add {
+        /// That file
+        file: PathBuf,
+    },
+    /// Then on every verifier: seal with the key, after another restart
+    Use {
+        /// The key's id
+        key: String,
+    },
+    /// Last, on one verifier: seal everything with the key
+    Finish,
+}
+
 #[derive(Debug, Subcommand)]
 pub enum FleetHost {
-    /// List the hosts: groups, when each joined, and when its relay was last connected
+    /// List the hosts: state, groups, when each joined, and failures of this hour
     List {
         /// A JSON object a line, with times in Unix seconds
         #[arg(long)]
         json: bool,
+    },
+    /// Refuse a host until it is released, for example because of many failures there
+    Hold {
+        /// Its name
+        host: String,
+    },
+    /// Let a host that is held ask again
+    Release {
+        /// Its name
+        host: String,
     },
     /// Revoke a host: its next request is refused
     Revoke {

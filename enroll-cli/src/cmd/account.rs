@@ -20,7 +20,7 @@ pub fn run(context: &Context, what: Account) -> Result<Exit, Failure> {
 
 fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let old = any_record_name(old, &store)?;
+    let old = any_record_name(old, &*store)?;
     let old_user = HostDirectory.find(old.as_str())?;
     let person = known_user(new).map_err(|failure| match failure {
         Failure::Refused(text) => {
@@ -29,9 +29,9 @@ fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {
         other => other,
     })?;
     let mut log = syslog();
-    let ctx = &mut context.flow(&store, person.name.as_str(), &mut log);
+    let ctx = &mut context.flow(&*store, person.name.as_str(), &mut log);
     let to = (&person.name, person.uid);
-    let left = qrtotp_flow::rename_account(ctx, &store, &old, old_user.as_ref(), to)
+    let left = qrtotp_flow::rename_account(ctx, &*store, &old, old_user.as_ref(), to)
         .map_err(|error| failed(&error, &old))?;
     warn(left.as_ref(), &old);
     writeln!(std::io::stdout(), "The record of {old} is that of {} (uid {}) now.", person.name, person.uid)?;
@@ -42,8 +42,8 @@ fn adopt_uid(context: &Context, user: &str) -> Result<Exit, Failure> {
     let (store, person) = (context.store()?, known_user(user)?);
     let (name, uid) = (&person.name, person.uid);
     let mut log = syslog();
-    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
-    let former = qrtotp_flow::adopt_uid(ctx, &store, name, uid).map_err(|error| failed(&error, name))?;
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
+    let former = qrtotp_flow::adopt_uid(ctx, &*store, name, uid).map_err(|error| failed(&error, name))?;
     let mut out = std::io::stdout();
     if former == uid {
         writeln!(out, "The record of {name} is bound to uid {uid} already; nothing was changed.")?;
@@ -55,7 +55,7 @@ fn adopt_uid(context: &Context, user: &str) -> Result<Exit, Failure> {
 
 fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = any_record_name(user, &store)?;
+    let name = any_record_name(user, &*store)?;
     if !yes {
         let mut out = std::io::stdout();
         write!(
@@ -69,10 +69,10 @@ fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
             return Err(Failure::Refused("nothing was changed; answer y, or add --yes".into()));
         }
     }
-    let record = id_of(context, &store, &name)?;
+    let record = id_of(context, &*store, &name)?;
     let mut log = syslog();
-    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
-    let remove = || qrtotp_flow::remove_account(ctx, &store, &name);
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
+    let remove = || qrtotp_flow::remove_account(ctx, &*store, &name);
     let left = context.host_chain().removing(&record, remove).map_err(|error| failed(&error, &name))?;
     warn(left.as_ref(), &name);
     writeln!(std::io::stdout(), "The record of {name} is deleted.")?;

@@ -14,7 +14,7 @@ use qrtotp_audit_log::parse_time;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_policy::Conditions;
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::clean;
 use serde::Serialize;
@@ -65,7 +65,12 @@ pub struct Targets {
 
 impl Targets {
     /// Accounts that have such devices; `tokens`: or only a token.
-    pub fn find(context: &Context, store: &FileStore, bulk: &Bulk, tokens: bool) -> Result<Self, Failure> {
+    pub fn find(
+        context: &Context,
+        store: &dyn AccountStore,
+        bulk: &Bulk,
+        tokens: bool,
+    ) -> Result<Self, Failure> {
         let before = bulk.enrolled_before.as_deref().map(day).transpose()?;
         let mut targets = Self { all: Vec::new(), unread: false };
         let names: BTreeSet<Name> = match (&bulk.group, &bulk.rule) {
@@ -95,7 +100,7 @@ impl Targets {
         let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {error}");
     }
 
-    fn members(&mut self, store: &FileStore, group: &str) -> Result<BTreeSet<Name>, Failure> {
+    fn members(&mut self, store: &dyn AccountStore, group: &str) -> Result<BTreeSet<Name>, Failure> {
         let listed = in_group(group)?.collect::<Result<BTreeSet<_>, _>>()?;
         let gid = Group::from_name(group).ok().flatten().map(|group| group.gid.as_raw());
         // sssd lists nobody unless told to, and only answers for names.
@@ -118,7 +123,7 @@ impl Targets {
     fn of_rule(
         &mut self,
         context: &Context,
-        store: &FileStore,
+        store: &dyn AccountStore,
         rule: &str,
     ) -> Result<BTreeSet<Name>, Failure> {
         let rules = context.config.rules.rules().unwrap_or_default();

@@ -37,7 +37,7 @@ impl Census {
     /// The store can't be read.
     pub fn take(context: &Context, now: UnixTime) -> Result<Self, Failure> {
         let mut census = Self::default();
-        let exit = each_account(&context.store()?, |_, account| {
+        let exit = each_account(&*context.store()?, |_, account| {
             census.add(context, account, now);
             Ok(())
         })?;

@@ -10,7 +10,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{CompleteEnv, Shells};
 use qrtotp_account::Name;
 use qrtotp_policy::DEFAULT_PATH;
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ fn words() -> Vec<String> {
 }
 
 /// The store of the configuration that the line names.
-fn store() -> Option<FileStore> {
+fn store() -> Option<Box<dyn AccountStore>> {
     let words = words();
     let named = words.iter().zip(words.iter().skip(1)).find(|(word, _)| *word == "--config");
     let given = words.iter().find_map(|word| word.strip_prefix("--config="));

@@ -10,7 +10,7 @@ use crate::language::catalogue;
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
 use qrtotp_flow::Selection;
 use qrtotp_frontend::DeviceList;
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use std::io::{IsTerminal, Write};
 
 pub fn run(context: &Context, what: Device) -> Result<Exit, Failure> {
@@ -25,12 +25,12 @@ fn list(context: &Context, user: Option<String>, json: bool) -> Result<Exit, Fai
     let store = context.store()?;
     let mut devices = DeviceList::default();
     let exit = match user {
-        None => each_account(&store, |name, account| {
+        None => each_account(&*store, |name, account| {
             devices.add(name, account);
             Ok(())
         })?,
         Some(typed) => {
-            let name = record_name(&typed, &store)?;
+            let name = record_name(&typed, &*store)?;
             if let Some(account) = store.load(&name)? {
                 devices.add(&name, &account);
             }
@@ -44,11 +44,11 @@ fn list(context: &Context, user: Option<String>, json: bool) -> Result<Exit, Fai
 fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "device rename")?;
     let store = context.store()?;
-    let name = record_name(&typed, &store)?;
-    let id = args.credential.map_or_else(|| only(&store, &name), Ok)?;
+    let name = record_name(&typed, &*store)?;
+    let id = args.credential.map_or_else(|| only(&*store, &name), Ok)?;
     let label = Label::new(&args.label);
     let mut log = syslog();
-    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
     qrtotp_flow::rename_device(ctx, &name, id, &label)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "{id} of {name} is called {:?} now.", label.as_str())?;
@@ -58,17 +58,17 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
 fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "revoke")?;
     let store = context.store()?;
-    let name = record_name(&typed, &store)?;
+    let name = record_name(&typed, &*store)?;
     let which = match (args.credential, args.all) {
         (Some(id), _) => Selection::One(id),
         (None, true) => Selection::All,
-        (None, false) => Selection::One(only(&store, &name)?),
+        (None, false) => Selection::One(only(&*store, &name)?),
     };
-    if !args.yes && std::io::stdin().is_terminal() && is_last(&store, &name, which)? {
-        ask(&store, &name)?;
+    if !args.yes && std::io::stdin().is_terminal() && is_last(&*store, &name, which)? {
+        ask(&*store, &name)?;
     }
     let mut log = syslog();
-    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
     let gone =
         qrtotp_flow::revoke(ctx, &name, which).map_err(|error| Failure::admin(&error, name.as_str()))?;
     let mut out = std::io::stdout().lock();
@@ -82,7 +82,7 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
 }
 
 /// Whether no device is left then.
-fn is_last(store: &FileStore, name: &Name, which: Selection) -> Result<bool, Failure> {
+fn is_last(store: &dyn AccountStore, name: &Name, which: Selection) -> Result<bool, Failure> {
     let apps = store.load(name)?.map_or_else(Vec::new, |account| account.record.credentials);
     let goes = |id: CredentialId| match which {
         Selection::All => true,
@@ -93,7 +93,7 @@ fn is_last(store: &FileStore, name: &Name, which: Selection) -> Result<bool, Fai
 
 /// # Errors
 /// The answer is no.
-fn ask(store: &FileStore, name: &Name) -> Result<(), Failure> {
+fn ask(store: &dyn AccountStore, name: &Name) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     if config::is_last_admin(store, name.as_str()) {
         writeln!(out, "{name} is the only account with a device that can become root.")?;
@@ -108,6 +108,6 @@ fn ask(store: &FileStore, name: &Name) -> Result<(), Failure> {
 }
 
 /// The one that is meant where none was named.
-fn only(store: &FileStore, name: &Name) -> Result<CredentialId, Failure> {
+fn only(store: &dyn AccountStore, name: &Name) -> Result<CredentialId, Failure> {
     qrtotp_flow::only_device(store, name, None).map_err(|error| Failure::admin(&error, name.as_str()))
 }

@@ -48,9 +48,9 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let contact = context.config.brand.contact.clone();
     let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, look)?;
     let mut log = syslog();
-    let mut ctx = context.flow(&store, name.as_str(), &mut log);
+    let mut ctx = context.flow(&*store, name.as_str(), &mut log);
     let enrolled =
-        context.host_chain().noting(&store, &name, || qrtotp_flow::enroll(&mut ctx, &mut terminal, request));
+        context.host_chain().noting(&*store, &name, || qrtotp_flow::enroll(&mut ctx, &mut terminal, request));
     terminal.end_picture(enrolled.is_ok());
     let enrolled = enrolled.map_err(|error| Failure::enroll(&error, name.as_str()))?;
     let regenerate = format!("`qrtotp recovery regenerate {name}` makes new ones");

@@ -27,7 +27,7 @@ pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     let account = known_user(&typed)?;
     let Account { name, uid } = &account;
     let (store, mut log) = (context.store()?, syslog());
-    let mut ctx = context.flow(&store, name.as_str(), &mut log);
+    let mut ctx = context.flow(&*store, name.as_str(), &mut log);
     let mut terminal = Terminal::plain()?;
     let existing = if args.no_verify { ExistingCode::Skipped } else { ExistingCode::Required };
     let owner = SelfService { ctx: &mut ctx, name, uid: *uid, dialog: &mut terminal };

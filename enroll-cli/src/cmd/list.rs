@@ -9,7 +9,7 @@ use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::{StatusView, Table};
-use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_store::{Account, AccountStore};
 use qrtotp_values::UnixTime;
 use std::io::{BufWriter, StdoutLock, Write};
 
@@ -25,7 +25,7 @@ pub fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
         true => view.write_json_line(out),
         false => table.row(out, view.cells()),
     };
-    let exit = each_account(&store, |name, account| {
+    let exit = each_account(&*store, |name, account| {
         let mut view = StatusView::new(name, Some(account), &context.config, now);
         if let Ok(user) = HostDirectory.find(name.as_str()) {
             view = view.on_host(user.as_ref());
@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: &List) -> Result<Exit, Failure> {
         if wanted(args, &view, now) { put(&view, &mut out) } else { Ok(()) }
     })?;
     if args.unenrolled {
-        for name in without_record(&store)? {
+        for name in without_record(&*store)? {
             put(&StatusView::new(&name, None, &context.config, now), &mut out)?;
         }
     }
@@ -51,7 +51,7 @@ fn wanted(args: &List, view: &StatusView, now: UnixTime) -> bool {
 
 /// Users of this host who could log in, as far as their shell tells, and have no record. Of a directory that
 /// lists nobody, nobody.
-fn without_record(store: &FileStore) -> Result<Vec<Name>, Failure> {
+fn without_record(store: &dyn AccountStore) -> Result<Vec<Name>, Failure> {
     let mut found = Vec::new();
     for line in passwd()?.lines() {
         let (user, shell) =
@@ -73,7 +73,7 @@ fn without_record(store: &FileStore) -> Result<Vec<Name>, Failure> {
 
 /// Gives every account that can be read to `f`; tells of the others on standard error.
 pub fn each_account(
-    store: &FileStore,
+    store: &dyn AccountStore,
     mut f: impl FnMut(&Name, &Account) -> std::io::Result<()>,
 ) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;

@@ -7,20 +7,20 @@ use qrtotp_account::{Name, PlaceId};
 use qrtotp_clock::{Clock as _, SystemClock};
 use qrtotp_flow::NamedPlace;
 use qrtotp_frontend::{Table, local};
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use std::io::Write;
 
 pub fn run(context: &Context, what: Places) -> Result<Exit, Failure> {
     let store = context.store()?;
     match what {
-        Places::List { user } => list(context, &store, &record_name(&user, &store)?),
+        Places::List { user } => list(context, &*store, &record_name(&user, &*store)?),
         Places::Forget { user, place } => {
-            forget(context, &store, &record_name(&user, &store)?, place.as_deref())
+            forget(context, &*store, &record_name(&user, &*store)?, place.as_deref())
         }
     }
 }
 
-fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failure> {
+fn list(context: &Context, store: &dyn AccountStore, name: &Name) -> Result<Exit, Failure> {
     let (now, rules) = (SystemClock.now(), context.config.throttle.rules());
     let mut throttle = store.load(name)?.map(|account| account.state.throttle).unwrap_or_default();
     throttle.advance(now, &rules);
@@ -40,7 +40,12 @@ fn list(context: &Context, store: &FileStore, name: &Name) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-fn forget(context: &Context, store: &FileStore, name: &Name, place: Option<&str>) -> Result<Exit, Failure> {
+fn forget(
+    context: &Context,
+    store: &dyn AccountStore,
+    name: &Name,
+    place: Option<&str>,
+) -> Result<Exit, Failure> {
     let (mut log, named) = (syslog(), place.map(parse).transpose()?);
     let gone = qrtotp_flow::forget_places(&mut context.flow(store, name.as_str(), &mut log), name, named)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
@@ -52,7 +57,7 @@ fn forget(context: &Context, store: &FileStore, name: &Name, place: Option<&str>
 }
 
 /// Makes a place familiar for a day.
-pub fn trust(context: &Context, store: &FileStore, name: &Name, place: &str) -> Result<(), Failure> {
+pub fn trust(context: &Context, store: &dyn AccountStore, name: &Name, place: &str) -> Result<(), Failure> {
     let (mut log, named) = (syslog(), parse(place)?);
     let mut ctx = context.flow(store, name.as_str(), &mut log);
     let done = qrtotp_flow::trust_place(&mut ctx, name, (named, place))

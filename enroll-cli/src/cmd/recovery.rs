@@ -9,12 +9,12 @@ pub fn run(context: &Context, what: Recovery) -> Result<Exit, Failure> {
     let Recovery::Regenerate { user } = what;
     let typed = named_or_self(user, "recovery regenerate")?;
     let store = context.store()?;
-    let name = record_name(&typed, &store)?;
+    let name = record_name(&typed, &*store)?;
     // Before the old codes end, so that a full or closed output can't leave the account with none that are
     // known.
     let mut out = unbuffered_stdout()?;
     let mut log = syslog();
-    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
     let codes = qrtotp_flow::regenerate_recovery(ctx, &name)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     put_recovery_codes(&mut out, &codes).map_err(|error| {

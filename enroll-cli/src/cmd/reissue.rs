@@ -10,7 +10,7 @@ use qrtotp_account::{Name, Token, TokenCode};
 use qrtotp_flow::{AdminError, Issue};
 use qrtotp_frontend::host_chain::HostEvent;
 use qrtotp_frontend::local;
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use qrtotp_values::ConfigDuration;
 use std::fs::File;
 use std::io::{self, Write};
@@ -23,13 +23,13 @@ pub fn run(context: &Context, args: &Reissue) -> Result<Exit, Failure> {
             let text = "name one account, or many with --group, --rule, --everyone or --enrolled-before";
             Err(Failure::Error(text.into()))
         }
-        Some(user) => one(context, &store, user, args),
-        None if args.bulk.is_asked() => many(context, &store, args),
+        Some(user) => one(context, &*store, user, args),
+        None if args.bulk.is_asked() => many(context, &*store, args),
         None => Err(Failure::Error("whose devices? Give a name, --group, --rule or --everyone".into())),
     }
 }
 
-fn one(context: &Context, store: &FileStore, user: &str, args: &Reissue) -> Result<Exit, Failure> {
+fn one(context: &Context, store: &dyn AccountStore, user: &str, args: &Reissue) -> Result<Exit, Failure> {
     let name = record_name(user, store)?;
     let account = store.load(&name)?;
     let target = account.and_then(|account| Target::of(name.clone(), &account.record));
@@ -41,7 +41,7 @@ fn one(context: &Context, store: &FileStore, user: &str, args: &Reissue) -> Resu
     Ok(Exit::Done)
 }
 
-fn many(context: &Context, store: &FileStore, args: &Reissue) -> Result<Exit, Failure> {
+fn many(context: &Context, store: &dyn AccountStore, args: &Reissue) -> Result<Exit, Failure> {
     let targets = Targets::find(context, store, &args.bulk, false)?;
     let mut report = Report::new("reissue", &args.bulk)?;
     if is_over(&args.bulk, &targets, "reissue", &mut report)? {
@@ -70,7 +70,7 @@ struct Reissued {
 
 fn reissue(
     context: &Context,
-    store: &FileStore,
+    store: &dyn AccountStore,
     target: &Target,
     expires: Option<ConfigDuration>,
 ) -> Result<Reissued, Failure> {
@@ -85,7 +85,7 @@ fn reissue(
 /// Revokes these devices; if none is left, issues a token with a code.
 pub fn reissue_devices(
     context: &Context,
-    store: &FileStore,
+    store: &dyn AccountStore,
     (name, uid): (&Name, u32),
     devices: &[qrtotp_account::CredentialId],
     expires: Option<ConfigDuration>,

@@ -13,7 +13,7 @@ pub fn run(context: &Context, user: Option<String>) -> Result<Exit, Failure> {
     let Account { name, uid } = known_user(&typed)?;
     let store = context.store()?;
     let (mut log, mut terminal) = (syslog(), Terminal::plain()?);
-    let ctx = &mut context.flow(&store, name.as_str(), &mut log);
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
     let owner = SelfService { ctx, name: &name, uid, dialog: &mut terminal };
     let found = owner.resync().map_err(|error| Failure::resync(&error))?;
     writeln!(std::io::stdout(), "{}", say(&found.message()))?;

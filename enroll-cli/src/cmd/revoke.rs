@@ -7,19 +7,19 @@ use crate::context::{Context, subject, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_flow::{AdminError, Selection};
-use qrtotp_store::FileStore;
+use qrtotp_store::AccountStore;
 use std::fs::File;
 use std::io::{self, Write};
 
 pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let targets = Targets::find(context, &store, bulk, true)?;
+    let targets = Targets::find(context, &*store, bulk, true)?;
     let mut report = Report::new("revoke", bulk)?;
     if is_over(bulk, &targets, "revoke", &mut report)? {
         return Ok(Outcome::default().exit(&targets));
     }
     confirm(bulk.confirm, &targets, "revoke", "their logins are denied until they enrol again")?;
-    let outcome = report.change(&targets.all, |target| revoke(context, &store, target).map(|_| Revoked));
+    let outcome = report.change(&targets.all, |target| revoke(context, &*store, target).map(|_| Revoked));
     let subject = subject("");
     let event = Event::new(Kind::BulkRevoked, &subject).count(outcome.done);
     context.host_chain().log(&event, &outcome.detail(bulk));
@@ -44,7 +44,7 @@ impl Changed for Revoked {
     }
 }
 
-fn revoke(context: &Context, store: &FileStore, target: &Target) -> Result<usize, AdminError> {
+fn revoke(context: &Context, store: &dyn AccountStore, target: &Target) -> Result<usize, AdminError> {
     let mut log = syslog();
     let mut ctx = context.flow(store, target.name.as_str(), &mut log);
     let mut one = |which| qrtotp_flow::revoke(&mut ctx, &target.name, which).map(|gone| gone.len());

@@ -9,7 +9,6 @@ use qrtotp_account::Name;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::StatusView;
-use qrtotp_store::Store;
 use std::io::Write;
 
 pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {
@@ -21,7 +20,7 @@ pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {
 
 fn one(context: &Context, typed: &str, json: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(typed, &store)?;
+    let name = record_name(typed, &*store)?;
     let account = store.load(&name)?;
     let mut view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());
     let user = HostDirectory.find(name.as_str());

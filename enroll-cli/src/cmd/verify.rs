@@ -52,7 +52,7 @@ pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
     let config = Config { rules: RuleSet::default(), ..context.config.clone() };
     let options = Options { echo_code: true, ..Options::default() };
     let mut log = syslog();
-    let ctx = Ctx { config: &config, ..context.flow(&store, &user, &mut log) };
+    let ctx = Ctx { config: &config, ..context.flow(&*store, &user, &mut log) };
     let outcome = login(ctx, &options, &mut Pipe);
     let (word, exit) = match outcome {
         Outcome::Accepted => ("accepted", Exit::Done),

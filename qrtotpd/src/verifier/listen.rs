@@ -2,10 +2,11 @@
 
 use super::serve::serve;
 use super::state::Verifier;
+use super::witness::keep;
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use qrtotp_clock::{Clock, Deadline, SystemClock};
-use qrtotp_fleet_hosts::Hosts;
+use qrtotp_fleet::VerifierFiles;
 use qrtotp_fleet_tls::{Authority, Identity, PORT, accept, read_certificate, server_config};
 use qrtotp_frames::FRAME_TIME;
 use qrtotp_policy::ConfigFile;
@@ -40,6 +41,8 @@ pub fn run(listen: Option<&Path>, config: &Path) -> Result<(), String> {
         }
     };
     let listener = TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?;
+    let kept = Arc::clone(&verifier);
+    thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;
     let open = Arc::new(AtomicUsize::new(0));
     loop {
         match listener.accept() {
@@ -69,7 +72,10 @@ fn greet(socket: TcpStream, tls: &Arc<rustls::ServerConfig>, verifier: &Verifier
 
 fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), String> {
     let source = ConfigFile::load(config, SystemClock.now()).map_err(|error| error.to_string())?;
-    source.open_store().map_err(|error| error.to_string())?;
+    let fleet = &source.config.fleet;
+    let name = fleet.verifier.as_deref().ok_or("the configuration has no fleet.verifier")?;
+    let files = VerifierFiles::new(&source.dir_path, &source.config.state_dir.0, name, fleet.etcd.as_deref());
+    let store = files.and_then(|files| files.open()).map_err(|error| error.to_string())?;
     let file = |name| source.dir_path.join(name);
     let certificate = read_certificate(&file("ca.der")).map_err(|error| error.to_string())?;
     let key = source.read_key_beside("ca.key", 4096).map_err(|error| error.to_string())?;
@@ -77,13 +83,12 @@ fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), St
     let identity = identity.map_err(|error| error.to_string())?;
     let tls = server_config(&certificate, identity).map_err(|error| error.to_string())?;
     let authority = Authority::load(certificate, &key).map_err(|error| error.to_string())?;
-    let hosts = Hosts::of(&source.config.state_dir.0);
     let verifier = Verifier {
         config: config.to_owned(),
-        hosts,
+        store,
         authority,
         queue: Arc::default(),
-        attempts: Default::default(),
+        clocks: Default::default(),
         work: Arc::default(),
     };
     Ok((Arc::new(verifier), tls))

@@ -2,22 +2,27 @@
 //! host's log.
 
 use crate::PROGRAM;
-use qrtotp_audit::{AuditSink, Entry};
+use qrtotp_audit::{AuditSink, Entry, Priority};
 use qrtotp_fleet_tls::hex;
 use qrtotp_frames::ATTEMPT_LEN;
 use qrtotp_frontend::Syslog;
 use qrtotp_values::text::logfmt;
 
-/// The log for one request.
+/// The log for one request. Lines are written once it is known that they are true.
 pub struct RequestLog {
     host: String,
     attempt: String,
-    syslog: Syslog,
+    lines: Vec<(Priority, String)>,
 }
 
 impl RequestLog {
     pub fn open(host: &str, attempt: &[u8; ATTEMPT_LEN]) -> Self {
-        Self { host: host.to_owned(), attempt: hex(attempt), syslog: Syslog::open(PROGRAM) }
+        Self { host: host.to_owned(), attempt: hex(attempt), lines: Vec::new() }
+    }
+
+    /// Drops the lines so far: they tell of a decision that was not made here.
+    pub fn forget(&mut self) {
+        self.lines.clear();
     }
 }
 
@@ -26,8 +31,15 @@ impl AuditSink for RequestLog {
         let mut line = entry.line();
         logfmt(&mut line, "host", &self.host);
         logfmt(&mut line, "attempt", &self.attempt);
-        self.syslog.write(entry.priority(), &line);
+        self.lines.push((entry.priority(), line));
     }
 
     fn debug(&mut self, _: &str) {}
+}
+
+impl Drop for RequestLog {
+    fn drop(&mut self) {
+        let mut syslog = Syslog::open(PROGRAM);
+        self.lines.drain(..).for_each(|(priority, line)| syslog.write(priority, &line));
+    }
 }

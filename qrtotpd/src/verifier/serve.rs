@@ -1,11 +1,12 @@
 //! One connection of a host: requests, one after the other.
 
+use super::hosts::{Caller, refusal};
 use super::join::{certificate, join};
 use super::log::RequestLog;
 use super::state::Verifier;
-use super::verify::{refuse, verify};
-use qrtotp_fleet_hosts::Host;
-use qrtotp_fleet_tls::{KeyHash, ServerStream, peer_key, wait};
+use super::verify::verify;
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_fleet_tls::{ServerStream, peer, wait};
 use qrtotp_frames::{ATTEMPT_LEN, FRAME_TIME, FleetRequest, FleetResponse, Unavailable, receive, send};
 use std::io::Write;
 use std::time::Duration;
@@ -15,11 +16,16 @@ const SILENCE: Duration = Duration::from_secs(120);
 
 /// Serves a connection until the host closes it, is refused, or says nothing for long.
 pub fn serve(mut stream: ServerStream, verifier: &Verifier) {
-    let Ok(key) = peer_key(&stream) else { return };
+    let Ok(peer) = peer(&stream) else { return };
+    let caller = peer.map(Caller::of);
     while wait(&mut stream, SILENCE) {
         stream.sock.last(FRAME_TIME);
         let Ok(request) = receive::<FleetRequest>(&mut stream) else { return };
-        let response = answer(verifier, key, request);
+        let response = match &caller {
+            None => without_certificate(verifier, &request),
+            Some(None) => FleetResponse::Refused("the certificate names no host; let it join again".into()),
+            Some(Some(caller)) => answer(verifier, caller, request),
+        };
         stream.sock.last(FRAME_TIME);
         let sent = send(&mut stream, &response).is_ok() && stream.flush().is_ok();
         // A host that is not served does not stay connected.
@@ -31,36 +37,35 @@ pub fn serve(mut stream: ServerStream, verifier: &Verifier) {
     }
 }
 
-fn answer(verifier: &Verifier, key: Option<KeyHash>, request: FleetRequest) -> FleetResponse {
-    let (host, key) = match (&request, key) {
-        (FleetRequest::Join(request), _) => return join(verifier, request),
-        (_, None) => return FleetResponse::Refused("without a certificate a host can only join".into()),
-        (_, Some(key)) => match active(verifier, &key) {
-            Ok(host) => (host, key),
-            Err(response) => return response,
-        },
-    };
+fn without_certificate(verifier: &Verifier, request: &FleetRequest) -> FleetResponse {
     match request {
-        FleetRequest::Verify(request) => verify(verifier, &host, key, *request),
-        FleetRequest::Renew => certificate(verifier, &host),
-        FleetRequest::Report { version } => {
-            verifier.hosts.note_seen(&key, &version);
-            FleetResponse::Done
-        }
-        FleetRequest::Join(_) => FleetResponse::Done, // answered above
+        FleetRequest::Join(request) => join(verifier, request),
+        _ => FleetResponse::Refused("without a certificate a host can only join".into()),
     }
 }
 
-/// The host of this key, if it may ask.
-fn active(verifier: &Verifier, key: &KeyHash) -> Result<Host, FleetResponse> {
-    let refused = |host: &str, reason, text: &str| {
-        refuse(host, reason, &mut RequestLog::open(host, &[0; ATTEMPT_LEN]));
-        FleetResponse::Refused(text.into())
-    };
-    match verifier.hosts.find(key) {
-        Ok(Some(host)) if host.revoked.is_none() => Ok(host),
-        Ok(Some(host)) => Err(refused(&host.name, "host_revoked", "this host is revoked")),
-        Ok(None) => Err(refused("?", "host_unknown", "this host is not known; let it join again")),
-        Err(_) => Err(FleetResponse::Unavailable(Unavailable::Store)),
+fn answer(verifier: &Verifier, caller: &Caller, request: FleetRequest) -> FleetResponse {
+    match request {
+        FleetRequest::Join(request) => join(verifier, &request),
+        FleetRequest::Verify(request) => verify(verifier, caller, *request),
+        FleetRequest::Renew => match caller.look_up(verifier) {
+            Ok(_) => certificate(verifier, caller.name(), &caller.public_key),
+            Err(error) => refusal(caller.name(), &error, &mut no_attempt(caller)),
+        },
+        FleetRequest::Report { version } => {
+            let noted = caller
+                .look_up(verifier)
+                .and_then(|_| verifier.store.note_host(&caller.id.name, &version, SystemClock.now()));
+            match (noted, verifier.clocks.objection()) {
+                (Err(error), _) => refusal(caller.name(), &error, &mut no_attempt(caller)),
+                (Ok(()), Some(_)) => FleetResponse::Unavailable(Unavailable::Store),
+                (Ok(()), None) => FleetResponse::Done,
+            }
+        }
     }
+}
+
+/// The log of a request that is no attempt.
+fn no_attempt(caller: &Caller) -> RequestLog {
+    RequestLog::open(caller.name(), &[0; ATTEMPT_LEN])
 }

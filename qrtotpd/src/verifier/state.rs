@@ -1,9 +1,9 @@
 //! State that all connections share.
 
-use super::attempts::Attempts;
+use super::clocks::Clocks;
 use super::queue::Queue;
 use crate::work_limits::WorkLimits;
-use qrtotp_fleet_hosts::Hosts;
+use qrtotp_fleet::FleetStore;
 use qrtotp_fleet_tls::Authority;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use std::sync::Arc;
 pub struct Verifier {
     /// Path of the configuration, which is read anew for each request.
     pub config: PathBuf,
-    /// The login hosts.
-    pub hosts: Hosts,
-    /// Makes their certificates.
+    /// The accounts and hosts of the fleet.
+    pub store: FleetStore,
+    /// Makes the hosts' certificates.
     pub authority: Authority,
     /// Requests of one account wait for each other.
     pub queue: Arc<Queue>,
-    /// The verdicts of the last minute.
-    pub attempts: Attempts,
+    /// The clocks of all verifiers.
+    pub clocks: Clocks,
     /// Requests being worked on.
     pub work: Arc<WorkLimits>,
 }

@@ -1,103 +1,173 @@
 //! Verifies an answer for a host.
 
-use super::attempts::Known;
 use super::claims::{ClaimedLogin, ClaimedPerson};
+use super::hosts::{Caller, refusal, refuse};
 use super::log::RequestLog;
-use super::observed_store::ObservedStore;
 use super::state::Verifier;
+use crate::PROGRAM;
 use crate::work_limits::WorkPermit;
-use qrtotp_account::Name;
-use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
-use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_fleet_hosts::Host;
-use qrtotp_fleet_tls::{KeyHash, hex};
+use qrtotp_account::{Decision, Name};
+use qrtotp_audit::{Event, Kind, Subject, Verdict};
+use qrtotp_clock::{Clock, Deadline, SystemClock};
+use qrtotp_fleet::{Access, AnswerDigest, Asked, AttemptId, Begun, FleetError, Host, HostFailures};
+use qrtotp_fleet_tls::hex;
 use qrtotp_flow::{Ctx, NOBODY, Options, Outcome, Person, login};
-use qrtotp_frames::{FleetResponse, Unavailable, VerifyForHost};
-use qrtotp_policy::{Config, ConfigFile, Defaults, FirstLogin};
+use qrtotp_frames::{FleetResponse, Unavailable, VerdictKey, VerifyForHost};
+use qrtotp_policy::{Config, ConfigError, ConfigFile, Damaged, Defaults, FirstLogin};
 use qrtotp_store::Store;
+use std::time::Duration;
+use zeroize::Zeroizing;
 
-/// Verifies an answer. A request that is sent again gets its first verdict again.
-pub fn verify(verifier: &Verifier, host: &Host, key: KeyHash, request: VerifyForHost) -> FleetResponse {
-    let mut log = RequestLog::open(&host.name, &request.attempt);
-    if !request.is_signed_by(&host.verdict_key) {
-        refuse(&host.name, "host_signature", &mut log);
-        let text = "the request is not signed with this host's verdict key; let the host join again";
-        return FleetResponse::Refused(text.into());
+/// How long one attempt may take, with its wait for the account's turn: the module waits for 3 s in all.
+const LIMIT: Duration = Duration::from_millis(2500);
+
+/// Verifies an answer. The same attempt, sent again to any verifier, gets its first verdict again.
+pub fn verify(verifier: &Verifier, caller: &Caller, request: VerifyForHost) -> FleetResponse {
+    let mut log = RequestLog::open(caller.name(), &request.attempt);
+    let deadline = Deadline::after(LIMIT);
+    if let Some(why) = verifier.clocks.objection() {
+        unavailable("clock", &why, caller, &mut log);
+        return FleetResponse::Unavailable(Unavailable::Store);
     }
     // Requests for users that the host does not know don't wait for each other.
     let waits_as = if request.account.is_empty() { hex(&request.attempt) } else { request.account.clone() };
     let Some(_turn) = verifier.queue.enter(&waits_as) else {
         return FleetResponse::Unavailable(Unavailable::Busy);
     };
-    // It may have been revoked meanwhile.
-    match verifier.hosts.find(&key) {
-        Ok(Some(host)) if host.revoked.is_none() => {}
-        Ok(_) => return FleetResponse::Refused("this host is revoked".into()),
-        Err(_) => return FleetResponse::Unavailable(Unavailable::Store),
-    }
-    let (attempt, tag) = ((key, request.attempt), request.tag);
-    let verdict = match verifier.attempts.find(&attempt, &tag) {
-        Known::Decided(verdict) => verdict,
-        Known::Other => return FleetResponse::Refused("the attempt's id was used before".into()),
-        Known::New => match decide(verifier, host, request, &mut log) {
-            Ok(verdict) => {
-                verifier.attempts.keep(attempt, tag, verdict);
-                verdict
-            }
-            Err(why) => return FleetResponse::Unavailable(why),
-        },
+    let _permit = WorkPermit::wait(&verifier.work);
+    let attempt = AttemptId(request.attempt);
+    // The tag covers the answer and all else that the host says.
+    let asked = Asked { attempt, host: caller.id.clone(), answer: AnswerDigest::of(attempt, &request.tag) };
+    let access = verifier.store.attempt(asked, deadline);
+    let name = Name::new(if request.account.is_empty() { NOBODY } else { &request.account });
+    let Ok(name) = name else {
+        return FleetResponse::Refused("the account's name can't be used".into());
     };
-    FleetResponse::Verdict(verdict, host.verdict_key.verdict_tag(&tag, verdict))
+    let begun = match access.begin(&name) {
+        Ok(begun) => begun,
+        Err(error) => return failed(&error, caller, &mut log),
+    };
+    let Some(host) = &begun.host else {
+        return FleetResponse::Unavailable(Unavailable::Store); // only an admin has no host
+    };
+    let Some(key) = VerdictKey::new(Zeroizing::new(host.verdict_key.to_vec())) else {
+        return FleetResponse::Unavailable(Unavailable::Store); // it has 32 bytes
+    };
+    if !request.is_signed_by(&key) {
+        refuse(caller.name(), "host_signature", &mut log);
+        let text = "the request is not signed with this host's verdict key; let the host join again";
+        return FleetResponse::Refused(text.into());
+    }
+    let tag = request.tag;
+    let verdict = decide(verifier, (caller, host, &begun), &access, request, &mut log);
+    alert(verifier, caller, &mut log);
+    match verdict {
+        Ok(verdict) => FleetResponse::Verdict(verdict, key.verdict_tag(&tag, verdict)),
+        Err(response) => response,
+    }
 }
 
-/// Logs that a host is not served.
-pub fn refuse(host: &str, reason: &str, log: &mut dyn AuditSink) {
-    let subject = Subject { by: host.to_owned(), service: crate::PROGRAM.into(), ..Subject::default() };
-    Event::new(Kind::CallerRefused, &subject).reason(reason).emit(log);
+/// Reports a host with very many failures.
+fn alert(verifier: &Verifier, caller: &Caller, log: &mut RequestLog) {
+    if let Some(HostFailures { failures, accounts, .. }) = verifier.store.take_alert(&caller.id.name) {
+        let detail = format!("{failures} failures this hour; {accounts} accounts in ten minutes");
+        let subject = subject_of(caller);
+        Event::new(Kind::HostNoisy, &subject).detail(&detail).emit(log);
+    }
 }
 
+/// The response if the store could not decide, with its line in the log in place of all others.
+fn failed(error: &FleetError, caller: &Caller, log: &mut RequestLog) -> FleetResponse {
+    log.forget();
+    if error.is_elsewhere_worth_a_try() {
+        unavailable(error.reason(), &error.to_string(), caller, log);
+    }
+    refusal(caller.name(), error, log)
+}
+
+fn unavailable(reason: &str, why: &str, caller: &Caller, log: &mut RequestLog) {
+    let subject = subject_of(caller);
+    Event::new(Kind::StoreUnavailable, &subject).reason(reason).detail(why).emit(log);
+}
+
+fn subject_of(caller: &Caller) -> Subject {
+    Subject { by: caller.name().to_owned(), service: PROGRAM.into(), ..Subject::default() }
+}
+
+/// The fleet's policy. Until one is applied anywhere, that of this verifier.
+fn policy(verifier: &Verifier, shared: Option<&[u8]>) -> Result<Config, ConfigError> {
+    let now = SystemClock.now();
+    match shared {
+        Some(bytes) => Config::in_force(bytes.to_vec(), now)
+            .map_err(|Damaged| ConfigError::Damaged("the fleet's policy".into())),
+        None => Ok(ConfigFile::load(&verifier.config, now)?.config),
+    }
+}
+
+/// The verdict, or the response in its place.
 fn decide(
     verifier: &Verifier,
-    host: &Host,
+    (caller, host, begun): (&Caller, &Host, &Begun),
+    access: &Access<'_>,
     request: VerifyForHost,
     log: &mut RequestLog,
-) -> Result<Verdict, Unavailable> {
-    let _permit = WorkPermit::wait(&verifier.work);
+) -> Result<Verdict, FleetResponse> {
     let VerifyForHost { account, uid, facts, answer, .. } = request;
     let user = if account.is_empty() { NOBODY.to_owned() } else { account.clone() };
     let subject =
         Subject { user, service: facts.service, rhost: facts.rhost, tty: facts.tty, ..Subject::default() };
-    let mut unusable = |reason: &str, detail: &str| {
-        Event::new(Kind::ConfigurationRefused, &subject).reason(reason).detail(detail).emit(log);
-        Unavailable::Store
-    };
-    let source = ConfigFile::load(&verifier.config, SystemClock.now())
-        .map_err(|error| unusable(error.reason(), &error.to_string()))?;
-    let store = source.open_store().map_err(|error| unusable(error.reason(), &error.to_string()))?;
-    let host_name = Name::new(&host.name).map_err(|error| unusable("internal_error", &error.to_string()))?;
-    if !account.is_empty() && !source.config.fleet.may_ask(&host.groups, &account) {
-        store.simulate(&mut |_, _| {});
+    let config = policy(verifier, begun.policy.as_deref()).map_err(|error| {
+        let event = Event::new(Kind::ConfigurationRefused, &subject).reason(error.reason());
+        event.detail(&error.to_string()).emit(log);
+        FleetResponse::Unavailable(Unavailable::Store)
+    })?;
+    let is_in_group = account.is_empty() || config.fleet.may_ask(&host.groups, &account);
+    if !begun.may_ask || !is_in_group {
+        access.simulate(&mut |_, state| state.decision = Some(Decision::Refused));
         Event::login(&subject, Verdict::Denied, "host_group").emit(log);
         return Ok(Verdict::Denied);
     }
-    let store = ObservedStore::new(store);
     let person = Some(Person { name: account, uid }).filter(|person| !person.name.is_empty());
     let options = Options { nullok: facts.nullok, ..Options::default() };
     let ctx = Ctx {
-        config: &without_enrolment(&source.config),
-        store: &store,
+        config: &without_enrolment(&config),
+        store: access,
         directory: &ClaimedPerson(person),
         clock: &SystemClock,
         audit: log,
         subject,
     };
+    let host_name = Name::new(caller.name()).map_err(|error| FleetResponse::Refused(error.to_string()))?;
     let mut claimed = ClaimedLogin { host: &host_name, answer: Some(answer), keys: facts.keys };
-    match login(ctx, &options, &mut claimed) {
-        Outcome::Accepted => Ok(Verdict::Accepted),
-        Outcome::Ignored => Ok(Verdict::Ignored),
-        Outcome::Denied if store.has_failed() => Err(Unavailable::Store),
-        Outcome::Denied => Ok(Verdict::Denied),
+    let outcome = login(ctx, &options, &mut claimed);
+    conclude(access, outcome, caller, log)
+}
+
+/// The verdict on the flow's outcome. Only what is known to be in the store is told as a decision.
+fn conclude(
+    access: &Access<'_>,
+    outcome: Outcome,
+    caller: &Caller,
+    log: &mut RequestLog,
+) -> Result<Verdict, FleetResponse> {
+    if access.was_decided_before() {
+        log.forget(); // the first request of this attempt has logged it
+        let is_accepted = access.decision() == Some(Decision::Accepted);
+        return Ok(if is_accepted { Verdict::Accepted } else { Verdict::Denied });
     }
+    match (outcome, access.failure()) {
+        (Outcome::Accepted, None) => Ok(Verdict::Accepted),
+        (Outcome::Ignored, None) => Ok(Verdict::Ignored),
+        (_, Some(error)) if is_elsewhere(&error) => Err(failed(&error, caller, log)),
+        _ => Ok(Verdict::Denied),
+    }
+}
+
+/// Whether the host should hear why the store did not decide, and ask another verifier.
+fn is_elsewhere(error: &FleetError) -> bool {
+    let of_host =
+        matches!(error, FleetError::HostUnknown(_) | FleetError::HostHeld(_) | FleetError::HostRevoked(_));
+    of_host || error.is_elsewhere_worth_a_try() || *error == FleetError::Busy
 }
 
 /// A verifier can't prove a password of the host, so nobody enrols at a login there.

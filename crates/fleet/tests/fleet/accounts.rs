@@ -3,7 +3,8 @@
 use qrtotp_account::{Credential, CredentialId, Decision, Label, Name, Origin, Record, RecordId, State};
 use qrtotp_clock::Deadline;
 use qrtotp_fleet::{
-    AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostName, HostState, Options, Ring,
+    AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostId, HostName, HostState,
+    Options, Ring,
 };
 use qrtotp_otp::{Params, Secret};
 use qrtotp_store::{Account, SealKey, Store, StoreExt as _};
@@ -17,6 +18,13 @@ pub fn name(text: &str) -> Name {
 
 pub fn host(text: &str) -> HostName {
     HostName::new(text).unwrap()
+}
+
+/// The key of every host in tests.
+const KEY: [u8; 32] = [7; 32];
+
+pub fn host_id(name: &HostName) -> HostId {
+    HostId { name: name.clone(), key: KEY }
 }
 
 /// The fleet's key, as a file's text.
@@ -51,8 +59,10 @@ impl Fleet {
         for (number, engine) in engines.iter().enumerate() {
             let directory = directory();
             let options = options(&key, &format!("v{number}"), directory.path());
-            let open = if number == 0 { FleetStore::create } else { FleetStore::open };
-            verifiers.push(Arc::new(open(Arc::clone(engine), options).unwrap()));
+            if number == 0 {
+                FleetStore::create(&**engine, &options.ring).unwrap();
+            }
+            verifiers.push(Arc::new(FleetStore::open(Arc::clone(engine), options).unwrap()));
             directories.push(directory);
         }
         for name in hosts {
@@ -67,11 +77,14 @@ pub fn join(store: &FleetStore, name: &str) {
     set_host(store, name, HostState::Active).unwrap();
 }
 
+/// A host in the group `web`.
+pub fn new_host(state: HostState) -> Host {
+    let (groups, services) = (vec!["web".to_owned()], Vec::new());
+    Host { state, key: KEY, verdict_key: [8; 32].into(), groups, services, joined: 0 }
+}
+
 pub fn set_host(store: &FleetStore, name: &str, state: HostState) -> Result<(), FleetError> {
-    let (key, groups) = ([7; 32], vec!["web".to_owned()]);
-    store.change_host(&host(name), &mut |value| {
-        *value = Some(Host { state, key, groups: groups.clone(), services: Vec::new(), joined: 0 });
-    })
+    store.change_host(&host(name), &mut |value| *value = Some(new_host(state)))
 }
 
 fn device() -> CredentialId {
@@ -120,7 +133,7 @@ pub type Told = Result<Option<Decision>, FleetError>;
 
 /// One attempt with a code of this step.
 pub fn log_in(store: &FleetStore, at: &HostName, attempt: AttemptId, name: &Name, step: u64) -> Told {
-    let asked = Asked { attempt, host: at.clone(), answer: AnswerDigest::of(attempt, &step.to_le_bytes()) };
+    let asked = Asked { attempt, host: host_id(at), answer: AnswerDigest::of(attempt, &step.to_le_bytes()) };
     let access = store.attempt(asked, Deadline::after(Duration::from_secs(3)));
     let done = access.update_state(name, |record, state| verify(record, state, step));
     match (access.decision(), done) {

@@ -90,10 +90,17 @@ impl Troubles<'_> {
 
     fn restart_verifier(&self, cluster: &Cluster, member: usize) {
         let directory = self.fleet.directories[member].path();
-        let options = options(&self.fleet.key, &format!("v{member}"), directory);
-        let mut verifiers = self.verifiers.0.lock().unwrap();
-        let new = FleetStore::open(cluster.client(member) as Arc<dyn Engine>, options).unwrap();
-        verifiers[member] = Arc::new(new);
+        let options = || options(&self.fleet.key, &format!("v{member}"), directory);
+        // Until the new one runs, another one answers in its place.
+        let replace = |by| drop(std::mem::replace(&mut self.verifiers.0.lock().unwrap()[member], by));
+        replace(Arc::clone(&self.verifiers.all()[(member + 1) % MEMBERS]));
+        let mut deadline = Deadline::after(Duration::from_secs(20));
+        loop {
+            match FleetStore::open(cluster.client(member) as Arc<dyn Engine>, options()) {
+                Err(FleetError::Taken(_)) => assert!(deadline.pause(), "the old one does not end"),
+                opened => return replace(Arc::new(opened.unwrap())),
+            }
+        }
     }
 }
 
@@ -187,9 +194,10 @@ fn under_faults_in_random_order_no_code_is_accepted_twice_and_nothing_acknowledg
         "faults::under_faults_in_random_order_no_code_is_accepted_twice_and_nothing_acknowledged_is_lost",
         || {
             let cluster = Cluster::start(&[]).with_small_disks();
-            let fleet = Fleet::create(&cluster.clients(), &HOSTS);
+            let mut fleet = Fleet::create(&cluster.clients(), &HOSTS);
             (0..ACCOUNTS).for_each(|number| enrol(&fleet.verifiers[0].admin(), &account(number)));
-            let (cluster, verifiers) = (Mutex::new(cluster), Verifiers(Mutex::new(fleet.verifiers.clone())));
+            let (cluster, verifiers) = (Mutex::new(cluster), Verifiers(Mutex::default()));
+            verifiers.0.lock().unwrap().append(&mut fleet.verifiers);
             let (clock, begun) = (Mutex::new((0, false)), Mutex::default());
             let troubles = Troubles { cluster: &cluster, fleet: &fleet, verifiers: &verifiers, clock, begun };
             let (rounds, (revoked, wrong)) = run(&troubles, Duration::from_secs(60 * minutes()));
@@ -223,8 +231,7 @@ fn run(troubles: &Troubles<'_>, time: Duration) -> (Vec<Round>, (usize, Vec<Stri
         let admin = scope.spawn(move || revocations(troubles, is_over));
         let witnesses = scope.spawn(move || {
             while !is_over.load(SeqCst) {
-                // One process of a verifier at a time writes its witness.
-                for verifier in troubles.verifiers.0.lock().unwrap().iter() {
+                for verifier in troubles.verifiers.all() {
                     if let Err(error @ FleetError::RolledBack(_)) = verifier.keep_witness(1000) {
                         panic!("{error}, but none was");
                     }

@@ -1,6 +1,6 @@
 //! The flows of a single host, unchanged, on the fleet's store: logins and recovery codes through attempts.
 
-use crate::accounts::{Fleet, host, key_text, name, options};
+use crate::accounts::{Fleet, host, host_id, key_text, name, options};
 use crate::memory::{Fate, Memory};
 use qrtotp_account::{Decision, Label};
 use qrtotp_audit::{AuditSink, Entry, Subject};
@@ -89,7 +89,8 @@ fn with<T>(store: &dyn Store, user: &str, run: impl FnOnce(Ctx<'_>) -> T) -> (T,
 }
 
 fn verify(store: &FleetStore, at: &str, attempt: AttemptId, user: &str, typed: &str) -> Verified {
-    let asked = Asked { attempt, host: host(at), answer: AnswerDigest::of(attempt, typed.as_bytes()) };
+    let asked =
+        Asked { attempt, host: host_id(&host(at)), answer: AnswerDigest::of(attempt, typed.as_bytes()) };
     let access = store.attempt(asked, Deadline::after(Duration::from_secs(3)));
     let mut answered = Answered(Some(Typed::new(typed.as_bytes().to_vec())));
     let (outcome, log) = with(&access, user, |ctx| login(ctx, &Arguments::default(), &mut answered));

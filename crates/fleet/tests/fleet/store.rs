@@ -1,10 +1,14 @@
 //! The store on the double: attempts, groups, fence, a restored backup, journals.
 
-use crate::accounts::{Fleet, enrol, has_device, host, log_in, name, revoke, set_host, verify, watermark};
+use crate::accounts::{
+    Fleet, enrol, has_device, host, host_id, log_in, name, new_host, revoke, set_host, verify, watermark,
+};
 use crate::memory::{Fate, Memory};
 use qrtotp_account::{CredentialId, Decision, Name};
 use qrtotp_clock::Deadline;
-use qrtotp_fleet::{AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, HostState};
+use qrtotp_fleet::{
+    AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostState, Invitation,
+};
 use qrtotp_otp::Params;
 use qrtotp_store::{Store, StoreExt as _};
 use std::sync::Arc;
@@ -98,7 +102,7 @@ fn one_attempt_can_change_the_account_in_two_steps() {
     let world = World::new();
     let attempt = id();
     let (answer, deadline) = (AnswerDigest::of(attempt, b"code"), Deadline::after(Duration::from_secs(3)));
-    let access = world.verifier(0).attempt(Asked { attempt, host: host("h1"), answer }, deadline);
+    let access = world.verifier(0).attempt(Asked { attempt, host: host_id(&host("h1")), answer }, deadline);
     access.update_state(&alice(), |_, state| state.chain.add(&mut "counted".to_owned(), 0, 1)).unwrap();
     assert_eq!(access.decision(), None, "nothing is decided yet");
     access.update_state(&alice(), |record, state| verify(record, state, 50)).unwrap();
@@ -126,7 +130,7 @@ fn a_host_reaches_no_account_outside_of_its_groups() {
     assert!(world.verifier(0).set_groups(&alice(), &["db".to_owned()]).unwrap());
     let refused = Err(FleetError::OutOfGroup("h1".to_owned()));
     assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), refused);
-    assert!(world.verifier(0).session(host("h1")).load(&alice()).is_err());
+    assert!(world.verifier(0).session(host_id(&host("h1"))).load(&alice()).is_err());
     assert!(world.verifier(0).set_groups(&alice(), &["db".to_owned(), "web".to_owned()]).unwrap());
     assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
     assert!(!world.verifier(0).set_groups(&name("bob"), &[]).unwrap(), "there is no bob");
@@ -153,7 +157,7 @@ fn a_refusal_for_nobody_costs_as_many_requests_as_a_wrong_code() {
         let before = world.requests();
         let (attempt, at) = (id(), host("h1"));
         let (answer, deadline) = (AnswerDigest::of(attempt, b"x"), Deadline::after(Duration::from_secs(3)));
-        let access = world.verifier(0).attempt(Asked { attempt, host: at, answer }, deadline);
+        let access = world.verifier(0).attempt(Asked { attempt, host: host_id(&at), answer }, deadline);
         let found = access.update_state(&name(account), |record, state| verify(record, state, 0)).unwrap();
         if found.is_none() {
             access.simulate(&mut |record, state| verify(record, state, 0));
@@ -164,9 +168,9 @@ fn a_refusal_for_nobody_costs_as_many_requests_as_a_wrong_code() {
     assert_eq!(requests("alice"), 2);
     assert_eq!(requests("nobody"), 2);
     let before = world.requests();
-    world.verifier(0).session(host("h1")).simulate(&mut |record, state| verify(record, state, 0));
+    world.verifier(0).session(host_id(&host("h1"))).simulate(&mut |record, state| verify(record, state, 0));
     assert_eq!(world.requests() - before, 2, "without a look at an account before");
-    assert_eq!(world.verifier(0).names(None).unwrap(), [alice()]);
+    assert_eq!(world.verifier(0).some_names(None).unwrap(), [alice()]);
 }
 
 #[test]
@@ -175,9 +179,9 @@ fn accounts_are_listed_and_removed() {
     for user in ["a-b", "bob", "%", "z"] {
         enrol(&world.verifier(1).admin(), &name(user));
     }
-    let names = world.verifier(0).names(None).unwrap();
+    let names = world.verifier(0).some_names(None).unwrap();
     assert_eq!(names.len(), 5);
-    assert_eq!(world.verifier(0).names(Some(&names[1])).unwrap(), names[2..]);
+    assert_eq!(world.verifier(0).some_names(Some(&names[1])).unwrap(), names[2..]);
     assert!(world.verifier(0).remove(&name("bob")).unwrap());
     assert!(!world.verifier(1).remove(&name("bob")).unwrap());
     assert_eq!(world.verifier(0).admin().load(&name("bob")).unwrap(), None);
@@ -213,8 +217,7 @@ fn a_second_store_is_not_made_and_none_is_not_an_empty_one() {
     let world = World::new();
     let directory = tempfile::tempdir().unwrap();
     let options = || crate::accounts::options(&world.fleet.key, "v9", directory.path());
-    let engine = || Arc::clone(&world.memory) as Arc<dyn Engine>;
-    assert_eq!(FleetStore::create(engine(), options()).err(), Some(FleetError::Made));
+    assert_eq!(FleetStore::create(&*world.memory, &options().ring), Err(FleetError::Made));
     let empty: Arc<dyn Engine> = Arc::new(Memory::default());
     let store = FleetStore::open(empty, options()).unwrap();
     assert_eq!(store.admin().load(&alice()).unwrap_err().reason(), "store_missing");
@@ -323,12 +326,133 @@ fn the_same_backup_restored_twice_is_noticed_twice() {
 
 #[test]
 fn a_verifier_that_starts_anew_remembers_what_it_has_seen() {
-    let world = restored(1_000_000_000);
+    let mut world = restored(1_000_000_000);
+    world.fleet.verifiers.remove(0);
     let directory = world.fleet.directories[0].path();
     let options = crate::accounts::options(&world.fleet.key, "v0", directory);
     let store = FleetStore::open(Arc::clone(&world.memory) as Arc<dyn Engine>, options).unwrap();
     let told = log_in(&store, &host("h1"), id(), &alice(), 60);
     assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+}
+
+#[test]
+fn an_invitation_is_good_for_so_many_hosts_and_so_long_and_a_refusal_uses_nothing_up() {
+    let world = World::new();
+    let store = world.verifier(0);
+    let groups = vec!["db".to_owned()];
+    let join = |name: &str, key: u8, now| {
+        let new = Host { key: [key; 32], ..new_host(HostState::Active) };
+        store.join("secret", &host(name), &new, now)
+    };
+    assert_eq!(join("web1", 1, 5), Err(FleetError::NotInvited));
+    store.invite("secret", &Invitation { groups: groups.clone(), uses: 2, until: 60 }).unwrap();
+    assert_eq!(join("web1", 1, 60), Err(FleetError::NotInvited), "it is too old");
+    store.invite("secret", &Invitation { groups: groups.clone(), uses: 2, until: 60 }).unwrap();
+    assert_eq!(join("web1", 1, 5).unwrap().groups, groups);
+    assert_eq!(join("web1", 2, 5), Err(FleetError::HostKnown("web1".to_owned())));
+    assert!(join("web2", 2, 5).is_ok());
+    assert_eq!(join("web3", 3, 5), Err(FleetError::NotInvited), "it is used up");
+    assert_eq!(store.tokens().unwrap(), [], "nothing of it is kept");
+}
+
+#[test]
+fn a_revoked_hosts_name_joins_again_with_another_key_and_the_old_key_asks_nothing() {
+    let world = World::new();
+    let store = world.verifier(0);
+    assert_eq!(store.set_host_state(&host("h1"), HostState::Revoked).unwrap(), Some(HostState::Active));
+    assert_eq!(store.set_host_state(&host("h1"), HostState::Active).unwrap(), Some(HostState::Revoked));
+    assert_eq!(store.host(&host("h1")).unwrap().unwrap().state, HostState::Revoked, "for ever");
+    assert_eq!(store.set_host_state(&host("h9"), HostState::Held).unwrap(), None);
+    store.invite("secret", &Invitation { groups: Vec::new(), uses: 3, until: 60 }).unwrap();
+    let join = |new: &Host| store.join("secret", &host("h1"), new, 1);
+    assert_eq!(join(&new_host(HostState::Active)), Err(FleetError::HostRevoked("h1".to_owned())));
+    join(&Host { key: [1; 32], ..new_host(HostState::Active) }).unwrap();
+    let told = log_in(store, &host("h1"), id(), &alice(), 50);
+    assert_eq!(told, Err(FleetError::HostUnknown("h1".to_owned())));
+}
+
+#[test]
+fn a_host_that_reports_is_noted_once_in_ten_minutes() {
+    let world = World::new();
+    for now in [1000, 1030, 1599] {
+        world.verifier(0).note_host(&host("h1"), "0.1.0", now).unwrap();
+    }
+    assert_eq!(world.verifier(1).host_reports().unwrap()[&host("h1")].seen, 1000);
+    world.verifier(0).note_host(&host("h1"), "0.1.0", 1600).unwrap();
+    assert_eq!(world.verifier(1).host_reports().unwrap()[&host("h1")].seen, 1600);
+}
+
+#[test]
+fn host_and_account_are_read_once_and_a_change_in_between_is_noticed() {
+    let world = World::new();
+    let asked = || {
+        let attempt = id();
+        Asked { attempt, host: host_id(&host("h1")), answer: AnswerDigest::of(attempt, b"1") }
+    };
+    let access = world.verifier(0).attempt(asked(), Deadline::after(Duration::from_secs(3)));
+    let before = world.requests();
+    access.begin(&alice()).unwrap();
+    access.update_state(&alice(), |record, state| verify(record, state, 50)).unwrap();
+    assert_eq!((access.decision(), world.requests() - before), (Some(Decision::Accepted), 2));
+    let access = world.verifier(0).attempt(asked(), Deadline::after(Duration::from_secs(3)));
+    access.begin(&alice()).unwrap();
+    revoke(&world.verifier(1).admin(), &alice()).unwrap();
+    access.update_state(&alice(), |record, state| verify(record, state, 51)).unwrap();
+    assert_eq!(access.decision(), Some(Decision::Refused));
+}
+
+impl World {
+    /// A second opening of verifier 0's directory.
+    fn options_again(&self) -> qrtotp_fleet::Options {
+        crate::accounts::options(&self.fleet.key, "v0", self.fleet.directories[0].path())
+    }
+
+    fn engine(&self) -> Arc<dyn Engine> {
+        Arc::clone(&self.memory) as Arc<dyn Engine>
+    }
+}
+
+#[test]
+fn a_second_daemon_of_a_verifier_is_refused_and_the_first_goes_on() {
+    let world = World::new();
+    let refused = FleetStore::open(world.engine(), world.options_again()).err().unwrap();
+    assert!(refused.to_string().contains("another verifier runs with"), "{refused}");
+    for time in 0..3 {
+        world.verifier(0).keep_witness(time).unwrap();
+    }
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+}
+
+#[test]
+fn a_command_works_beside_the_daemon_and_neither_takes_the_other_for_a_restored_backup() {
+    let world = World::new();
+    let command = FleetStore::open_beside(world.engine(), world.options_again()).unwrap();
+    assert!(command.keep_witness(0).is_err(), "there is one witness");
+    for round in 0..4 {
+        world.verifier(0).keep_witness(round).unwrap();
+        world.memory.connection.fetch_add(1, SeqCst);
+        let user = name(&format!("user{round}"));
+        enrol(&command.admin(), &user);
+        assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &user, 50), ACCEPTED);
+        assert!(has_device(&command, &user));
+    }
+}
+
+#[test]
+fn a_command_notices_a_restored_backup_and_its_own_changes_are_made_again() {
+    let world = World::new();
+    world.verifier(0).keep_witness(1).unwrap();
+    let backup = world.memory.data.lock().unwrap().clone();
+    let command = FleetStore::open_beside(world.engine(), world.options_again()).unwrap();
+    revoke(&command.admin(), &alice()).unwrap();
+    world.verifier(0).keep_witness(2).unwrap();
+    world.restore(&backup, 1_000_000_000);
+    let told = command.admin().load(&alice()).unwrap_err();
+    assert_eq!(told.reason(), "store_rolled_back");
+    command.accept_restore(0, &[]).unwrap();
+    assert!(!has_device(world.verifier(0), &alice()) && !has_device(&command, &alice()));
+    world.verifier(0).keep_witness(3).unwrap();
+    assert!(!has_device(&command, &alice()));
 }
 
 #[test]

@@ -129,7 +129,7 @@ impl Login<'_, '_> {
         let verification = &recorded.verification;
         match verification {
             Verification::Accepted { proof, codes_due, .. } => {
-                if let Proof::Recovery { left } = proof {
+                if let Proof::Recovery { left, .. } = proof {
                     self.host.show(text::recovery_code_used(left));
                 }
                 if let Some(notice) = verification.notice() {

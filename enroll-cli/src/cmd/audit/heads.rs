@@ -52,7 +52,7 @@ pub fn write(context: &Context, by: By, out: &mut impl Write) -> Result<Written,
     if let Some(end) = end.filter(|end| end.seq > 0) {
         put(None, end.seq, end.head)?;
     }
-    let exit = each_account(&store, |name, account| {
+    let exit = each_account(&*store, |name, account| {
         let (chain, record) = (&account.state.chain, base32_encode(&account.record.id.0));
         let who = if by == By::User { ("user", name.as_str()) } else { ("record", &*record) };
         // A checkpoint names each record.

@@ -8,7 +8,7 @@ use qrtotp_account::{Name, RecordId};
 use qrtotp_audit_log::Event;
 use qrtotp_frontend::host_chain::{HostChain, HostEvent};
 use qrtotp_otp::base32_encode;
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use std::collections::BTreeSet;
 use std::io::Write;
 
@@ -55,7 +55,7 @@ pub fn note(chain: &HostChain, told: &Ids, there: &Ids, exit: Exit) {
 
 /// The id of an account's record. One that can't be read must be a record of which the chain tells and that
 /// no other account has; if there are several, the account's file says which, though nothing proves it.
-pub fn id_of(context: &Context, store: &FileStore, name: &Name) -> Result<String, Failure> {
+pub fn id_of(context: &Context, store: &dyn AccountStore, name: &Name) -> Result<String, Failure> {
     let text = |id: RecordId| base32_encode(&id.0);
     if let Ok(Some(account)) = store.load(name) {
         return Ok(text(account.record.id));

@@ -13,7 +13,7 @@ use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::host_chain::{HostChain, HostEnd};
 use qrtotp_otp::base32_encode;
-use qrtotp_store::{FileStore, StoreError};
+use qrtotp_store::{AccountStore, StoreError};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, logfmt};
 use serde_json::json;
@@ -136,7 +136,7 @@ pub fn verify(
     mut seen: impl FnMut(&Entry),
 ) -> Result<Count, Failure> {
     let (store, host_chain) = (context.store()?, context.host_chain());
-    let Known { heads, names, records, host, exit } = Known::read(&store, &host_chain)?;
+    let Known { heads, names, records, host, exit } = Known::read(&*store, &host_chain)?;
     let mut verifier = Verifier::new(heads).of_verifier(!context.config.fleet.groups.is_empty());
     if let Some(path) = against {
         save(path, &mut verifier)?;
@@ -165,7 +165,7 @@ pub fn verify(
         return Err(Failure::Error(text.into()));
     }
     for name in &names {
-        match end_of(&store, name) {
+        match end_of(&*store, name) {
             Ok((kept, now)) => verifier.end(name.as_str(), &kept, now),
             Err(error) => {
                 count.exit = Exit::Error;
@@ -220,7 +220,7 @@ struct Known {
 
 impl Known {
     /// The host's chain first, so that each record which it says was made is among the accounts.
-    fn read(store: &FileStore, host_chain: &HostChain) -> Result<Self, Failure> {
+    fn read(store: &dyn AccountStore, host_chain: &HostChain) -> Result<Self, Failure> {
         let host = end_of_chain(host_chain)?;
         let (mut heads, mut names, mut records) = (HashMap::new(), Vec::new(), HashMap::new());
         let exit = each_account(store, |name, account| {
@@ -302,7 +302,7 @@ fn save_checkpoint(
 type End = (Vec<Event>, Option<(u64, Link)>);
 
 /// The account's end, as its state keeps it.
-fn end_of(store: &FileStore, name: &Name) -> Result<End, StoreError> {
+fn end_of(store: &dyn AccountStore, name: &Name) -> Result<End, StoreError> {
     Ok(store.last_lines(name)?.map_or_else(Default::default, |(state, lines)| {
         let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
         (lines, Some((state.chain.number(), state.chain.head())))

@@ -1,6 +1,7 @@
 //! `qrtotp config apply`, `confirm` and `rollback`: what changes the applied configuration.
 
 use super::objections::objections;
+use super::share::share;
 use super::words::time;
 use super::{check, diff, test};
 use crate::applied::{AppliedFile, compiled};
@@ -36,6 +37,7 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
         let awaited =
             if before.confirm_by == 0 { "" } else { "; `qrtotp config confirm` keeps it, else it ends" };
         writeln!(out, "policy {} is applied already; nothing changed{awaited}", before.generation)?;
+        share(path, &place, &mut out)?;
         return Ok(Exit::Done);
     }
     check::warnings(&compiled, &mut out)?;
@@ -64,6 +66,7 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
             time(now + seconds)
         )?;
     }
+    share(path, &place, &mut out)?;
     Ok(Exit::Done)
 }
 
@@ -76,12 +79,15 @@ fn is_changed(compiled: &Compiled, before: &Applied, now: UnixTime) -> bool {
 }
 
 pub fn confirm(path: &Path) -> Result<Exit, Failure> {
-    let Some(generation) = AppliedFile::locked(path)?.confirm()? else {
+    let place = AppliedFile::locked(path)?;
+    let Some(generation) = place.confirm()? else {
         let text =
             "no applied configuration awaits confirmation; `qrtotp config list` shows which one is in force";
         return Err(Failure::Refused(text.into()));
     };
-    writeln!(std::io::stdout(), "policy {generation} is confirmed")?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "policy {generation} is confirmed")?;
+    share(path, &place, &mut out)?;
     Ok(Exit::Done)
 }
 
@@ -109,5 +115,6 @@ pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "logins go by policy {again} again, as policy {generation}")?;
     writeln!(out, "{} is as it was: correct it before the next `qrtotp config apply`", path.display())?;
+    share(path, &place, &mut out)?;
     Ok(Exit::Done)
 }

@@ -10,7 +10,6 @@ use crate::error::{Exit, Failure};
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, statfs};
 use nix::unistd::User;
 use qrtotp_policy::{Applied, Compiled, Finding, Severity, findings};
-use qrtotp_store::FileStore;
 use std::io::Write;
 use std::path::Path;
 
@@ -96,9 +95,7 @@ fn no_account(account: &str) -> Option<Finding> {
 
 /// Whether the store can be opened and is the one that the key belongs to.
 pub fn store(context: &Context) -> Option<Finding> {
-    let path = &context.config.state_dir.0;
-    let opened = FileStore::open(path, &context.key_dir).and_then(|store| store.check_marker());
-    let error = opened.err()?;
+    let error = context.check_store().err()?;
     let severity = if context.has_no_store_yet(&error) { Severity::Warning } else { Severity::Danger };
     let reason = format!("every login is denied: {}", context.store_failure(&error));
     Some(Finding { severity, key: "state_dir", reason })

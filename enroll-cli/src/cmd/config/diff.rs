@@ -56,7 +56,7 @@ pub fn write(
     if let Err(failure) = &store {
         writeln!(out, "the accounts of the store are not looked at: {failure}")?;
     }
-    let accounts = Accounts { store: store.as_ref().ok(), now };
+    let accounts = Accounts { store: store.as_deref().ok(), now };
     let rules = [before.config.rules.rules().unwrap_or_default(), after.rules.clone()].concat();
     let lines = changes(&before.config, &after.config, &rules, &accounts, now)
         .map_err(|Damaged| Failure::Error("the rules are damaged; run `qrtotp config apply`".into()))?;

@@ -6,7 +6,7 @@ use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
 use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
@@ -16,7 +16,7 @@ const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
 
 /// The accounts of this host with their records, if there is a store.
 pub struct Accounts<'s> {
-    pub store: Option<&'s FileStore>,
+    pub store: Option<&'s dyn AccountStore>,
     pub now: UnixTime,
 }
 

@@ -12,6 +12,7 @@ mod host;
 mod list;
 mod login_end;
 mod objections;
+mod share;
 mod sshd;
 mod test;
 mod words;

@@ -14,7 +14,7 @@ use std::path::Path;
 pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
     let store = Context::before_applying(path, compiled).store().ok();
     let (now, files) = (SystemClock.now(), Files::read());
-    let (accounts, asks) = (Accounts { store: store.as_ref(), now }, asks(&files));
+    let (accounts, asks) = (Accounts { store: store.as_deref(), now }, asks(&files));
     let sshd = Sshd::ask();
     let host = accounts.host(&compiled.emergency, &asks, sshd.ways(&files));
     let found = guard::findings(compiled, &host, accounts.admins(), now);

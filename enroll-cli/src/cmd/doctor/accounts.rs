@@ -10,7 +10,7 @@ use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory, LookupError};
 use qrtotp_otp::MAX_CLOCK_OFFSET;
 use qrtotp_policy::Config;
-use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_store::{Account, AccountStore};
 use qrtotp_values::UnixTime;
 
 /// Most records that are named with what is wrong.
@@ -29,7 +29,7 @@ struct Seen {
     lookup: Option<LookupError>,
 }
 
-pub fn check(context: &Context, store: &FileStore, report: &mut Report) {
+pub fn check(context: &Context, store: &dyn AccountStore, report: &mut Report) {
     let mut all: Vec<Name> = match store.names() {
         Ok(all) => all.collect(),
         Err(error) => return report.add(Finding::fail("records", "", &store_failure(&error))),

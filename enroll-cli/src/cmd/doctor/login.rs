@@ -16,7 +16,6 @@ use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::StatusView;
 use qrtotp_messages::Catalogue;
 use qrtotp_policy::Outcome;
-use qrtotp_store::Store;
 use std::io::Write;
 use std::path::Path;
 
@@ -167,7 +166,7 @@ fn account(context: &Context, user: &str) -> Result<(String, bool), Failure> {
         Ok(store) => store,
         Err(failure) => return Ok((format!("Account: {failure}\n"), false)),
     };
-    let name = record_name(user, &store)?;
+    let name = record_name(user, &*store)?;
     let account = store.load(&name)?;
     let mut text = b"Account: ".to_vec();
     let view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());

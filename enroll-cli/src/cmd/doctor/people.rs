@@ -6,7 +6,7 @@ use super::report::{Finding, Report, names};
 use crate::program::output;
 use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_policy::{Config, FirstLogin, Outcome, Rule};
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -104,7 +104,7 @@ impl HostFiles {
 }
 
 /// Reports on those of this host. Needs root, which may read the password file.
-pub fn check(config: &Config, store: &FileStore, files: &Files, report: &mut Report) {
+pub fn check(config: &Config, store: &dyn AccountStore, files: &Files, report: &mut Report) {
     let has_device = |name: &str| {
         let account = Name::new(name).ok().and_then(|name| store.load(&name).ok()?);
         account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)

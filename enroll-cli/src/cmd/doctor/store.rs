@@ -37,9 +37,9 @@ pub fn check(context: &Context, files: &Files, in_use: bool, report: &mut Report
             ));
             match context.store() {
                 Ok(store) => {
-                    accounts::check(context, &store, report);
+                    accounts::check(context, &*store, report);
                     if in_use && geteuid().is_root() {
-                        people::check(&context.config, &store, files, report);
+                        people::check(&context.config, &*store, files, report);
                     }
                 }
                 Err(failure) => report.add(Finding::fail("store", &shown, &failure.to_string())),

@@ -1,12 +1,14 @@
 //! `qrtotp fleet status`.
 
-use super::verifier;
+use super::report::{Report, VerifierFacts};
+use super::{etcd_files, verifier};
 use crate::context::config_file;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_fleet_tls::{Identity, TlsError, addresses, client_config, connect, read_certificate};
 use qrtotp_frames::{FleetRequest, FleetResponse, receive, send};
 use qrtotp_policy::ConfigFile;
+use serde_json::json;
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -15,19 +17,19 @@ use std::time::Duration;
 /// How long one verifier may take.
 const LIMIT: Duration = Duration::from_secs(2);
 
-pub fn run(named: &Path) -> Result<Exit, Failure> {
+pub fn run(named: &Path, json: bool) -> Result<Exit, Failure> {
     let path = config_file(named)?;
     let fleet = ConfigFile::load(&path, SystemClock.now()).ok().and_then(|source| source.config.fleet.name);
     match fleet {
-        Some(fleet) => login_host(&path, &fleet),
-        None if verifier::config_path(named).exists() => on_verifier(named),
+        Some(fleet) => login_host(&path, &fleet, json),
+        None if verifier::config_path(named).exists() => on_verifier(named, json),
         None => Err(Failure::Refused(
             "this host is in no fleet; `qrtotp fleet join` makes it a login host".into(),
         )),
     }
 }
 
-fn login_host(path: &Path, fleet: &str) -> Result<Exit, Failure> {
+fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
     let directory = path.parent().unwrap_or(Path::new("/")).join("relay");
     let file = |name: &str| directory.join(name);
     let list = file("verifiers");
@@ -36,8 +38,10 @@ fn login_host(path: &Path, fleet: &str) -> Result<Exit, Failure> {
     let identity = Identity::read(&file("host.der"), &file("host.key"))?;
     let config = client_config(&read_certificate(&file("ca.der"))?, identity)?;
     let mut out = std::io::stdout().lock();
-    writeln!(out, "login host of the fleet {fleet}")?;
-    let mut reached = 0;
+    if !json {
+        writeln!(out, "login host of the fleet {fleet}")?;
+    }
+    let (mut reached, mut all) = (0, Vec::new());
     for verifier in verifiers.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
         let begun = Deadline::after(LIMIT);
@@ -50,7 +54,14 @@ fn login_host(path: &Path, fleet: &str) -> Result<Exit, Failure> {
             Ok(_) => "can't decide now".into(),
             Err(error) => error.to_string(),
         };
-        writeln!(out, "{verifier}  {told}")?;
+        if json {
+            all.push(json!({"name": verifier, "result": told}));
+        } else {
+            writeln!(out, "{verifier}  {told}")?;
+        }
+    }
+    if json {
+        writeln!(out, "{}", json!({"version": 1, "fleet": fleet, "reached": reached, "verifiers": all}))?;
     }
     Ok(if reached > 0 { Exit::Done } else { Exit::Refused })
 }
@@ -65,15 +76,56 @@ fn report(verifier: &str, config: &Arc<rustls::ClientConfig>) -> Result<FleetRes
     Ok(receive(&mut stream).map_err(io::Error::other)?)
 }
 
-fn on_verifier(named: &Path) -> Result<Exit, Failure> {
-    let (context, hosts) = verifier::open(named)?;
-    let all = hosts.all()?;
-    let revoked = all.iter().filter(|host| host.revoked.is_some()).count();
-    writeln!(
-        std::io::stdout(),
-        "verifier of the fleet {}: {} hosts, {revoked} revoked",
-        context.issuer(),
-        all.len() - revoked
-    )?;
-    Ok(Exit::Done)
+fn on_verifier(named: &Path, json: bool) -> Result<Exit, Failure> {
+    // While we are root.
+    let quota = etcd_files::Settings::read(&verifier::etcd_directory(named)).ok().and_then(|read| read.quota);
+    let (context, files) = verifier::files(named)?;
+    let keys = files.ring()?.ids().iter().map(ToString::to_string).collect();
+    let (etcd, store) = (files.etcd()?, files.open_beside()?);
+    let report = Report::take(context.issuer(), &etcd, &store, keys, quota);
+    let mut out = std::io::stdout().lock();
+    if json {
+        let text = serde_json::to_string(&report).map_err(|error| Failure::Error(error.to_string()))?;
+        writeln!(out, "{text}")?;
+    } else {
+        print(&mut out, &report)?;
+    }
+    Ok(if report.decides { Exit::Done } else { Exit::Refused })
+}
+
+fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
+    let Report { verifier, fleet, program, keys, hosts, .. } = report;
+    writeln!(out, "verifier {verifier} of the fleet {fleet}, version {program}")?;
+    if let Some(etcd) = &report.etcd {
+        let names = |names: &[String]| names.join(" ");
+        let members = etcd.members.as_deref().map_or_else(|| "no quorum".into(), names);
+        let leader = etcd.leader.as_deref().unwrap_or("none");
+        writeln!(
+            out,
+            "etcd       {}; members {members}; leader {leader}; revision {}",
+            etcd.version, etcd.revision
+        )?;
+        let quota =
+            etcd.quota.map_or_else(|| "an unknown quota".into(), |quota| format!("{} MB", megabytes(quota)));
+        let (size, used) = (megabytes(etcd.database), megabytes(etcd.in_use));
+        writeln!(out, "database   {size} MB of {quota}, {used} MB in use")?;
+        let alarms = if etcd.alarms.is_empty() { "none".into() } else { etcd.alarms.join(", ") };
+        writeln!(out, "alarms     {alarms}")?;
+    }
+    if let Some(store) = &report.store {
+        writeln!(out, "store      generation {}", store.generation)?;
+        writeln!(out, "hosts      {} active, {} held, {} revoked", hosts.active, hosts.held, hosts.revoked)?;
+    }
+    writeln!(out, "keys       {}", keys.join(" "))?;
+    for VerifierFacts { name, version, age } in &report.verifiers {
+        writeln!(out, "verifier   {name}, version {version}, seen {} s ago", (*age).max(0))?;
+    }
+    for problem in &report.problems {
+        writeln!(out, "PROBLEM    {problem}")?;
+    }
+    Ok(())
+}
+
+fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }

@@ -2,9 +2,10 @@
 //! must not follow links in somebody else's directories.
 
 use crate::context::Context;
-use crate::error::Failure;
+use crate::error::{Failure, shown};
 use nix::unistd::{Gid, Uid, geteuid, setgid, setgroups, setuid};
-use qrtotp_fleet_hosts::{Hosts, HostsError};
+use qrtotp_fleet::VerifierFiles;
+use qrtotp_frontend::unlock_memory;
 use qrtotp_policy::DEFAULT_PATH;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -33,8 +34,22 @@ pub fn uid() -> Option<u32> {
     *UID
 }
 
-/// A verifier on this host, and its hosts. The process is its user from now on.
-pub fn open(named: &Path) -> Result<(Context, Hosts), Failure> {
+/// Where its etcd member has its files.
+pub fn etcd_directory(named: &Path) -> PathBuf {
+    directory(&config_path(named)).parent().unwrap_or(Path::new("/")).join("etcd")
+}
+
+/// A verifier on this host, and its files. The process is its user from now on.
+pub fn files(named: &Path) -> Result<(Context, VerifierFiles), Failure> {
+    let context = context(named)?;
+    let files = context.verifier_files()?.ok_or_else(|| {
+        let text = "[fleet] there has no verifier; run this on a verifier, see `qrtotp fleet init`";
+        Failure::Refused(format!("{}: {text}", shown(&config_path(named))))
+    })?;
+    Ok((context, files))
+}
+
+fn context(named: &Path) -> Result<Context, Failure> {
     let config = config_path(named);
     let directory = directory(&config);
     let meta = std::fs::metadata(directory).map_err(|error| {
@@ -44,9 +59,7 @@ pub fn open(named: &Path) -> Result<(Context, Hosts), Failure> {
         ))
     })?;
     become_user(Uid::from_raw(meta.uid()), Gid::from_raw(meta.gid()))?;
-    let context = Context::load(&config)?;
-    let hosts = Hosts::of(&context.config.state_dir.0);
-    Ok((context, hosts))
+    Context::load(&config)
 }
 
 /// Gives up root.
@@ -54,15 +67,7 @@ pub fn become_user(uid: Uid, gid: Gid) -> Result<(), Failure> {
     if !geteuid().is_root() || uid.is_root() {
         return Ok(());
     }
+    unlock_memory(); // the capability that lifts its limit ends, and new threads need memory
     let done = setgroups(&[]).and_then(|()| setgid(gid)).and_then(|()| setuid(uid));
     done.map_err(|errno| Failure::Error(format!("cannot become uid {uid}: {errno}; run this as root")))
-}
-
-impl From<HostsError> for Failure {
-    fn from(error: HostsError) -> Self {
-        match error {
-            HostsError::Refused(text) => Self::Refused(text.into()),
-            other => Self::Error(other.to_string()),
-        }
-    }
 }

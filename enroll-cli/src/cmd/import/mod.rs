@@ -16,7 +16,7 @@ use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
 use qrtotp_import::{Foreign, Why};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::{AccountStore, Store};
 use qrtotp_values::text::clean;
 use serde_json::json;
 use source::Source;
@@ -82,7 +82,7 @@ struct Importer<'a> {
     context: &'a Context,
     /// Opened, or made, when the first device is there. None in it: there is none, and nobody will be
     /// enrolled.
-    store: Option<Option<FileStore>>,
+    store: Option<Option<Box<dyn AccountStore>>>,
     dry_run: bool,
     shred: bool,
     revoked_too: bool,
@@ -99,12 +99,11 @@ impl<'a> Importer<'a> {
         Self { context, store: None, dry_run, shred, revoked_too, unused, json, window, log: syslog() }
     }
 
-    fn open(&self) -> Result<Option<FileStore>, Failure> {
-        let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
+    fn open(&self) -> Result<Option<Box<dyn AccountStore>>, Failure> {
         if !self.dry_run {
             return Ok(Some(self.context.store_or_new()?));
         }
-        FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()
+        self.context.store_if_made()
     }
 
     /// Takes devices of one account: all of them in one update, or none.
@@ -115,7 +114,7 @@ impl<'a> Importer<'a> {
             self.store = Some(self.open()?);
         }
         let failed = |error: AdminError| Failure::admin(&error, account.name.as_str());
-        let store = match self.store.as_ref().and_then(Option::as_ref) {
+        let store = match self.store.as_ref().and_then(Option::as_deref) {
             Some(store) if !self.dry_run => store,
             store => {
                 let would = |device| self.would_import(store, device).map(Outcome::Would);
@@ -136,14 +135,17 @@ impl<'a> Importer<'a> {
 
     /// Whether [`Importer::take`] would take it alone; changes nothing and makes no store.
     fn check(&self, device: &Device<'_>) -> Result<(), Failure> {
-        let (path, key_dir) = (&self.context.config.state_dir.0, &self.context.key_dir);
-        let store = FileStore::is_made(path, key_dir)?.then(|| self.context.store()).transpose()?;
-        let would = self.would_import(store.as_ref(), device);
+        let store = self.context.store_if_made()?;
+        let would = self.would_import(store.as_deref(), device);
         would.map(|_| ()).map_err(|error| Failure::admin(&error, device.account.name.as_str()))
     }
 
-    fn would_import(&self, store: Option<&FileStore>, device: &Device<'_>) -> Result<bool, AdminError> {
-        let store = store.map(|store| store as &dyn Store);
+    fn would_import(
+        &self,
+        store: Option<&dyn AccountStore>,
+        device: &Device<'_>,
+    ) -> Result<bool, AdminError> {
+        let store = store.map(|store| -> &dyn Store { store });
         let (config, now) = (&self.context.config, SystemClock.now());
         qrtotp_flow::would_import(store, config, &self.what(device), device.before, now)
     }

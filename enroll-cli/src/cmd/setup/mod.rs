@@ -192,7 +192,7 @@ fn factors(args: &Setup) -> Result<Factors, Failure> {
 /// Refuses where the changes would lock everybody out, or could not be undone by themselves.
 fn ready(context: &Context, config: &Config, args: &Setup) -> Result<(), Failure> {
     let store = context.store()?;
-    if !config::an_admin_gets_in(config, &store, &args.services)? {
+    if !config::an_admin_gets_in(config, &*store, &args.services)? {
         let text = "nobody who can become root has a device, nor may enrol at these services; enrol one of them first, so that this host can be repaired: qrtotp enroll USER";
         return Err(Failure::Refused(text.into()));
     }

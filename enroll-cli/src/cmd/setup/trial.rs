@@ -15,7 +15,7 @@ use nix::unistd::{Pid, User};
 use qrtotp_account::Name;
 use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_frontend::StatusView;
-use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_store::{Account, AccountStore};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::clean;
 use std::fs::File;
@@ -46,7 +46,7 @@ pub struct Attempt {
     /// One of these host keys must answer: ssh's known_hosts.
     keys: String,
     limit: Duration,
-    store: FileStore,
+    store: Box<dyn AccountStore>,
     /// The codes that the account had used up before.
     used: Used,
 }
@@ -79,7 +79,7 @@ pub fn prepare(context: &Context, args: &Setup, with: With) -> Result<Trial, Fai
         return skipped("root does not log in by itself; give --trial USER");
     };
     let store = context.store()?;
-    let name = record_name(&user, &store)?;
+    let name = record_name(&user, &*store)?;
     let account = store.load(&name)?;
     if !StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now()).is_enrolled() {
         return skipped(&format!("{name} has no device; give --trial USER for somebody who has one"));

@@ -12,7 +12,7 @@ use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::Issue;
 use qrtotp_frontend::{Syslog, Versioned, local};
 use qrtotp_policy::FirstLogin;
-use qrtotp_store::{FileStore, Store};
+use qrtotp_store::AccountStore;
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::clean;
@@ -81,7 +81,7 @@ impl<'a> View<'a> {
 /// Issues tokens that are all of one kind.
 struct Issuer<'a> {
     context: &'a Context,
-    store: FileStore,
+    store: Box<dyn AccountStore>,
     lifetime: ConfigDuration,
     code: Option<ConfigDuration>,
     keys_now: bool,
@@ -136,12 +136,12 @@ impl Issuer<'_> {
         let fingerprints: Vec<KeyFingerprint> = keys.bound.iter().map(|key| key.fingerprint).collect();
         let (lifetime, code) = (self.lifetime, self.code);
         let issue = Issue { name, uid: *uid, lifetime, max_shows, code, keys: &fingerprints };
-        let ctx = &mut self.context.flow(&self.store, name.as_str(), &mut self.log);
+        let ctx = &mut self.context.flow(&*self.store, name.as_str(), &mut self.log);
         let issue = || qrtotp_flow::issue_token(ctx, &issue);
         let (token, code) = self
             .context
             .host_chain()
-            .noting(&self.store, name, issue)
+            .noting(&*self.store, name, issue)
             .map_err(|error| Failure::admin(&error, name.as_str()))?;
         let code_expires = token.binding.as_ref().map(|binding| binding.expires);
         Ok(Issued {

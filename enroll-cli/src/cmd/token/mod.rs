@@ -16,7 +16,6 @@ use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::AdminError;
 use qrtotp_frontend::{Table, TokenView, Versioned};
 use qrtotp_messages::Catalogue;
-use qrtotp_store::Store;
 use std::io::Write;
 
 pub fn run(context: &Context, what: cli::Token) -> Result<Exit, Failure> {
@@ -33,7 +32,7 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let mut out = std::io::stdout().lock();
     let (mut list, mut table) = (JsonList::of_tokens(json), Table::new(TokenView::HEADER));
-    let exit = each_account(&store, |_, account| {
+    let exit = each_account(&*store, |_, account| {
         let Some(view) = TokenView::new(&account.record, context.config.enroll.time_limit, now) else {
             return Ok(());
         };
@@ -46,7 +45,7 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
 
 fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(user, &store)?;
+    let name = record_name(user, &*store)?;
     let account = store.load(&name)?;
     let view = account.as_ref().and_then(|account| {
         TokenView::new(&account.record, context.config.enroll.time_limit, SystemClock.now())
@@ -64,9 +63,9 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
 
 fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(user, &store)?;
+    let name = record_name(user, &*store)?;
     let mut log = syslog();
-    let id = qrtotp_flow::revoke_token(&mut context.flow(&store, name.as_str(), &mut log), &name)
+    let id = qrtotp_flow::revoke_token(&mut context.flow(&*store, name.as_str(), &mut log), &name)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
     writeln!(std::io::stdout(), "Revoked {id} of {name}.")?;
     Ok(Exit::Done)

@@ -14,7 +14,7 @@ use qrtotp_account::{EnrolmentStatus, Name, TokenCode};
 use qrtotp_audit_log::Entry;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{AdminError, Selection};
-use qrtotp_store::{Account, FileStore, Store};
+use qrtotp_store::{Account, AccountStore};
 use qrtotp_values::UnixTime;
 use ratatui::crossterm::event::{self, Event, KeyCode};
 use std::io::{IsTerminal, Write};
@@ -45,14 +45,14 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     let events = follow(SystemClock.now() - HISTORY);
     let mut terminal = ratatui::try_init()
         .map_err(|error| Failure::Error(format!("the terminal can't be used: {error}")))?;
-    let ended = console(context, &store, &mut app, &events, &mut terminal);
+    let ended = console(context, &*store, &mut app, &events, &mut terminal);
     ratatui::restore();
     ended.map(|()| Exit::Done)
 }
 
 fn console(
     context: &Context,
-    store: &FileStore,
+    store: &dyn AccountStore,
     app: &mut App,
     events: &Receiver<Entry>,
     terminal: &mut ratatui::DefaultTerminal,
@@ -89,7 +89,7 @@ fn console(
 }
 
 /// Does it as the command would, and says the same.
-fn act(context: &Context, store: &FileStore, action: &Action) -> std::io::Result<String> {
+fn act(context: &Context, store: &dyn AccountStore, action: &Action) -> std::io::Result<String> {
     let mut log = syslog();
     let done = match action {
         Action::Unlock(name) => {
@@ -126,7 +126,7 @@ fn act(context: &Context, store: &FileStore, action: &Action) -> std::io::Result
 /// Revokes all devices. Gives their number, and the code for a new one.
 fn reissue(
     context: &Context,
-    store: &FileStore,
+    store: &dyn AccountStore,
     name: &Name,
 ) -> Result<(usize, Option<TokenCode>), AdminError> {
     let account = store.load(name)?.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
@@ -146,7 +146,7 @@ fn show_code(name: &Name, code: &TokenCode) -> std::io::Result<()> {
 }
 
 /// Reads the store anew.
-fn refresh(context: &Context, store: &FileStore, app: &mut App) -> Result<(), Failure> {
+fn refresh(context: &Context, store: &dyn AccountStore, app: &mut App) -> Result<(), Failure> {
     let now = SystemClock.now();
     let (mut rows, mut unread) = (Vec::new(), 0_usize);
     for name in store.names()?.take(ACCOUNTS) {

@@ -1,0 +1,48 @@
+//! Writes the verifier's witness, without which a restored backup would not be noticed, and watches the
+//! clocks of all verifiers.
+
+use super::clocks::{WARN, describe};
+use super::state::Verifier;
+use crate::PROGRAM;
+use qrtotp_audit::{Event, Kind, Subject};
+use qrtotp_clock::{Clock, SystemClock, sleep};
+use qrtotp_frontend::Syslog;
+use std::time::Duration;
+
+/// How often the witnesses of all are read.
+const LOOK: Duration = Duration::from_secs(1);
+/// Our own is written each so many times.
+const WRITE: u32 = 5;
+
+/// Runs as long as the verifier.
+pub fn keep(verifier: &Verifier) {
+    let (mut told, mut clock_told) = (String::new(), false);
+    for round in 0_u32.. {
+        let written =
+            if round % WRITE == 0 { verifier.store.keep_witness(SystemClock.now()) } else { Ok(()) };
+        let ahead = written.and_then(|()| {
+            let witnesses = verifier.store.witnesses()?;
+            Ok(verifier.clocks.take(verifier.store.verifier(), &witnesses, SystemClock.now()))
+        });
+        match ahead {
+            Ok(ahead) if ahead.abs() > WARN => {
+                if !std::mem::replace(&mut clock_told, true) {
+                    report("clock", &describe(ahead));
+                }
+            }
+            Ok(_) => (told, clock_told) = (String::new(), false),
+            Err(error) if error.reason() == told => {}
+            Err(error) => {
+                error.reason().clone_into(&mut told);
+                report(error.reason(), &error.to_string());
+            }
+        }
+        sleep(LOOK);
+    }
+}
+
+fn report(reason: &str, detail: &str) {
+    let subject = Subject { service: PROGRAM.into(), ..Subject::default() };
+    let event = Event::new(Kind::StoreUnavailable, &subject).reason(reason).detail(detail);
+    event.emit(&mut Syslog::open(PROGRAM));
+}

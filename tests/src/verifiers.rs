@@ -1,0 +1,143 @@
+//! The verifiers of a fleet, each in a sandbox with a network of its own and a real etcd. They reach each
+//! other over a bridge in the first one's network.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::{
+    Output, Sandbox, clock,
+    fleet::{CONFIG, UID, USER},
+    pty::child_of,
+};
+
+/// A verifier's host. Its etcd ends with it.
+pub struct Verifier {
+    etcd: Option<Child>,
+    pub sandbox: Sandbox,
+    pub name: String,
+}
+
+/// Where `cargo xtask test` unpacks Debian 13's etcd.
+fn program(name: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
+    let program = target.join("debian/etcd/usr/bin").join(name);
+    assert!(program.exists(), "{} is missing; `cargo xtask test --fast` unpacks it", program.display());
+    program
+}
+
+fn outside(command: &str) {
+    let status = Command::new("sh").args(["-ec", command]).status().unwrap();
+    assert!(status.success(), "{command}");
+}
+
+/// The address of a verifier, counted from 1.
+#[must_use]
+pub fn address(number: usize) -> String {
+    format!("10.97.0.{number}")
+}
+
+/// Hosts on one network, without files of the fleet.
+fn hosts(count: usize) -> Vec<Verifier> {
+    let mut all: Vec<Verifier> = Vec::new();
+    for number in 1..=count {
+        let sandbox = Sandbox::new();
+        sandbox.add_user_with_uid(USER, UID);
+        sandbox.add_user_with_uid("etcd", 2998);
+        sandbox.add_user("alice");
+        sandbox.run(&["install", "-d", "-o", "etcd", "-m", "700", "/var/lib/qrtotp-etcd"]).success();
+        for name in ["etcd", "etcdctl", "etcdutl"] {
+            sandbox.install(&program(name), &format!("/usr/local/bin/{name}"), 0o755);
+        }
+        let (hub, own) = (all.first().map_or(sandbox.pid(), |first| first.sandbox.pid()), sandbox.pid());
+        let ip = address(number);
+        outside(&format!(
+            "hub() {{ nsenter --net --target {hub} \"$@\"; }}
+             [ {number} != 1 ] || hub ip link add br0 type bridge
+             hub ip link set br0 up
+             hub ip link add p{number} type veth peer name fleet netns {own}
+             hub ip link set p{number} master br0 up
+             nsenter --net --target {own} ip addr add {ip}/24 dev fleet
+             nsenter --net --target {own} ip link set fleet up"
+        ));
+        all.push(Verifier { etcd: None, sandbox, name: format!("v{number}") });
+    }
+    all
+}
+
+/// Makes a fleet of so many verifiers by the commands that `fleet init` prints, with a store on etcd.
+#[must_use]
+pub fn fleet(count: usize) -> Vec<Verifier> {
+    let mut all = hosts(count);
+    let members: Vec<String> =
+        (1..=count).map(|number| format!("--verifier=v{number}={}", address(number))).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    all[0].sandbox.run(&[&["qrtotp", "fleet", "init", "--name", "corp"][..], &members].concat()).success();
+    for verifier in &all[1..] {
+        let bundle = "/etc/qrtotp/corp.bundle";
+        verifier.sandbox.install(&all[0].sandbox.path(bundle), bundle, 0o600);
+        verifier
+            .sandbox
+            .run(&["qrtotp", "fleet", "join-verifier", "--name", &verifier.name, bundle])
+            .success();
+    }
+    all.iter_mut().for_each(Verifier::start_etcd);
+    all[0].sandbox.run(&["qrtotp", "fleet", "create-store"]).success();
+    all
+}
+
+impl Verifier {
+    /// Starts etcd as its unit would.
+    pub fn start_etcd(&mut self) {
+        let argv = ["setpriv", "--reuid", "etcd", "--regid", "etcd", "--clear-groups", "--"];
+        let etcd = ["etcd", "--config-file", "/etc/qrtotp/etcd/etcd.yml"];
+        let mut command = self.sandbox.command(None, &[&argv[..], &etcd].concat());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.etcd = Some(command.spawn().unwrap());
+    }
+
+    /// Sends etcd a signal.
+    pub fn signal_etcd(&self, signal: rustix::process::Signal) {
+        if let Some(pid) = self.etcd.as_ref().and_then(|etcd| child_of(etcd.id())) {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// Kills etcd and waits for its end.
+    pub fn stop_etcd(&mut self) {
+        let Some(mut etcd) = self.etcd.take() else { return };
+        match child_of(etcd.id()) {
+            // nsenter ends after its child: only then are etcd's locks free.
+            Some(pid) => drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL)),
+            None => drop(etcd.kill()),
+        }
+        let _ = etcd.wait();
+    }
+
+    /// `qrtotp …` on the fleet's accounts, as the verifier's user.
+    pub fn administer(&self, arguments: &[&str], input: &str) -> Output {
+        let user = ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"];
+        let argv = [&user[..], &["qrtotp", "--config", CONFIG], arguments].concat();
+        self.sandbox.run_with_input(&argv, input)
+    }
+
+    /// `qrtotp fleet …` as root.
+    pub fn fleet(&self, arguments: &[&str]) -> Output {
+        self.sandbox.run(&[&["qrtotp", "fleet"], arguments].concat())
+    }
+
+    /// Waits until the store answers through this verifier.
+    pub fn wait(&self) {
+        let answers = || self.fleet(&["status"]).status.success().then_some(());
+        clock::poll(Duration::from_secs(30), answers).expect("the fleet's store does not answer");
+    }
+}
+
+impl Drop for Verifier {
+    fn drop(&mut self) {
+        self.stop_etcd();
+    }
+}
