@@ -16,12 +16,12 @@ fn one_enrolment_is_good_at_all_hosts_and_each_code_once_in_the_whole_fleet() {
     assert_eq!(two.answer(&phone.code()), PAM_SUCCESS);
     let told = one.sandbox.log.wait(&["event=login result=accepted reason=fleet user=alice", "attempt "]);
     let attempt = told.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
-    let _ = fleet.verifier.log.wait(&[
+    let _ = fleet.verifier().log.wait(&[
         "event=login result=accepted reason=code user=alice",
         "host=web1",
         attempt,
     ]);
-    let _ = fleet.verifier.log.wait(&["result=denied reason=replayed_code user=alice", "host=web2"]);
+    let _ = fleet.verifier().log.wait(&["result=denied reason=replayed_code user=alice", "host=web2"]);
     assert!(!one.sandbox.exists("/var/lib/qrtotp/accounts"), "a host keeps nothing");
 }
 
@@ -35,7 +35,7 @@ fn a_revocation_holds_at_the_next_login_at_any_host() {
     for host in [&one, &two] {
         assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR);
     }
-    let _ = fleet.verifier.log.wait(&["event=login result=denied reason=revoked user=alice", "host=web2"]);
+    let _ = fleet.verifier().log.wait(&["event=login result=denied reason=revoked user=alice", "host=web2"]);
 }
 
 #[test]
@@ -57,8 +57,8 @@ fn a_user_whom_the_fleet_does_not_know_is_asked_and_denied_like_everybody() {
     let host = fleet.host("web1", "all");
     assert_eq!(host.sandbox.answer("bobby", "123456"), PAM_AUTH_ERR);
     assert_eq!(host.sandbox.answer("nosuchuser", "123456"), PAM_AUTH_ERR);
-    let _ = fleet.verifier.log.wait(&["result=denied reason=not_enrolled user=bobby", "host=web1"]);
-    let _ = fleet.verifier.log.wait(&["result=denied reason=unknown_user", "host=web1"]);
+    let _ = fleet.verifier().log.wait(&["result=denied reason=not_enrolled user=bobby", "host=web1"]);
+    let _ = fleet.verifier().log.wait(&["result=denied reason=unknown_user", "host=web1"]);
     let _ = host.sandbox.log.wait(&["event=login result=denied reason=fleet user=?"]);
 }
 
@@ -71,7 +71,7 @@ fn a_uid_that_differs_from_the_records_is_denied() {
     host.sandbox.add_user_with_uid("alice", 4000);
     assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR);
     let _ =
-        fleet.verifier.log.wait(&["event=login result=denied reason=uid_changed user=alice", "host=web1"]);
+        fleet.verifier().log.wait(&["event=login result=denied reason=uid_changed user=alice", "host=web1"]);
 }
 
 #[test]
@@ -94,11 +94,11 @@ fn the_audit_log_of_a_verifier_has_its_lines_as_proven_and_look_alikes_of_the_mo
     let phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
     assert_eq!(host.answer(&phone.code_of_step(phone.step() - 1)), PAM_SUCCESS);
-    let login = fleet.verifier.log.wait(&["event=login result=accepted", "host=web1"]);
+    let login = fleet.verifier().log.wait(&["event=login result=accepted", "host=web1"]);
     let module = login.replace("event=login", "pam_qrtotp(sshd:auth): event=login");
-    let lines = fleet.verifier.log.lines();
-    fleet.verifier.overwrite("/tmp/lines", "");
-    fleet.verifier.overwrite("/tmp/forged", &format!("{}\n{module}\n", lines.join("\n")));
+    let lines = fleet.verifier().log.lines();
+    fleet.verifier().overwrite("/tmp/lines", "");
+    fleet.verifier().overwrite("/tmp/forged", &format!("{}\n{module}\n", lines.join("\n")));
     let verify = format!(
         "setpriv --reuid {UID} --clear-groups qrtotp --config /etc/qrtotp/verifier/qrtotp.toml audit verify"
     );
@@ -106,7 +106,7 @@ fn the_audit_log_of_a_verifier_has_its_lines_as_proven_and_look_alikes_of_the_mo
         "qrtotp audit --event login; journalctl -o json >/tmp/j; chmod 644 /tmp/j; {verify} --file /tmp/j; \
          mv /etc/qrtotp/verifier /tmp/away; echo away; qrtotp audit --event login; mv /tmp/away /etc/qrtotp/verifier"
     );
-    let said = fleet.verifier.in_journal_with(UID, &["sh", "-c", &steps]).success().stdout;
+    let said = fleet.verifier().in_journal_with(UID, &["sh", "-c", &steps]).success().stdout;
     let (here, away) = said.split_once("away\n").unwrap();
     let forged = |text: &str| text.lines().filter(|line| line.contains("FORGED by")).count();
     assert_eq!((forged(here), forged(away)), (1, 2), "{said}");

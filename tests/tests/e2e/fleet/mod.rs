@@ -1,5 +1,8 @@
 //! Many hosts with one set of accounts.
 
+mod faults;
 mod hosts;
 mod logins;
+mod offline;
+mod ops;
 mod relay;
