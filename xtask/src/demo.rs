@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use qrtotp_tests::{Sandbox, users::PASSWORD};
 
 use crate::{
-    apt, build, demo_audit, demo_auto, picture,
+    apt, build, debian, demo_audit, demo_auto, demo_fleet, picture,
     step::{as_root, is_root, say},
 };
 
@@ -28,6 +28,8 @@ pub enum Show<'a> {
     ByHand,
     /// The demo plays the user.
     Auto,
+    /// Verifiers and login hosts of a fleet.
+    Fleet,
     /// A first login, drawn into this file.
     Svg(&'a str),
 }
@@ -40,17 +42,24 @@ pub fn run(show: Show<'_>) -> Result<()> {
         if matches!(show, Show::Svg(_)) {
             apt::need(&[apt::TEST])?; // a terminal and a scanner
         }
+        if matches!(show, Show::Fleet) {
+            debian::etcd()?;
+        }
         let artefacts = build::release()?;
         let mut second_half = as_root(&env::current_exe()?.to_string_lossy());
         second_half.arg("demo").args(match show {
             Show::ByHand => vec![],
             Show::Auto => vec!["--auto"],
+            Show::Fleet => vec!["--fleet"],
             Show::Svg(file) => vec!["--svg", file],
         });
         second_half.envs(artefacts.variables()).env(READY, "1");
         return Err(second_half.exec()).context("cannot go on as root");
     }
     ensure!(is_root(), "the demo needs root for its namespaces; install sudo or run it as root");
+    if matches!(show, Show::Fleet) {
+        return demo_fleet::run();
+    }
     say("making a private host: own /etc, /var, /home, network and system log; this machine stays as it is");
     let sandbox = Sandbox::new();
     sandbox.overwrite("/etc/qrtotp/qrtotp.toml", "issuer = \"pam_qrtotp demo\"\n");

@@ -16,6 +16,7 @@ mod decoders;
 mod demo;
 mod demo_audit;
 mod demo_auto;
+mod demo_fleet;
 mod demo_import;
 mod demo_rules;
 mod fuzz;
@@ -39,6 +40,7 @@ use demo::Show;
 const HELP: &str = "\
 cargo xtask test [--fast]   everything that must hold; --fast leaves out the end-to-end tests
 cargo xtask demo [--auto]   a real sshd in a private namespace, for you to log in to; --auto plays the person too
+cargo xtask demo --fleet    three verifiers and three login hosts: one enrolment, a dead leader, revocations, no quorum
 cargo xtask demo --svg FILE   draws a first login there: the screens of a real client, one after the other
 cargo xtask bench [--quick] [--json FILE] [--write] [PART…]
                             what logins cost, beside others and the least possible; --write: into docs/PERFORMANCE.md, too;
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
         ["test", "--fast"] => test::run(true),
         ["demo"] => demo::run(Show::ByHand),
         ["demo", "--auto"] => demo::run(Show::Auto),
+        ["demo", "--fleet"] => demo::run(Show::Fleet),
         ["demo", "--svg", file] => demo::run(Show::Svg(file)),
         ["bench", ref arguments @ ..] => bench::run(arguments),
         ["fuzz", "--minutes", minutes] => fuzz::run(minutes, None),
