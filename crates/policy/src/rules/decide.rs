@@ -111,7 +111,6 @@ impl RuleSet {
         mut seen: Option<&mut dyn FnMut(&'p str, Option<Condition>)>,
     ) -> Result<Decision<'p>, Damaged> {
         let (zone, count, mut rules) = self.reader()?;
-        let from = address(facts.rhost);
         let mut matching = Matching {
             facts,
             zone,
@@ -119,7 +118,7 @@ impl RuleSet {
             gids: None,
             hardware_key: None,
             familiar: None,
-            from,
+            from: None,
             minute: None,
         };
         let mut possible: Option<Decision<'p>> = None;
@@ -230,7 +229,8 @@ struct Matching<'a, 'f> {
     hardware_key: Option<bool>,
     /// The same.
     familiar: Option<Option<bool>>,
-    from: Option<IpAddr>,
+    /// The remote address, once a condition needed it: most rules name none.
+    from: Option<Option<IpAddr>>,
     /// The minute of the week, once a condition needed it.
     minute: Option<u16>,
 }
@@ -287,11 +287,14 @@ impl Matching<'_, '_> {
         Ok(Some(holds))
     }
 
-    fn comes_from(&self, origin: Origin) -> bool {
+    fn comes_from(&mut self, origin: Origin) -> bool {
         match origin {
             Origin::Local => self.facts.rhost.is_empty(),
             Origin::Remote => !self.facts.rhost.is_empty(),
-            Origin::Network(network) => self.from.is_some_and(|address| network.contains(address)),
+            Origin::Network(network) => {
+                let from = *self.from.get_or_insert_with(|| address(self.facts.rhost));
+                from.is_some_and(|address| network.contains(address))
+            }
         }
     }
 
