@@ -260,7 +260,14 @@ impl Config {
     pub fn account_on(&self, host: &str, user: &str) -> String {
         let short = host.split('.').next().unwrap_or(host);
         let host = qrtotp_values::text::clean(short, 63).replace(':', "-");
-        self.enroll.account_label.replace("{host}", &host).replace("{user}", user)
+        let (mut name, mut rest) = (String::new(), &*self.enroll.account_label);
+        while let Some((before, behind)) = rest.split_once('{') {
+            let (key, behind) = behind.split_once('}').unwrap_or((behind, ""));
+            name.push_str(before);
+            name.push_str(if key == "user" { user } else { &host }); // there are no others
+            rest = behind;
+        }
+        name + rest
     }
 
     pub(super) fn problem(&self) -> Option<(&'static str, &'static str)> {
