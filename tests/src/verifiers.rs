@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     Output, Sandbox, clock,
     fleet::{CONFIG, UID, USER},
@@ -100,9 +102,9 @@ impl Verifier {
     }
 
     /// Sends etcd a signal.
-    pub fn signal_etcd(&self, signal: rustix::process::Signal) {
+    pub fn signal_etcd(&self, signal: Signal) {
         if let Some(pid) = self.etcd.as_ref().and_then(|etcd| child_of(etcd.id())) {
-            let _ = rustix::process::kill_process(pid, signal);
+            let _ = kill_process(pid, signal);
         }
     }
 
@@ -111,9 +113,11 @@ impl Verifier {
         let Some(mut etcd) = self.etcd.take() else { return };
         match child_of(etcd.id()) {
             // nsenter ends after its child: only then are etcd's locks free.
-            Some(pid) => drop(rustix::process::kill_process(pid, rustix::process::Signal::KILL)),
+            Some(pid) => drop(kill_process(pid, Signal::KILL)),
             None => drop(etcd.kill()),
         }
+        // It stops itself if its child is stopped.
+        let _ = kill_process(Pid::from_child(&etcd), Signal::CONT);
         let _ = etcd.wait();
     }
 
