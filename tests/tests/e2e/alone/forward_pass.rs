@@ -53,7 +53,8 @@ fn are_alike(kinds: &[(&str, String)], (each, apart): (usize, u64), took: impl F
                     }
                     let kind = number % kinds.len(); // in turn, so that all meet the same load
                     let (user, typed) = &kinds[kind];
-                    times[kind].lock().unwrap().push(took(user, typed));
+                    let taken = took(user, typed);
+                    times[kind].lock().unwrap().push(taken);
                 }
             });
         }
