@@ -1,7 +1,7 @@
 //! The records that the host's chain and the last checkpoint tell of, compared with those in the store.
 
-use super::checkpoint::{self, Checkpoint};
 use super::heads::unreadable;
+use super::kept_checkpoints::{self, Checkpoint};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, RecordId};
@@ -20,7 +20,7 @@ pub fn told(context: &Context, chain: &HostChain) -> Result<Ids, Failure> {
         return Ok(Ids::new());
     };
     let (mut told, mut since) = (Ids::new(), 0);
-    if let Some(Checkpoint { seq, found: Some((_, entries)), .. }) = checkpoint::last(context, &host) {
+    if let Some(Checkpoint { seq, found: Some((_, entries)), .. }) = kept_checkpoints::last(context, &host) {
         told.extend(entries.iter().filter_map(|entry| entry.event.get("record")).map(str::to_owned));
         since = seq;
     }

@@ -1,7 +1,7 @@
 //! `qrtotp audit verify`, `repair` and `heads`.
 
-use super::checkpoint::{self, Checkpoint};
 use super::heads::{By, Check, unreadable};
+use super::kept_checkpoints::{self, Checkpoint};
 use super::sources::{self, any_form};
 use crate::cli::Sources;
 use crate::cmd::list::each_account;
@@ -144,7 +144,7 @@ pub fn verify(
     if let Some((time, exact)) = sources::begins(sources) {
         verifier.goes_back_to(time, exact);
     }
-    let checkpoint = host.as_ref().and_then(|host| checkpoint::last(context, host));
+    let checkpoint = host.as_ref().and_then(|host| kept_checkpoints::last(context, host));
     let mut count = Count { exit, checkpoint: checkpoint.is_some(), ..Count::default() };
     let mut unknown = match &checkpoint {
         Some(Checkpoint { found: Some((time, entries)), .. }) => {
