@@ -92,6 +92,7 @@ fn login(hosts: &[Host], number: usize, code: &str, is_right: bool, what: &str) 
 
 /// Waits for a step that was not used.
 fn next_code(phone: &Phone) -> String {
+    println!("    (waiting for the phone's next code, at most {} s)", phone.period);
     let step = phone.step();
     while phone.step() == step {
         qrtotp_tests::clock::pause(Duration::from_millis(200));
