@@ -103,9 +103,7 @@ impl Settings {
         };
         self.cluster.split(',').filter_map(member).collect()
     }
-}
 
-impl Settings {
     /// Reads the file in this directory.
     pub fn read(directory: &Path) -> Result<Self, Failure> {
         let path = directory.join("etcd.yml");

@@ -40,7 +40,8 @@ pub fn init(named: &Path, args: &Init) -> Result<Exit, Failure> {
         let (bundle, names) = (shown(&bundle), names(others));
         writeln!(
             out,
-            "\nCopy {bundle} to {names}; whoever has it has all secrets of the fleet. There run, for example:"
+            "\nCopy {bundle} to {names}. Whoever has it has all secrets of the fleet. Then run on {}:",
+            first.name
         )?;
         writeln!(out, "    qrtotp fleet join-verifier --name {} {bundle}", first.name)?;
         writeln!(out, "Then delete it here: rm {bundle}")?;

@@ -29,8 +29,8 @@ pub fn ask(args: &Setup, tree: &Tree) -> Result<Setup, Failure> {
     }
     if found.first_login.is_none() {
         guide.0.show_text(
-            "\nAccounts without a device: deny them, let those enrol at a login to whom you gave a token, or let\n\
-             everybody enrol there (enroll)?",
+            "\nWhat may an account without a device do at a login: nothing (deny), enrol with a token from you (token),\n\
+             or just enrol (enroll)?",
         );
         found.first_login = Some(guide.choice("First login", Enrol::Deny)?);
     }
