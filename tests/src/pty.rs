@@ -16,7 +16,7 @@ use rustix::{
     fs::OFlags,
     process::{Pid, Signal},
     pty::OpenptFlags,
-    termios::Winsize,
+    termios::{LocalModes, Winsize},
 };
 
 use crate::{Sandbox, clock};
@@ -135,6 +135,18 @@ impl Pty {
     pub fn send(&mut self, text: &str) {
         // The program may be gone; then the next `expect` says so.
         let _ = self.keyboard.write_all(format!("{text}\n").as_bytes());
+    }
+
+    /// The same once the terminal shows nothing that is typed. For a program that asks first, switches the
+    /// echo off after that and discards what was typed in between.
+    pub fn send_hidden(&mut self, text: &str) {
+        let hidden =
+            || !rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes.contains(LocalModes::ECHO);
+        assert!(
+            clock::poll(PATIENCE, || hidden().then_some(())).is_some(),
+            "the terminal still shows what is typed"
+        );
+        self.send(text);
     }
 
     /// Waits for the end. Returns the exit status and the whole output.

@@ -247,7 +247,8 @@ fn a_denial_that_can_be_led_around_and_a_second_line_of_ours_do_not_make_a_wrong
     sandbox.enrolling("su", &format!("{permit}{}{unix}{}", ours("optional"), ours("optional")));
     let before = sandbox.store_content();
     let mut program = su(&sandbox);
-    for (question, answer) in [(ENTER, ""), ("assword", "not the password"), (ENTER, "")] {
+    // Our own message names the password as well, without the colon.
+    for (question, answer) in [(ENTER, ""), ("assword: ", "not the password"), (ENTER, "")] {
         program.expect(question);
         program.send(answer);
     }

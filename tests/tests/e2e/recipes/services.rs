@@ -314,11 +314,12 @@ fn openvpn_with_a_field_for_the_code() {
         let (password, code) = text.split_at(PASSWORD.len());
         sandbox.run(&["rm", "-f", "/tmp/connected"]);
         let mut client = sandbox.pty(None, &["timeout", "20", "openvpn", "--config", "/tmp/client.conf"]);
-        for (question, answer) in [("Username:", user), ("Password:", password), ("Verification code", code)]
-        {
-            client.expect(question);
-            client.send(answer);
-        }
+        client.expect("Username:");
+        client.send(user);
+        client.expect("Password:");
+        client.send_hidden(password);
+        client.expect("Verification code");
+        client.send(code);
         client.finish();
         sandbox.run(&["test", "-e", "/tmp/connected"])
     });
