@@ -15,6 +15,7 @@ mod interrupt;
 mod language;
 mod no_echo;
 mod picture;
+mod private;
 mod program;
 mod progress;
 mod qr_style;

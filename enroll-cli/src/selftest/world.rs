@@ -4,13 +4,11 @@
 
 use super::accounts;
 use crate::error::Failure;
-use nix::errno::Errno;
+use crate::private::{bind, call, directory, overlay, read_only, tmpfs};
 use nix::mount::{MsFlags, mount};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
-use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
-use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -39,16 +37,14 @@ pub fn enter(state_dir: &Path) -> Result<World, Failure> {
     }
     set_pdeathsig(Signal::SIGKILL).map_err(|error| Failure::Error(error.to_string()))?;
     let program = std::env::current_exe()?;
-    let none = None::<&str>;
-    call("/", mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))?;
     read_only()?;
-    call("/proc", mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), none))?;
+    call("/proc", mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>))?;
     tmpfs("/run", "mode=755")?;
     directory(&format!("{LAYERS}/dev"), 0o755)?;
     File::create(COMMAND)?;
     bind(&program, COMMAND)?;
     for path in ["/etc", "/var"] {
-        overlay(path)?;
+        overlay(LAYERS, path)?;
     }
     devices()?;
     for (path, options) in [("/tmp", "mode=1777"), ("/home", "mode=755"), ("/root", "mode=700")] {
@@ -101,71 +97,6 @@ impl World {
     }
 }
 
-fn call(what: &str, done: nix::Result<()>) -> Result<(), Failure> {
-    done.map_err(|error| {
-        Failure::Error(format!("can't mount over {what} in a private namespace: {error}; nothing was tried"))
-    })
-}
-
-/// Makes all that is mounted read-only, here and not on the host.
-fn read_only() -> Result<(), Failure> {
-    for line in fs::read_to_string("/proc/self/mountinfo")?.lines() {
-        let mut fields = line.split(' ').skip(4);
-        let (Some(path), Some(options)) = (fields.next(), fields.next()) else { continue };
-        let path = unescaped(path);
-        let kept =
-            [("nosuid", MsFlags::MS_NOSUID), ("nodev", MsFlags::MS_NODEV), ("noexec", MsFlags::MS_NOEXEC)];
-        let kept = kept.into_iter().filter(|(name, _)| options.split(',').any(|option| option == *name));
-        let flags = MsFlags::MS_REMOUNT | MsFlags::MS_BIND | MsFlags::MS_RDONLY;
-        let flags = kept.fold(flags, |flags, (_, more)| flags | more);
-        let none = None::<&str>;
-        match mount(none, path.as_path(), none, flags, none) {
-            // Hidden by a later mount.
-            Err(Errno::ENOENT | Errno::EINVAL) => {}
-            done => call(&path.display().to_string(), done)?,
-        }
-    }
-    Ok(())
-}
-
-/// A path of mountinfo, which has blanks and some others in octal: `\040`.
-fn unescaped(path: &str) -> PathBuf {
-    let mut parts = path.split('\\');
-    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(3).unwrap_or((part, ""));
-        bytes.extend(u8::from_str_radix(digits, 8));
-        bytes.extend(rest.as_bytes());
-    }
-    PathBuf::from(OsString::from_vec(bytes))
-}
-
-fn tmpfs(path: &str, options: &str) -> Result<(), Failure> {
-    let kind = Some("tmpfs");
-    call(path, mount(kind, path, kind, MsFlags::MS_NODEV | MsFlags::MS_NOSUID, Some(options)))
-}
-
-fn bind(from: &Path, to: &str) -> Result<(), Failure> {
-    call(to, mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>))
-}
-
-fn directory(path: &str, mode: u32) -> Result<(), Failure> {
-    fs::create_dir_all(path)?;
-    Ok(fs::set_permissions(path, Permissions::from_mode(mode))?)
-}
-
-/// Mounts an overlay that keeps all later writes in memory. It hides file systems mounted below.
-fn overlay(path: &str) -> Result<(), Failure> {
-    let layer = format!("{LAYERS}{path}");
-    let (upper, work) = (format!("{layer}/upper"), format!("{layer}/work"));
-    for path in [&upper, &work] {
-        directory(path, 0o755)?;
-    }
-    let options = format!("lowerdir={path},upperdir={upper},workdir={work}");
-    let kind = Some("overlay");
-    call(path, mount(kind, path, kind, MsFlags::empty(), Some(options.as_str())))
-}
-
 /// Without the host's log, terminals and disks.
 fn devices() -> Result<(), Failure> {
     let new = format!("{LAYERS}/dev");
@@ -209,14 +140,4 @@ fn store(state_dir: &Path) -> Result<(), Failure> {
     }
     fs::set_permissions(state_dir, Permissions::from_mode(0o700))?;
     Ok(fs::write("/etc/qrtotp/qrtotp.toml", format!("state_dir = {path:?}\n{CONFIGURATION}"))?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_of_mountinfo_is_read_with_its_blanks() {
-        assert_eq!(unescaped("/mnt/a\\040b\\134c\\0401"), Path::new("/mnt/a b\\c 1"));
-    }
 }

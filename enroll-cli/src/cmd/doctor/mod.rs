@@ -22,7 +22,7 @@ mod store;
 pub mod tests;
 
 pub use files::Files;
-pub use sshd::{Sshd, Ways, lets_in_on_nothing};
+pub use sshd::{NOT_STARTED, Sshd, Ways, lets_in_on_nothing};
 pub use sshd_files::SshdFiles;
 pub use stacks::{Primary, Service};
 

@@ -6,6 +6,7 @@ mod backup;
 mod diff;
 mod guide;
 mod plan;
+mod preview;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,9 +14,7 @@ mod timer;
 mod trial;
 
 use super::config;
-use super::doctor::report::Severity;
-use super::doctor::{self, Files, Problem, SshdFiles};
-use crate::applied;
+use super::doctor::{self, Files, NOT_STARTED, SshdFiles};
 use crate::cli::{Setup, With};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
@@ -26,7 +25,7 @@ use backup::Backup;
 pub use backup::Rights;
 pub use diff::unified;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 use pam_stack::OURS;
 pub use plan::{Change, KEY_VARIABLE, PERMIT, sshd_drop_in};
 use plan::{Factors, plan};
@@ -60,24 +59,27 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     }
     let (changes, with, config) = planned(path, args, &files)?;
     if !args.json {
-        show(&changes, args.apply)?;
+        show(&changes)?;
     }
     let context = if args.apply { Context::load(path)? } else { Context::look(path)? };
-    make(path, &context, &changes, (with, config.as_ref()), args, None)
+    judge(path, &context, &changes, None)?;
+    make(path, &context, &changes, (with, config.as_ref()), args)
 }
 
 /// Shows the changes that the answers ask for, and makes them if the person agrees.
 fn guided(path: &Path, args: &Setup, files: &Files) -> Result<Exit, Failure> {
     let (changes, with, config) = planned(path, args, files)?;
-    show(&changes, true)?;
+    show(&changes)?;
     if changes.is_empty() {
         return Ok(Exit::Done);
     }
+    let context = Context::load(path)?;
+    judge(path, &context, &changes, None)?;
     if !guide::agrees()? {
         return Err(Failure::Refused("nothing was changed".into()));
     }
     let args = Setup { apply: true, ..args.clone() };
-    make(path, &Context::load(path)?, &changes, (with, config.as_ref()), &args, None)
+    make(path, &context, &changes, (with, config.as_ref()), &args)
 }
 
 /// What changes, the factor that sshd takes then, and the configuration if it changes.
@@ -102,30 +104,34 @@ pub fn mend(
     args: &Setup,
     id: &str,
 ) -> Result<Exit, Failure> {
-    show(changes, args.apply)?;
-    make(path, context, changes, (with, None), args, Some(id))
+    show(changes)?;
+    judge(path, context, changes, Some(id))?;
+    make(path, context, changes, (with, None), args)
+}
+
+/// Tries the changes in a private copy of the host.
+fn judge(path: &Path, context: &Context, changes: &[Change], mends: Option<&str>) -> Result<(), Failure> {
+    // A caller who can't make the changes can't make the copy.
+    if changes.is_empty() || !geteuid().is_root() {
+        return Ok(());
+    }
+    preview::judge(path, changes, &context.config, mends)
 }
 
 /// With --apply makes the changes. `with`: the factor that sshd takes then, besides the code, and the
-/// configuration if it changes. `mends`: the id of a finding that must be gone then.
+/// configuration if it changes.
 fn make(
     path: &Path,
     context: &Context,
     changes: &[Change],
     (with, config): (With, Option<&Config>),
     args: &Setup,
-    mends: Option<&str>,
 ) -> Result<Exit, Failure> {
     let done = if args.apply && !changes.is_empty() {
         ready(context, config.unwrap_or(&context.config), args)?;
-        // By the configuration that holds then, which may be among the changes.
-        let problems = || match applied::look(path) {
-            Ok(config) => doctor::problems(path, &config),
-            Err(_) => doctor::problems(path, &context.config),
-        };
         let concerned = trial::concerns(changes) && !args.json;
         let trial = if concerned { Some(trial::prepare(context, args, with)?) } else { None };
-        Some(apply(path, changes, args, &Goal { problems: &problems, mends }, trial.as_ref())?)
+        Some(apply(path, changes, args, trial.as_ref())?)
     } else {
         None
     };
@@ -134,7 +140,10 @@ fn make(
         _ if args.json => serde_json::to_writer_pretty(&mut out, &report(changes, done.as_ref()))
             .map_err(std::io::Error::from)
             .and_then(|()| writeln!(out))?,
-        None => {}
+        None if changes.is_empty() => {}
+        None => {
+            writeln!(out, "Nothing was changed. The same command with --apply makes these changes.")?;
+        }
         Some(Done { undone_at: None }) => {
             writeln!(out, "Done. Log in from a second terminal now. `qrtotp setup --undo` undoes it.")?;
         }
@@ -148,7 +157,7 @@ fn make(
     Ok(Exit::Done)
 }
 
-fn show(changes: &[Change], apply: bool) -> Result<(), Failure> {
+fn show(changes: &[Change]) -> Result<(), Failure> {
     let mut out = std::io::stdout();
     if changes.is_empty() {
         writeln!(out, "Nothing to change: all of them ask for a code.")?;
@@ -156,9 +165,6 @@ fn show(changes: &[Change], apply: bool) -> Result<(), Failure> {
     }
     for change in changes {
         write!(out, "{}", diff::unified(change))?;
-    }
-    if !apply {
-        writeln!(out, "Nothing was changed. The same command with --apply makes these changes.")?;
     }
     Ok(())
 }
@@ -212,40 +218,15 @@ fn ready(context: &Context, config: &Config, args: &Setup) -> Result<(), Failure
     Ok(())
 }
 
-/// The result that the changes must have.
-struct Goal<'g> {
-    /// The findings of `doctor` that are no better than warnings.
-    problems: &'g dyn Fn() -> Vec<Problem>,
-    /// The id of a finding that must be gone.
-    mends: Option<&'g str>,
-}
-
-impl Goal<'_> {
-    /// A problem that the changes made, or did not mend.
-    fn missed(&self, known: &[Problem]) -> Option<Problem> {
-        let bad = |now: &Problem| {
-            self.mends == Some(now.id) || (now.severity == Severity::Fail && !known.contains(now))
-        };
-        (self.problems)().into_iter().find(bad)
-    }
-}
-
 /// Changes that were made.
 struct Done {
     /// When they are undone unless they are kept.
     undone_at: Option<UnixTime>,
 }
 
-fn apply(
-    path: &Path,
-    changes: &[Change],
-    args: &Setup,
-    goal: &Goal<'_>,
-    trial: Option<&Trial>,
-) -> Result<Done, Failure> {
+fn apply(path: &Path, changes: &[Change], args: &Setup, trial: Option<&Trial>) -> Result<Done, Failure> {
     // Ctrl-C, also at the trial's questions, takes everything back.
     let interrupts = Interrupts::hold(ENDING).map_err(std::io::Error::from)?;
-    let known = (goal.problems)();
     let backup = Backup::save(changes, &[])?;
     let until = SystemClock.now() + args.confirm.as_seconds();
     let done = (|| {
@@ -257,10 +238,7 @@ fn apply(
         first.iter().try_for_each(backup::apply)?;
         take_effect(path, first.iter().map(|change| change.file.as_path()))?;
         pam.iter().try_for_each(backup::apply)?;
-        match goal.missed(&known) {
-            Some(problem) => Err(Failure::Refused(problem.to_string())),
-            None => trial.map_or(Ok(()), |trial| trial::run(trial, &interrupts)),
-        }
+        trial.map_or(Ok(()), |trial| trial::run(trial, &interrupts))
     })();
     let done = match interrupts.came() {
         true => done.and(Err(Failure::Refused("it was interrupted".into()))),
@@ -348,14 +326,23 @@ fn keep() -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Has a running sshd read its files, if it can.
-pub fn reload_sshd() -> Result<(), Failure> {
+/// Asks sshd whether it takes its files.
+fn test_sshd() -> Result<(), Failure> {
     let Some(sshd) = program() else { return Ok(()) };
     let mut test = Command::new(sshd);
     test.arg("-t");
-    if let Err(Silence::Unasked(words) | Silence::Refuses(words)) = output(test) {
-        return Err(Failure::Refused(format!("sshd refuses its configuration: {words}")));
+    match output(test) {
+        Ok(_) => Ok(()),
+        Err(Silence::Refuses(words)) if words.contains(NOT_STARTED) => Ok(()),
+        Err(Silence::Unasked(words) | Silence::Refuses(words)) => {
+            Err(Failure::Refused(format!("sshd refuses its configuration: {words}")))
+        }
     }
+}
+
+/// Has a running sshd read its files, if it can.
+pub fn reload_sshd() -> Result<(), Failure> {
+    test_sshd()?;
     // Without one, sshd is started for each connection, or not at all.
     let pid = std::fs::read_to_string("/run/sshd.pid").ok().and_then(|text| text.trim().parse().ok());
     let is_sshd = |pid: &i32| {
