@@ -102,16 +102,25 @@ kept() {
     say undone "$(state), $(left)"
 }
 
-# SIGKILL once the first file has changed, and once all have.
+# SIGKILL in the private copy, once the first file of the host has changed, and at the trial login, once all have.
 killed() {
-    for option in -t -T; do
+    for host in '' /proc/1/root; do
         mkdir -p /root/real && mv /usr/sbin/sshd /root/real
-        printf '#!/bin/sh\n[ -e /etc/ssh/sshd_config.d/00-qrtotp.conf ] && [ "$1" = %s ] && kill -9 $PPID\nexec /root/real/sshd "$@"\n' $option >/usr/sbin/sshd
+        printf '#!/bin/sh\n[ -e %s/etc/ssh/sshd_config.d/00-qrtotp.conf ] && [ "$1" = -t ] && kill -9 $PPID\nexec /root/real/sshd "$@"\n' $host >/usr/sbin/sshd
         chmod 755 /usr/sbin/sshd
         apply
         mv /root/real/sshd /usr/sbin/sshd
-        say "killed$option" "$(state)$(grep ^Done /root/said), $(rolls_back)"
+        if [ "$host" ]; then
+            say killed_first "$(state)$(grep ^Done /root/said), $(rolls_back)"
+        else
+            say killed_copy "$(state)$(grep ^Done /root/said), $(left)"
+        fi
     done
+    setsid script -qc "qrtotp setup sshd sudo --apply --confirm 1m --trial alice" /root/said >/dev/null &
+    for _ in $(seq 300); do grep -q assword /root/said && break; sleep 0.1; done
+    date +%s >/root/applied
+    pkill -9 -x qrtotp
+    say killed_last "$(state)$(grep ^Done /root/said), $(rolls_back)"
 }
 
 # The Ansible role over ssh, as a user with a key and without a code.

@@ -48,11 +48,20 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("kept_right", "by password and the right code", "in, 1 codes"),
     ("undone", "after `setup --undo`", "as before, 0 units left"),
     (
-        "killed-t",
-        "SIGKILL of `setup` once the first file has changed; after the minute",
+        "killed_copy",
+        "SIGKILL of `setup` while it tries the changes in its private copy",
+        "as before, 0 units left",
+    ),
+    (
+        "killed_first",
+        "SIGKILL once the first file has changed; after the minute",
         "changed, as before, 0 units left",
     ),
-    ("killed-T", "SIGKILL once all have; after the minute", "changed, as before, 0 units left"),
+    (
+        "killed_last",
+        "SIGKILL at the trial login, once all have; after the minute",
+        "changed, as before, 0 units left",
+    ),
     ("role", "the Ansible role over ssh, as an exempt user", "changed, 0 unreachable, 0 failed"),
     ("role_kept", "our lines, once its new login has confirmed", "2 lines, 0 units left"),
     ("role_again", "a second run", "unchanged, 0 unreachable, 0 failed"),
