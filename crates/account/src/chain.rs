@@ -7,7 +7,6 @@ use super::bytes::{StateError, take};
 use blake2::Blake2b;
 use blake2::digest::{Digest, consts::U20};
 use qrtotp_values::UnixTime;
-use std::fmt::Write as _;
 
 /// Bytes of a link.
 pub const LINK_LEN: usize = 20;
@@ -60,10 +59,16 @@ impl Chain {
     /// Adds the line that `text` holds from `start` on, and completes it there.
     pub fn add(&mut self, text: &mut String, start: usize, at: UnixTime) {
         self.number = self.number.saturating_add(1);
-        let _ = write!(text, " seq={} at={at}", self.number);
+        text.push_str(" seq=");
+        push_number(text, self.number);
+        text.push_str(" at=");
+        if at < 0 {
+            text.push('-');
+        }
+        push_number(text, at.unsigned_abs());
         self.head = link(self.head, text.as_bytes().get(start..).unwrap_or_default());
         text.push_str(" chain=");
-        text.extend(hex(self.head).map(char::from));
+        text.push_str(str::from_utf8(&hex(self.head)).unwrap_or_default());
         self.keep(text.as_bytes().get(start..).unwrap_or_default());
     }
 
@@ -137,6 +142,14 @@ fn hash(first: &[u8], second: &[u8]) -> Link {
     hash.finalize().into()
 }
 
+/// Appends a number. `write!` would bring code into a login that nothing else there needs.
+fn push_number(text: &mut String, number: u64) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    text.push(char::from(b'0' + (number % 10) as u8));
+}
+
 /// A link as lines show it.
 #[must_use]
 pub fn hex(link: Link) -> [u8; 2 * LINK_LEN] {
@@ -185,6 +198,17 @@ mod tests {
         let line = added(&mut chain, "event=login");
         assert_eq!(line, "event=login seq=1 at=1795878245 chain=ce5ff967d26698d2502583ea61732ce420185a04");
         assert_eq!(chain.number(), 1);
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        for (number, at) in [(0, 0), (9, 10), (u64::MAX, i64::MAX), (100, -1_000)] {
+            let mut chain = Chain { number, ..Chain::new(RECORD) };
+            let mut text = String::new();
+            chain.add(&mut text, 0, at);
+            let expected = format!(" seq={} at={at} chain=", number.saturating_add(1));
+            assert!(text.starts_with(&expected), "{text}");
+        }
     }
 
     #[test]

@@ -46,16 +46,13 @@ pub fn encode(bytes: &[u8]) -> String {
 /// # Errors
 /// [`Base32Error`] for any text that [`encode`] would not have written.
 pub fn decode(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
-    // All characters before the first that is not of the alphabet are bytes.
-    if let Some(index) = text.bytes().position(|byte| value(byte).is_none()) {
-        return Err(Base32Error::Character { position: index + 1 });
-    }
+    let bytes = whole_bytes(text)?;
     let last = text.bytes().next_back().and_then(value).unwrap_or_default();
     let spare = spare_bits(text);
     if spare >= 5 || last.trailing_zeros() < spare {
         return Err(Base32Error::NotCanonical);
     }
-    whole_bytes(text)
+    Ok(bytes)
 }
 
 /// A key as it was received.
@@ -100,9 +97,13 @@ pub fn decode_lenient(text: &str) -> Result<Lenient, Base32Error> {
     Ok(Lenient { bytes: whole_bytes(&plain)?, dropped_bits })
 }
 
-/// The whole bytes of a text that holds only characters of the alphabet; spare bits are dropped.
+/// The whole bytes of a text; spare bits are dropped.
 fn whole_bytes(text: &str) -> Result<Zeroizing<Vec<u8>>, Base32Error> {
-    base32::decode(ALPHABET, text).map(Zeroizing::new).ok_or(Base32Error::NotCanonical)
+    base32::decode(ALPHABET, text).map(Zeroizing::new).ok_or_else(|| {
+        // All characters before the first that is not of the alphabet are bytes.
+        let index = text.bytes().position(|byte| value(byte).is_none()).unwrap_or_default();
+        Base32Error::Character { position: index + 1 }
+    })
 }
 
 /// Bits after the last whole byte. With five or more, the last character adds no byte.
