@@ -116,7 +116,8 @@ killed() {
             say killed_copy "$(state)$(grep ^Done /root/said), $(left)"
         fi
     done
-    setsid script -qc "qrtotp setup sshd sudo --apply --confirm 1m --trial alice" /root/said >/dev/null &
+    # Its terminal must not end.
+    sleep 60 | setsid script -qc "qrtotp setup sshd sudo --apply --confirm 1m --trial alice" /root/said >/dev/null &
     for _ in $(seq 300); do grep -q assword /root/said && break; sleep 0.1; done
     date +%s >/root/applied
     pkill -9 -x qrtotp
