@@ -27,6 +27,11 @@ impl AnswerPlace {
     /// A command of the account's owner or of root.
     pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false, origin: None };
 
+    /// The same, through a host of a fleet.
+    pub(super) fn of_owner(fleet_host: Option<&Name>) -> Self {
+        Self { place: fleet_host.map_or(Place::Own, |host| Place::caller(host.as_str())), ..Self::OWN }
+    }
+
     /// That of a login; `key` is the first one that sshd accepted.
     pub(super) fn with(
         key: Option<&KeyFingerprint>,
