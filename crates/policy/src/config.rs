@@ -185,7 +185,7 @@ impl Broker {
 }
 
 /// `[fleet]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fleet {
     /// On a login host: the fleet's name. Its verifiers then decide logins, and this host's store does not.
     pub name: Option<String>,
@@ -197,9 +197,24 @@ pub struct Fleet {
     pub etcd: Option<String>,
     /// On a verifier: groups of hosts, and the accounts that each may ask about; `*` stands for all.
     pub groups: Services,
+    /// On a verifier: groups of hosts at which users enrol and look after their devices. Default `*`: all.
+    pub self_service: Vec<Cow<'static, str>>,
+}
+
+impl Default for Fleet {
+    fn default() -> Self {
+        let self_service = vec![Cow::Borrowed("*")];
+        Self { name: None, local: Vec::new(), verifier: None, etcd: None, groups: Vec::new(), self_service }
+    }
 }
 
 impl Fleet {
+    /// Whether users enrol at the hosts of one of these groups.
+    #[must_use]
+    pub fn serves_users(&self, groups: &[String]) -> bool {
+        self.self_service.iter().any(|known| known == "*" || groups.iter().any(|group| group == known))
+    }
+
     /// Whether the verifiers decide the logins of `account`.
     #[must_use]
     pub fn decides(&self, account: &str) -> bool {
@@ -318,7 +333,7 @@ impl Config {
         ]
     }
 
-    fn problems_of_fleet(&self) -> [Problem; 5] {
+    fn problems_of_fleet(&self) -> [Problem; 6] {
         let is_host = |name: &String| {
             let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
             let rest = |byte: u8| plain(byte) || matches!(byte, b'-' | b'.');
@@ -346,6 +361,11 @@ impl Config {
                 }),
                 "fleet.groups",
                 "must name groups of hosts, each with a list of accounts, such as web = [\"alice\"]; \"*\" stands for all",
+            ),
+            (
+                !self.fleet.self_service.iter().all(|group| group == "*" || is_service(group)),
+                "fleet.self_service",
+                "must name groups of hosts, or \"*\" for all",
             ),
             (
                 !self.fleet.local.iter().all(|account| printable(account, 256)),

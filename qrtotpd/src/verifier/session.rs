@@ -87,9 +87,16 @@ fn admit(
         unusable(&subject, error.reason(), &error.to_string(), log);
         no_store()
     })?;
-    if !begun.may_ask || !config.fleet.may_ask(&known.groups, name.as_str()) {
-        Event::new(Kind::EnrollmentRefused, &subject).reason("host_group").emit(log);
-        return Err(FleetResponse::Refused("this account is not of this host's groups".into()));
+    let refusal = if !begun.may_ask || !config.fleet.may_ask(&known.groups, name.as_str()) {
+        Some(("host_group", "this account is not of this host's groups"))
+    } else if !config.fleet.serves_users(&known.groups) {
+        Some(("no_self_service", "[fleet] self_service names no group of this host"))
+    } else {
+        None
+    };
+    if let Some((reason, text)) = refusal {
+        Event::new(Kind::CallerRefused, &subject).reason(reason).emit(log);
+        return Err(FleetResponse::Refused(text.into()));
     }
     let nonce = random_bytes().map_err(|_| no_store())?;
     Ok(Admitted { key, nonce, caller: Caller { name, uid: open.uid, can_log_in: true }, config })

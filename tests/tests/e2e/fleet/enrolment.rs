@@ -2,7 +2,7 @@
 
 use qrtotp_tests::{
     broker::{DEVICE_QUESTION, TOKEN_QUESTION},
-    fleet::Fleet,
+    fleet::{CONFIG, Fleet},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
@@ -104,8 +104,7 @@ fn a_host_speaks_for_accounts_of_its_groups_only_and_not_once_it_is_revoked() {
     let (_web, _all) = (web.start_broker(), all.start_broker());
     let refused = web.sandbox.own("alice", &["enroll"]).failure();
     assert!(refused.contains("does not let this host speak"), "{refused}");
-    let _ =
-        fleet.verifier().log.wait(&["event=enrollment_refused reason=host_group user=alice", "host=web1"]);
+    let _ = fleet.verifier().log.wait(&["event=caller_refused reason=host_group user=alice", "host=web1"]);
     let _ = web.sandbox.log.wait(&["event=fleet_request result=denied reason=fleet_refused user=alice"]);
     let mut pty = all.sandbox.own("alice", &["enroll"]);
     pty.expect(TOKEN_QUESTION);
@@ -116,6 +115,23 @@ fn a_host_speaks_for_accounts_of_its_groups_only_and_not_once_it_is_revoked() {
     let refused = all.sandbox.own("alice", &["enroll"]).failure();
     assert!(refused.contains("does not let this host speak"), "{refused}");
     let _ = fleet.verifier().log.wait(&["event=caller_refused reason=host_revoked", "by=db1"]);
+}
+
+#[test]
+fn users_enrol_only_at_hosts_of_the_groups_that_the_verifiers_name() {
+    let fleet = Fleet::new("web = [\"*\"]\n");
+    let config = fleet.verifier().read(CONFIG);
+    let named = config.replacen("[fleet]\n", "[fleet]\nself_service = [\"all\"]\n", 1);
+    fleet.verifier().overwrite(CONFIG, &named);
+    fleet.administer(&["config", "apply"], "").success();
+    let _code = fleet.token_code("alice");
+    let (web, all) = (fleet.host("web1", "web"), fleet.host("desk1", "all"));
+    let (_web, _all) = (web.start_broker(), all.start_broker());
+    let refused = web.sandbox.own("alice", &["enroll"]).failure();
+    assert!(refused.contains("does not let this host speak"), "{refused}");
+    let _ = web.sandbox.log.wait(&["event=fleet_request result=denied reason=fleet_refused", "self_service"]);
+    let _ = fleet.verifier().log.wait(&["event=caller_refused reason=no_self_service", "host=web1"]);
+    all.sandbox.own("alice", &["enroll"]).expect(TOKEN_QUESTION);
 }
 
 #[test]
