@@ -1,7 +1,7 @@
 //! The user at the other end of a connection, as the flows see them.
 
 use crate::work_limits::WorkPermit;
-use qrtotp_account::Name;
+use qrtotp_account::Place;
 use qrtotp_clock::sleep;
 use qrtotp_flow::{CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, QrState, Reply, Typed};
 use qrtotp_messages::{Catalogue, Message};
@@ -41,8 +41,8 @@ pub struct Remote<'a> {
     pub turn: &'a WorkPermit,
     /// The user's language.
     pub catalogue: &'a Catalogue,
-    /// The host of a fleet that the user is at.
-    pub fleet_host: Option<&'a Name>,
+    /// Where the user's wrong codes count.
+    pub place: Place,
 }
 
 impl Remote<'_> {
@@ -80,8 +80,8 @@ impl Dialog for Remote<'_> {
 }
 
 impl EnrollDialog for Remote<'_> {
-    fn fleet_host(&self) -> Option<&Name> {
-        self.fleet_host
+    fn place(&self) -> Place {
+        self.place
     }
 
     fn first_code(&mut self, scanned: QrState<'_>, note: Option<&Message>) -> Result<Reply, NoAnswer> {

@@ -10,6 +10,7 @@ use crate::remote::Remote;
 use crate::request_store::RequestStore;
 use crate::served::{Ended, Served, broken, unusable};
 use crate::work_limits::WorkPermit;
+use qrtotp_account::Place;
 use qrtotp_audit::Subject;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{catalogue_of, report_killed_holder};
@@ -91,7 +92,7 @@ fn answer(
         caller,
         config: &source.config,
         store: &store,
-        person: Remote { line, turn: &turn, catalogue, fleet_host: None },
+        person: Remote { line, turn: &turn, catalogue, place: Place::Own },
         subject: &subject,
         log: &mut log,
     };

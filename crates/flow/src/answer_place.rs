@@ -27,9 +27,9 @@ impl AnswerPlace {
     /// A command of the account's owner or of root.
     pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false, origin: None };
 
-    /// The same, through a host of a fleet.
-    pub(super) fn of_owner(fleet_host: Option<&Name>) -> Self {
-        Self { place: fleet_host.map_or(Place::Own, |host| Place::caller(host.as_str())), ..Self::OWN }
+    /// The same, at this place.
+    pub(super) fn of_owner(place: Place) -> Self {
+        Self { place, ..Self::OWN }
     }
 
     /// That of a login; `key` is the first one that sshd accepted.

@@ -185,7 +185,7 @@ impl Broker {
 }
 
 /// `[fleet]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fleet {
     /// On a login host: the fleet's name. Its verifiers then decide logins, and this host's store does not.
     pub name: Option<String>,
@@ -197,22 +197,16 @@ pub struct Fleet {
     pub etcd: Option<String>,
     /// On a verifier: groups of hosts, and the accounts that each may ask about; `*` stands for all.
     pub groups: Services,
-    /// On a verifier: groups of hosts at which users enrol and look after their devices. Default `*`: all.
+    /// On a verifier: groups of hosts at which users enrol and look after their devices; none: all hosts.
     pub self_service: Vec<Cow<'static, str>>,
-}
-
-impl Default for Fleet {
-    fn default() -> Self {
-        let self_service = vec![Cow::Borrowed("*")];
-        Self { name: None, local: Vec::new(), verifier: None, etcd: None, groups: Vec::new(), self_service }
-    }
 }
 
 impl Fleet {
     /// Whether users enrol at the hosts of one of these groups.
     #[must_use]
     pub fn serves_users(&self, groups: &[String]) -> bool {
-        self.self_service.iter().any(|known| known == "*" || groups.iter().any(|group| group == known))
+        self.self_service.is_empty()
+            || groups.iter().any(|group| self.self_service.iter().any(|known| group == known))
     }
 
     /// Whether the verifiers decide the logins of `account`.
@@ -363,9 +357,9 @@ impl Config {
                 "must name groups of hosts, each with a list of accounts, such as web = [\"alice\"]; \"*\" stands for all",
             ),
             (
-                !self.fleet.self_service.iter().all(|group| group == "*" || is_service(group)),
+                !self.fleet.self_service.iter().all(|group| is_service(group)),
                 "fleet.self_service",
-                "must name groups of hosts, or \"*\" for all",
+                "must name groups of hosts",
             ),
             (
                 !self.fleet.local.iter().all(|account| printable(account, 256)),

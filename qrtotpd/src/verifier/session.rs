@@ -11,7 +11,7 @@ use crate::remote::{Line, Remote};
 use crate::served::{Ended, Served, broken, unusable};
 use crate::tunnel::Tunnel;
 use crate::work_limits::WorkPermit;
-use qrtotp_account::{Label, Name};
+use qrtotp_account::{Label, Name, Place};
 use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::Deadline;
 use qrtotp_fleet::FleetError;
@@ -143,8 +143,7 @@ fn answer(
     let (catalogue, turn) = (&catalogue_of(language), WorkPermit::wait(&verifier.work));
     let subject = subject_of_user(&caller.name);
     let store = verifier.store.session(host.id.clone());
-    let host_name = Name::new(host.name()).ok();
-    let person = Remote { line, turn: &turn, catalogue, fleet_host: host_name.as_ref() };
+    let person = Remote { line, turn: &turn, catalogue, place: Place::caller(host.name()) };
     let mut served = Served { caller, config, store: &store, person, subject: &subject, log };
     served.person.line.last(served.time_for(&request));
     let done = match request {

@@ -1,7 +1,7 @@
 //! Messages and questions of an enrolment.
 
 use crate::{Dialog, NoAnswer, Typed};
-use qrtotp_account::Name;
+use qrtotp_account::Place;
 use qrtotp_messages::Message;
 use qrtotp_otp::Params;
 use zeroize::Zeroizing;
@@ -57,10 +57,10 @@ pub enum CodesDelivery {
 
 /// The dialogue of an enrolment.
 pub trait EnrollDialog: Dialog {
-    /// The host of a fleet that the person is at, and that says who they are. Wrong codes then count in a
-    /// lane of that host.
-    fn fleet_host(&self) -> Option<&Name> {
-        None
+    /// Where a wrong code of the account's owner counts: in a lane of their own, unless a host of a fleet says
+    /// who they are.
+    fn place(&self) -> Place {
+        Place::Own
     }
 
     /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` describes the
