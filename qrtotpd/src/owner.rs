@@ -1,5 +1,5 @@
-//! What the owner of an account may ask for, at a broker or a verifier: each runs a flow, with the caller as
-//! its dialogue.
+//! Requests of an account's owner, at a broker or a verifier: each runs a flow, with the caller as its
+//! dialogue.
 
 use crate::served::{Ended, Served};
 use qrtotp_account::Label;

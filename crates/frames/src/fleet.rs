@@ -1,4 +1,5 @@
-//! The messages between a login host and a fleet's verifier. The relay passes on those of kinds 9 and 40 as they are.
+//! The messages between a login host and a fleet's verifier. The relay passes on those of kinds 9 and 40 as
+//! they are.
 
 use super::open_session::{OPEN, OpenSession};
 use super::{

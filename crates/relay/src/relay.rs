@@ -54,7 +54,7 @@ impl Relay {
         response.unwrap_or_else(FleetResponse::Unavailable)
     }
 
-    /// What the first verifier gives that is reached and has the store, in time.
+    /// The response of the first verifier that is reached in time and has the store.
     ///
     /// # Errors
     /// None was reached, or none has the store.

@@ -1,4 +1,4 @@
-//! Carries a session between a user's broker and one verifier, for as long as it lasts. What they say is
+//! Carries a session between a user's broker and one verifier, for as long as it lasts. Their messages are
 //! sealed, so the relay only copies frames.
 
 use crate::relay::Relay;

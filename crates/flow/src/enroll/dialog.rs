@@ -57,8 +57,8 @@ pub enum CodesDelivery {
 
 /// The dialogue of an enrolment.
 pub trait EnrollDialog: Dialog {
-    /// Where a wrong code of the account's owner counts: in a lane of their own, unless a host of a fleet says
-    /// who they are.
+    /// Where a wrong code of the account's owner counts: in a lane of their own, unless they are at a host of
+    /// a fleet.
     fn place(&self) -> Place {
         Place::Own
     }
