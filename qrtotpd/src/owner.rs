@@ -30,7 +30,7 @@ impl<S: Store, L: AuditSink> Served<'_, S, L> {
             Request::Rename { id, label } => self.rename(id, &Label::new(&label)),
             Request::Resync => self.resync(),
             Request::Enroll { .. } | Request::Verify { .. } => {
-                Err(Ended::Other("a request in the wrong place".into()))
+                Err(Ended::Refused(Message::verbatim("such a request is not served here".into())))
             }
         }
     }

@@ -1,7 +1,11 @@
 //! Root of a login host that was taken over, who speaks a session's frames by hand.
 
+use std::time::Duration;
+
 use qrtotp_tests::{
     Phone,
+    broker::DEVICE_QUESTION,
+    clock,
     fleet::{Fleet, Host},
     fleet_session::{Session, field},
     host::PAM_SUCCESS,
@@ -47,10 +51,25 @@ fn it_enrols_nobody_without_a_token_or_a_device_and_changes_no_device_of_others(
     let code = fleet.token_code("bobby");
     refused(&host, "bobby", ENROLL, "AAAA-AAAA");
     refused(&host, "alice", ENROLL, &code);
-    let other = fleet.host("web2", "all");
-    assert_eq!(other.answer(&phone.code()), PAM_SUCCESS, "its guesses delay nobody at another host");
     let list = fleet.administer(&["device", "list", "alice", "--json"], "").success().stdout;
     assert_eq!(list.matches("c-").count(), 1, "{list}");
+}
+
+#[test]
+fn its_guesses_delay_nobody_at_a_host_where_they_usually_log_in() {
+    let (fleet, host, phone) = with_phone();
+    let other = fleet.host("web2", "all");
+    let _broker = other.start_broker();
+    assert_eq!(other.answer(&phone.previous_code()), PAM_SUCCESS);
+    for _ in 0..10 {
+        refused(&host, "alice", REVOKE_ALL, &phone.wrong_code());
+    }
+    let mut pty = other.sandbox.own("alice", &["recovery", "regenerate"]);
+    pty.expect(DEVICE_QUESTION);
+    pty.send(&phone.code());
+    pty.keep_recovery_codes(&other.sandbox);
+    pty.success();
+    let _ = fleet.verifier().log.wait(&["event=device_proof result=denied reason=throttled", "host=web1"]);
 }
 
 #[test]
@@ -100,10 +119,13 @@ fn a_request_that_is_not_signed_with_the_hosts_key_or_not_sealed_is_refused() {
 fn it_keeps_no_more_than_four_sessions_of_an_account_and_others_keep_theirs() {
     let (fleet, host, _phone) = with_phone();
     let alice = uid(&host, "alice");
-    let _held: Vec<_> = (0..4).map(|_| Session::open(&host, "alice", alice, None).ok().unwrap()).collect();
+    let held: Vec<_> = (0..4).map(|_| Session::open(&host, "alice", alice, None).ok().unwrap()).collect();
     let (kind, why) = Session::open(&host, "alice", alice, None).err().unwrap();
     assert_eq!((kind, why), (54, vec![0]), "busy");
     assert!(Session::open(&host, "bobby", uid(&host, "bobby"), None).is_ok());
     let other = fleet.host("web2", "all");
     assert!(Session::open(&other, "alice", alice, None).is_ok(), "the account at another host");
+    drop(held);
+    let opens = || Session::open(&host, "alice", alice, None).ok();
+    assert!(clock::poll(Duration::from_secs(5), opens).is_some(), "an ended one leaves its place");
 }
