@@ -118,6 +118,26 @@ fn a_host_speaks_for_accounts_of_its_groups_only_and_not_once_it_is_revoked() {
 }
 
 #[test]
+fn a_user_who_hangs_up_ends_the_conversation_and_can_go_on_later() {
+    let fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let code = fleet.token_code("alice");
+    let (pty, phone) = host.enrol_by_token(&code);
+    drop(pty);
+    let _ = host.sandbox.log.wait(&["event=fleet_request result=denied reason=caller_gone user=alice"]);
+    let ended = ["event=enrollment_abandoned reason=no_answer user=alice", "host=web1"];
+    let _ = fleet.verifier().log.wait(&ended);
+    let mut pty = host.sandbox.own("alice", &["enroll"]);
+    pty.expect(TOKEN_QUESTION);
+    pty.send(&code);
+    pty.expect("You were shown a QR code");
+    pty.expect("Code: ");
+    pty.finish_enrolment(&host.sandbox, &phone);
+    let _ = fleet.verifier().log.wait(&["event=enrollment_confirmed", "user=alice", "host=web1"]);
+}
+
+#[test]
 fn users_enrol_only_at_hosts_of_the_groups_that_the_verifiers_name() {
     let fleet = Fleet::new("web = [\"*\"]\n");
     let config = fleet.verifier().read(CONFIG);
