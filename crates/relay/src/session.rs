@@ -95,3 +95,91 @@ fn copy(line: &mut Connection, stream: &mut ClientStream) -> Result<(), FrameErr
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::breaker::Breaker;
+    use crate::identity::HostIdentity;
+    use crate::relay::in_order;
+    use qrtotp_fleet_tls::{
+        Authority, ServerStream, accept, new_key, public_key_of, server_config, write_private,
+    };
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixStream;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn say(stream: &mut ServerStream, frame: &SessionFrame) {
+        send(stream, frame).unwrap();
+        stream.flush().unwrap();
+    }
+
+    /// A relay with two verifiers: the first one's store does not answer, the second one does what it is told.
+    fn relay(ca: &Authority, verifier: impl FnOnce(ServerStream) + Send + 'static) -> Relay {
+        let dir = tempfile::tempdir().unwrap();
+        let key = new_key().unwrap();
+        write_private(&dir.path().join("host.key"), &key).unwrap();
+        let certificate = ca.host("web1", &public_key_of(&key).unwrap()).unwrap();
+        write_private(&dir.path().join("host.der"), &certificate).unwrap();
+        write_private(&dir.path().join("ca.der"), ca.certificate()).unwrap();
+        let config = server_config(ca.certificate(), ca.verifier().unwrap()).unwrap();
+        let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
+        let lines =
+            listeners.each_ref().map(|listener| listener.local_addr().unwrap().to_string()).join("\n");
+        thread::spawn(move || {
+            let greet = |listener: &TcpListener| {
+                let mut stream = accept(listener.accept().unwrap().0, &config, LIMIT).unwrap();
+                stream.sock.last(LIMIT);
+                assert!(matches!(receive(&mut stream), Ok(FleetRequest::Session(_))));
+                stream
+            };
+            let no_store = FleetResponse::Unavailable(Unavailable::Store);
+            say(&mut greet(&listeners[0]), &SessionFrame::Ended(no_store));
+            verifier(greet(&listeners[1]));
+        });
+        let mut verifiers = in_order(&lines, "web1");
+        verifiers.sort_by_key(|verifier| !lines.starts_with(verifier.name()));
+        verifiers.iter().for_each(crate::verifier::Verifier::look_up);
+        let identity = HostIdentity::read(dir.path(), None).unwrap();
+        let (last, breaker) = (AtomicUsize::new(0), Breaker::default());
+        Relay { verifiers, last, identity, breaker, sessions: Default::default() }
+    }
+
+    fn open() -> FleetRequest {
+        let open =
+            qrtotp_frames::OpenSession { attempt: [1; 16], account: "alice".into(), uid: 1, tag: [0; 32] };
+        FleetRequest::Session(Box::new(open))
+    }
+
+    #[test]
+    fn a_session_stays_with_the_verifier_that_takes_part_and_ends_with_it() {
+        let (ca, _) = Authority::generate().unwrap();
+        let relay = relay(&ca, |mut stream| {
+            say(&mut stream, &SessionFrame::Opened([2; 32]));
+            // Several frames at once: no poll of the socket tells of the later ones.
+            for part in 0..3 {
+                send(&mut stream, &SessionFrame::Sealed(vec![part; 900])).unwrap();
+            }
+            stream.flush().unwrap();
+            stream.sock.last(LIMIT);
+            assert_eq!(receive::<SessionFrame>(&mut stream).unwrap(), SessionFrame::Sealed(vec![9]));
+        });
+        let session = relay.open(&open()).ok().unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let carried = thread::spawn(move || {
+            carry(&mut Connection::new(theirs.into(), Deadline::after(LIMIT)), session);
+        });
+        let mut broker = Connection::new(ours.into(), Deadline::after(LIMIT));
+        assert_eq!(broker.receive::<SessionFrame>().unwrap(), SessionFrame::Opened([2; 32]));
+        for part in 0..3 {
+            assert_eq!(broker.receive::<SessionFrame>().unwrap(), SessionFrame::Sealed(vec![part; 900]));
+        }
+        broker.send(&SessionFrame::Sealed(vec![9])).unwrap();
+        assert_eq!(broker.receive::<SessionFrame>(), Err(FrameError::Closed), "the verifier has ended");
+        carried.join().unwrap();
+    }
+}
