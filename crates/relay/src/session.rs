@@ -118,7 +118,7 @@ mod tests {
         stream.flush().unwrap();
     }
 
-    /// A relay with two verifiers: the first one's store does not answer, the second one does what it is told.
+    /// A relay with two verifiers. The first one's store does not answer; the second one is `verifier`.
     fn relay(ca: &Authority, verifier: impl FnOnce(ServerStream) + Send + 'static) -> Relay {
         let dir = tempfile::tempdir().unwrap();
         let key = new_key().unwrap();

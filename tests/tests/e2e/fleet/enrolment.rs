@@ -97,6 +97,21 @@ fn a_user_looks_after_the_own_devices_at_a_host() {
 }
 
 #[test]
+fn two_codes_in_a_row_measure_a_phones_clock_at_a_host() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let mut pty = host.sandbox.own("alice", &["resync"]);
+    pty.expect("shows now: ");
+    pty.send(&phone.previous_code());
+    pty.expect("The next one");
+    pty.send(&phone.code());
+    assert!(pty.success().contains("Done: the clock of c-"));
+    let _ = fleet.verifier().log.wait(&["event=credential_resynchronized", "user=alice", "host=web1"]);
+}
+
+#[test]
 fn a_host_speaks_for_accounts_of_its_groups_only_and_not_once_it_is_revoked() {
     let fleet = Fleet::new("web = [\"bobby\"]\n");
     let _code = fleet.token_code("alice");
