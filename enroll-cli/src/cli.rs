@@ -479,7 +479,7 @@ pub struct Issue {
     /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
     #[arg(long, value_name = "TIME")]
     pub expires: Option<ConfigDuration>,
-    /// With a one-time code that the person must type, too; it is shown once, here
+    /// With a one-time code that the person must type, too; it is shown once, here. On a verifier always
     #[arg(long)]
     pub code: bool,
     /// Bind it to the ssh keys that let the user in now; logging in with one of them proves who enrols

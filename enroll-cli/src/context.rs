@@ -88,6 +88,17 @@ impl Context {
         }
     }
 
+    /// Refuses an account of the fleet on a login host, whose own store no login of that account reads.
+    pub fn refuse_fleets(&self, name: &Name) -> Result<(), Failure> {
+        if !self.config.fleet.decides(name.as_str()) {
+            return Ok(());
+        }
+        Err(Failure::Refused(format!(
+            "{name} is an account of the fleet; at a verifier, `token issue {name}` prints a code with which they \
+             run `qrtotp enroll` here themselves"
+        )))
+    }
+
     /// Whether this is the configuration of a fleet's verifier.
     pub fn is_verifier(&self) -> bool {
         self.config.fleet.verifier.is_some()

@@ -1,9 +1,9 @@
-//! Frames between the broker and its callers, as the broker and as a caller reads them.
+//! Frames between the broker and its callers, as the broker and as a caller reads them, and those of a fleet.
 
 use qrtotp_clock::Deadline;
 use qrtotp_wire::{
-    CallerAnswer, Connection, FrameError, MAX_FRAME, Message, Opening, Request, Response, VERSION, receive,
-    send,
+    CallerAnswer, Connection, FleetRequest, FleetResponse, FrameError, MAX_FRAME, Message, Opening, Request,
+    Response, SessionFrame, receive, send,
 };
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -11,10 +11,13 @@ use std::time::Duration;
 
 pub(crate) fn check(data: &[u8]) {
     let Some((kind, stream)) = data.split_first() else { return };
-    match kind % 4 {
-        0 => slice::<Opening>(stream),
-        1 => slice::<CallerAnswer>(stream),
-        2 => slice::<Response>(stream),
+    match (kind, kind % 4) {
+        (253, _) => slice::<FleetRequest>(stream),
+        (254, _) => slice::<FleetResponse>(stream),
+        (255, _) => slice::<SessionFrame>(stream),
+        (_, 0) => slice::<Opening>(stream),
+        (_, 1) => slice::<CallerAnswer>(stream),
+        (_, 2) => slice::<Response>(stream),
         _ => conversation(stream),
     }
 }
@@ -37,7 +40,7 @@ fn next<M: Message + PartialEq>(rest: &mut &[u8]) -> Option<M> {
         }
     };
     let used = &before[..before.len() - rest.len()];
-    assert!((4..=MAX_FRAME).contains(&used.len()) && used[0] == VERSION);
+    assert!((4..=MAX_FRAME).contains(&used.len()) && used[0] == M::VERSION);
     let mut written = Vec::new();
     send(&mut written, &message).expect("what was read can be sent");
     assert!(written == used, "two spellings of one message");

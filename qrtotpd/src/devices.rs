@@ -2,6 +2,7 @@
 
 use crate::served::{Ended, Served};
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label};
+use qrtotp_audit::AuditSink;
 use qrtotp_flow::{ResyncError, Selection};
 use qrtotp_frontend::DeviceList;
 use qrtotp_messages::text;
@@ -17,7 +18,7 @@ impl From<ResyncError> for Ended {
     }
 }
 
-impl Served<'_> {
+impl<S: Store, L: AuditSink> Served<'_, S, L> {
     pub fn devices(&mut self, json: bool) -> Result<Response, Ended> {
         let mut devices = DeviceList::default();
         if let Some(account) = self.load_own()? {

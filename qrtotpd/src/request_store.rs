@@ -52,7 +52,7 @@ impl<'a> RequestStore<'a> {
             Err(StoreError::Busy) => {}
             done => return done,
         }
-        let _place = self.waits.begin(self.uid.get()).ok_or(StoreError::Busy)?;
+        let _place = self.waits.begin(&self.uid.get()).ok_or(StoreError::Busy)?;
         self.turn.away(|| {
             let store = self.source.open_store()?;
             let done = access(&store);

@@ -5,14 +5,16 @@ use crate::broker::{Broker, send_away};
 use crate::caller::{Away, Caller};
 use crate::connection_limits::ConnectionPermit;
 use crate::log::Log;
+use crate::of_fleet::OfFleet;
 use crate::remote::Remote;
 use crate::request_store::RequestStore;
-use crate::served::{Ended, Served};
+use crate::served::{Ended, Served, broken, unusable};
 use crate::work_limits::WorkPermit;
-use qrtotp_audit::{AuditSink, Event, Kind as EventKind, Subject};
+use qrtotp_account::Place;
+use qrtotp_audit::Subject;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{catalogue_of, report_killed_holder};
-use qrtotp_messages::{Catalogue, text};
+use qrtotp_messages::text;
 use qrtotp_policy::ConfigFile;
 use qrtotp_store::StoreError;
 use qrtotp_wire::{Connection, FrameError, Opening, Request, Response};
@@ -39,7 +41,7 @@ pub fn serve(line: &mut Connection, caller: &Caller, seat: &ConnectionPermit, br
         Ok((_, request)) if !request.asks_nothing() && !seat.is_for_dialogues() => {
             return send_away(line, caller.uid, Away::TooManyConnections, broker);
         }
-        Ok((language, request)) => answer(line, caller, broker, request, &catalogue_of(&language)),
+        Ok((language, request)) => answer(line, caller, broker, request, &language),
         Err(FrameError::Closed) => return,
         Err(error) => Response::Refused(error.to_string()),
     };
@@ -59,8 +61,9 @@ fn answer(
     caller: &Caller,
     broker: &Broker,
     request: Request,
-    catalogue: &Catalogue,
+    language: &str,
 ) -> Response {
+    let catalogue = &catalogue_of(language);
     let turn = WorkPermit::wait(&broker.work);
     let name = caller.name.as_str().to_owned();
     let subject = Subject { user: name.clone(), service: PROGRAM.into(), by: name, ..Subject::default() };
@@ -74,8 +77,8 @@ fn answer(
         }
     };
     if source.config.fleet.decides(caller.name.as_str()) {
-        let text = "this account is the fleet's: ask your administrator; `qrtotp` on a verifier manages it";
-        return Response::Refused(text.into());
+        let of_fleet = OfFleet { caller, source: &source, catalogue, subject: &subject };
+        return turn.away(|| of_fleet.carry(line, language, request, &mut log));
     }
     // Never created here: a missing store may be a disk that is not mounted.
     let store = match RequestStore::open(&source, &turn, &broker.waits, caller.uid) {
@@ -87,14 +90,13 @@ fn answer(
     };
     let served = Served {
         caller,
-        broker,
         config: &source.config,
         store: &store,
-        person: Remote { line, turn: &turn, catalogue },
+        person: Remote { line, turn: &turn, catalogue, place: Place::Own },
         subject: &subject,
         log: &mut log,
     };
-    let done = served.handle(request);
+    let done = served.handle(broker, request);
     report_killed_holder(store.take_killed_holder(), &subject, &mut log);
     match done {
         Ok(done) => return done,
@@ -108,21 +110,4 @@ fn answer(
         Err(Ended::Other(detail)) => unusable(&subject, "internal_error", &detail, &mut log),
     }
     failed()
-}
-
-/// Reports an error of the store: the reason to the administrator's log.
-fn broken(subject: &Subject, error: &StoreError, log: &mut dyn AuditSink) {
-    if error.is_record_fault() {
-        Event::new(EventKind::RecordDamaged, subject)
-            .reason(error.reason())
-            .detail(&error.to_string())
-            .emit(log);
-        return;
-    }
-    unusable(subject, error.reason(), &error.to_string(), log)
-}
-
-/// Reports an unusable configuration: the reason to the administrator's log. The caller gets only the fact.
-fn unusable(subject: &Subject, reason: &str, detail: &str, log: &mut dyn AuditSink) {
-    Event::new(EventKind::ConfigurationRefused, subject).reason(reason).detail(detail).emit(log);
 }

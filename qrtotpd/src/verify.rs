@@ -24,24 +24,24 @@ use std::time::Duration;
 
 impl Served<'_> {
     /// Verifies a login to the caller's own account, or to a listed service.
-    pub fn attempt(&mut self, attempt: Attempt) -> Result<Response, Ended> {
+    pub fn attempt(&mut self, broker: &Broker, attempt: Attempt) -> Result<Response, Ended> {
         let name = self.caller.name.as_str();
         // Any user may name any account, and the user database may be slow.
         let Ok(person) = self.person.turn.away(|| HostDirectory.find(&attempt.user)) else {
             return Err(Ended::Refused(Away::NoAnswer.message()));
         };
         if self.caller.can_log_in && person.as_ref().is_some_and(|person| person.name == name) {
-            let (say, _) = self.verify(self.config, attempt, person.as_ref())?;
+            let (say, _) = self.verify(broker, self.config, attempt, person.as_ref())?;
             return Ok(say);
         }
         let listed = self.config.broker.services_of(name);
         if listed.is_some_and(|services| services.iter().any(|service| *service == attempt.service)) {
-            let request = self.broker.services.request(self.caller.uid, &attempt);
-            if let Some(verdict) = request.and_then(|request| self.broker.services.verdict_of(request)) {
+            let request = broker.services.request(self.caller.uid, &attempt);
+            if let Some(verdict) = request.and_then(|request| broker.services.verdict_of(request)) {
                 return Ok(Response::Verdict(verdict));
             }
-            let said = self.verify_for_service(attempt, person.as_ref())?;
-            return Ok(self.broker.services.keep(request, said));
+            let said = self.verify_for_service(broker, attempt, person.as_ref())?;
+            return Ok(broker.services.keep(request, said));
         }
         // The same for every other name, whether it exists or not.
         Err(Ended::Refused(Message::verbatim("the broker serves only your own account".into())))
@@ -49,7 +49,12 @@ impl Served<'_> {
 
     /// Verifies a login of `person`, if the host knows them, to a service. Without `nullok`, grace or
     /// enrolment.
-    fn verify_for_service(&mut self, attempt: Attempt, person: Option<&Person>) -> Result<Response, Ended> {
+    fn verify_for_service(
+        &mut self,
+        broker: &Broker,
+        attempt: Attempt,
+        person: Option<&Person>,
+    ) -> Result<Response, Ended> {
         self.log.set_audience();
         let uid = person.map(|person| person.uid);
         let counter = match (attempt.options.first_pass, uid) {
@@ -59,7 +64,7 @@ impl Served<'_> {
         };
         let refusal = if uid == Some(0) {
             Some(("root_refused", "the broker verifies no code of uid 0 for a service"))
-        } else if !self.broker.services.admits(self.caller.uid, uid, counter) {
+        } else if !broker.services.admits(self.caller.uid, uid, counter) {
             Some((
                 "service_limit",
                 "the service had too many refused codes, or asked about too many accounts, in this hour",
@@ -77,14 +82,14 @@ impl Served<'_> {
         if let Some(uid) = uid {
             self.store.wait_as(uid);
         }
-        let verified = self.verify(&config, Attempt { options, ..attempt }, person);
+        let verified = self.verify(broker, &config, Attempt { options, ..attempt }, person);
         let refused = match (&verified, counter) {
             (Ok((Response::Verdict(Verdict::Denied), counted)), Counter::Codes) => *counted,
             (Ok((Response::Verdict(Verdict::Denied), _)), _) => true,
             _ => false,
         };
         if !refused {
-            self.broker.services.take_back(self.caller.uid, counter);
+            broker.services.take_back(self.caller.uid, counter);
         }
         verified.map(|(say, _)| say)
     }
@@ -104,6 +109,7 @@ impl Served<'_> {
     /// answer was counted as a wrong code.
     fn verify(
         &mut self,
+        broker: &Broker,
         config: &Config,
         attempt: Attempt,
         person: Option<&Person>,
@@ -115,7 +121,7 @@ impl Served<'_> {
             person: &mut self.person,
             rules: config.throttle.rules(),
             store: self.store,
-            broker: self.broker,
+            broker,
             uid: person.map_or(self.caller.uid, |person| person.uid),
             subject: &subject,
             is_service: self.log.is_for_service(),
@@ -230,7 +236,7 @@ impl LoginHost for Given<'_, '_> {
     }
 
     fn prove_password(&mut self, name: &Name, password: &[u8]) -> Result<(), Unproven> {
-        let Some(_checking) = self.broker.checks.begin(self.uid) else {
+        let Some(_checking) = self.broker.checks.begin(&self.uid) else {
             let reason = Away::TooManyPasswords.reason();
             return Err(Unproven { reason, detail: String::new() });
         };

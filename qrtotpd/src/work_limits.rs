@@ -3,6 +3,7 @@
 
 use crate::connection_limits::leave;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Requests that may compute, read or write at a time.
@@ -71,43 +72,52 @@ impl WorkLimits {
 }
 
 /// A limit on an operation, for each user and in all.
-pub struct Limit {
+pub struct Limit<K: Eq + Hash = u32> {
     each: usize,
     all: usize,
-    running: Mutex<HashMap<u32, usize>>,
+    running: Mutex<HashMap<K, usize>>,
 }
 
 /// A user's place in it; freed when dropped.
-pub struct Place<'a>(&'a Limit, u32);
+pub struct Place<'a, K: Eq + Hash = u32>(&'a Limit<K>, K);
 
 impl Limit {
     /// PAM children.
     pub fn of_checks() -> Self {
-        Self { each: CHECKS_EACH, all: CHECKS, running: Mutex::default() }
+        Self::new(CHECKS_EACH, CHECKS)
     }
 
     /// Requests that wait for a lock.
     pub fn of_waits() -> Self {
-        Self { each: WAITS_EACH, all: usize::MAX, running: Mutex::default() }
+        Self::new(WAITS_EACH, usize::MAX)
+    }
+}
+
+impl<K: Eq + Hash + Clone> Limit<K> {
+    /// So many for each, and in all.
+    pub fn new(each: usize, all: usize) -> Self {
+        Self { each, all, running: Mutex::default() }
     }
 
-    /// `None`: `uid`, or all users together, have reached the limit.
-    pub fn begin(&self, uid: u32) -> Option<Place<'_>> {
+    /// `None`: `who`, or all together, have reached the limit.
+    pub fn begin(&self, who: &K) -> Option<Place<'_, K>> {
         let mut running = self.running();
-        let own = running.get(&uid).copied().unwrap_or(0);
+        let own = running.get(who).copied().unwrap_or(0);
         let free = own < self.each && running.values().sum::<usize>() < self.all;
         free.then(|| {
-            *running.entry(uid).or_default() += 1;
-            Place(self, uid)
+            *running.entry(who.clone()).or_default() += 1;
+            Place(self, who.clone())
         })
     }
+}
 
-    fn running(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
+impl<K: Eq + Hash> Limit<K> {
+    fn running(&self) -> MutexGuard<'_, HashMap<K, usize>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
     }
 }
 
-impl Drop for Place<'_> {
+impl<K: Eq + Hash> Drop for Place<'_, K> {
     fn drop(&mut self) {
         leave(&mut self.0.running(), &self.1);
     }
@@ -151,11 +161,11 @@ mod tests {
     #[test]
     fn nobody_has_more_than_two_checks_nor_do_all_together_have_too_many() {
         let checks = Limit::of_checks();
-        let own: Vec<_> = (0..5).filter_map(|_| checks.begin(1000)).collect();
+        let own: Vec<_> = (0..5).filter_map(|_| checks.begin(&1000)).collect();
         assert_eq!(own.len(), CHECKS_EACH);
-        let others: Vec<_> = (2000..3000).filter_map(|uid| checks.begin(uid)).collect();
+        let others: Vec<_> = (2000..3000).filter_map(|uid| checks.begin(&uid)).collect();
         assert_eq!(own.len() + others.len(), CHECKS);
         drop(others);
-        assert!(checks.begin(1000).is_none() && checks.begin(1001).is_some());
+        assert!(checks.begin(&1000).is_none() && checks.begin(&1001).is_some());
     }
 }

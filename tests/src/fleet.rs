@@ -10,7 +10,9 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    Output, Phone, Sandbox, artefacts, clock,
+    Output, Phone, Pty, Sandbox, artefacts,
+    broker::{Broker, TOKEN_QUESTION},
+    clock,
     pty::child_of,
     verifiers::{self, Verifier, address},
 };
@@ -148,6 +150,16 @@ impl Fleet {
         self.verifiers[0].administer(arguments, input)
     }
 
+    /// Issues a token for `user`; returns its code.
+    #[must_use]
+    pub fn token_code(&self, user: &str) -> String {
+        let issue = ["qrtotp", "--config", CONFIG, "token", "issue", user];
+        let shown = self.verifier().pty_unrecorded(&[&as_verifier()[..], &issue].concat()).success();
+        let code = shown.lines().find_map(|line| line.strip_prefix("Code: ")).expect("no code").trim();
+        self.verifier().keep_secret(code);
+        code.to_owned()
+    }
+
     /// Gives `user` a phone whose current and previous code are unused.
     pub fn import(&self, user: &str) -> Phone {
         let phone = Phone::random();
@@ -210,6 +222,24 @@ impl Host {
         self.relay = Some(Process::start(&self.sandbox, &[&listen[..], &as_verifier(), &program].concat()));
         let listens = || self.sandbox.exists(RELAY).then_some(());
         clock::poll(Duration::from_secs(20), listens).expect("the relay does not listen");
+    }
+
+    /// Starts the host's broker, which users of the host call.
+    #[must_use]
+    pub fn start_broker(&self) -> Broker {
+        self.sandbox.install_broker();
+        self.sandbox.start_broker()
+    }
+
+    /// alice's enrolment with a token's code, up to the question for the first code of her phone.
+    #[must_use]
+    pub fn enrol_by_token(&self, code: &str) -> (Pty, Phone) {
+        self.sandbox.keep_secret(code);
+        let mut pty = self.sandbox.own("alice", &["enroll"]);
+        pty.expect(TOKEN_QUESTION);
+        pty.send(code);
+        let phone = pty.read_key(&self.sandbox);
+        (pty, phone)
     }
 
     pub fn stop_relay(&mut self) {

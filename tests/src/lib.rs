@@ -18,6 +18,7 @@ pub mod faults;
 pub mod figures;
 pub mod first_login;
 pub mod fleet;
+pub mod fleet_session;
 pub mod foreign;
 pub mod host;
 pub mod hostile;

@@ -75,6 +75,7 @@ pub enum Kind {
     RestoreAccepted,
     OfflineCodesIssued,
     OfflineCodesRemoved,
+    FleetRequest,
 }
 
 impl Kind {
@@ -133,6 +134,7 @@ impl Kind {
             Self::RestoreAccepted => "restore_accepted",
             Self::OfflineCodesIssued => "offline_codes_issued",
             Self::OfflineCodesRemoved => "offline_codes_removed",
+            Self::FleetRequest => "fleet_request",
         }
     }
 

@@ -200,6 +200,26 @@ pub fn is_host_name(name: &str) -> bool {
     rustls::pki_types::DnsName::try_from(name).is_ok()
 }
 
+/// Whether decrypted bytes are waiting, which no poll of the socket tells.
+///
+/// # Errors
+/// The other end broke the protocol.
+pub fn is_readable(stream: &mut ClientStream) -> io::Result<bool> {
+    let state = stream.conn.process_new_packets().map_err(io::Error::other)?;
+    Ok(state.plaintext_bytes_to_read() > 0)
+}
+
+/// Reads what the socket has, which may be a part of a record.
+///
+/// # Errors
+/// The other end has closed the connection.
+pub fn read_some(stream: &mut ClientStream) -> io::Result<()> {
+    match stream.conn.read_tls(&mut stream.sock)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Waits for a request, at most `limit`. False: none came, or the host closed the connection.
 pub fn wait(stream: &mut ServerStream, limit: Duration) -> bool {
     // It may have come together with the end of the handshake.

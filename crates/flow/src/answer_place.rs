@@ -27,6 +27,11 @@ impl AnswerPlace {
     /// A command of the account's owner or of root.
     pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false, origin: None };
 
+    /// The same, at this place.
+    pub(super) fn of_owner(place: Place) -> Self {
+        Self { place, ..Self::OWN }
+    }
+
     /// That of a login; `key` is the first one that sshd accepted.
     pub(super) fn with(
         key: Option<&KeyFingerprint>,

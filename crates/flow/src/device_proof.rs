@@ -47,7 +47,8 @@ impl SelfService<'_, '_> {
     /// Verifies an answer as a proof, and logs the result.
     pub(super) fn verify(&mut self, answer: &Answer) -> Result<Recorded, StoreError> {
         let ctx = &mut *self.ctx;
-        let rules = Rules::of(ctx, self.uid, Kind::DeviceProof, AnswerPlace::OWN);
+        let place = AnswerPlace::of_owner(self.dialog.place());
+        let rules = Rules::of(ctx, self.uid, Kind::DeviceProof, place);
         let recorded = verify_and_record(ctx.store, self.name, &rules, answer)?;
         recorded.report(Kind::DeviceProof, &ctx.subject, ctx.audit);
         Ok(recorded)

@@ -26,6 +26,25 @@ impl AsFd for Connection {
     }
 }
 
+/// Waits until one of two connections has something to read or is closed, at most `limit`; returns which.
+/// Both are false if the time is over.
+///
+/// # Errors
+/// The system reports one.
+pub fn wait_for_either(first: &Connection, second: &Connection, limit: Duration) -> io::Result<[bool; 2]> {
+    let deadline = Deadline::after(limit);
+    let mut fds = [first, second].map(|connection| PollFd::new(connection.as_fd(), PollFlags::POLLIN));
+    loop {
+        let timeout = PollTimeout::try_from(deadline.left()).unwrap_or(PollTimeout::MAX);
+        match poll(&mut fds, timeout) {
+            Ok(0) if deadline.left().is_zero() => return Ok([false; 2]),
+            Ok(0) | Err(Errno::EINTR) => {}
+            Ok(_) => return Ok(fds.map(|fd| fd.revents().is_some_and(|events| !events.is_empty()))),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
 impl Connection {
     /// A connected stream socket, with `all` as the deadline of the whole conversation.
     #[must_use]

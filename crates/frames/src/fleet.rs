@@ -1,18 +1,16 @@
-//! The messages between a login host and a fleet's verifier. The relay passes on those of kind 9 as they are.
+//! The messages between a login host and a fleet's verifier. The relay passes on those of kinds 9 and 40 as
+//! they are.
 
-use super::{Fields, FrameError, Message, Tag, VERDICT_KEY_LEN, VerdictKey, Writer};
+use super::open_session::{OPEN, OpenSession};
+use super::{
+    ATTEMPT_LEN, FLEET_VERSION, Fields, FrameError, Message, NAME, Tag, VERDICT_KEY_LEN, VerdictKey, Writer,
+};
 use qrtotp_values::Verdict;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// Version of the fleet's protocol.
-const VERSION: u8 = 2;
 /// The kind of [`VerifyForHost`].
 const VERIFY: u8 = 9;
-/// Bytes of an attempt's id.
-pub const ATTEMPT_LEN: usize = 16;
-/// Longest account, service, terminal, remote host, token or host name, in bytes.
-const NAME: usize = 256;
 /// Longest answer and longest list of accepted ssh keys, in bytes.
 const ANSWER: usize = 4096;
 /// Longest public key, and longest certificate, in bytes.
@@ -35,6 +33,8 @@ pub enum FleetRequest {
         /// Its version.
         version: String,
     },
+    /// A user of the host wants to speak to a verifier; [`super::SessionFrame`]s follow.
+    Session(Box<OpenSession>),
 }
 
 /// An answer to verify, with what the host says about the login. [`VerifyForHost::sign`] signs all of it.
@@ -123,7 +123,7 @@ impl VerifyForHost {
 
 /// The host's module sends nothing else, so it need not know the other requests.
 impl Message for VerifyForHost {
-    const VERSION: u8 = VERSION;
+    const VERSION: u8 = FLEET_VERSION;
 
     fn kind(&self) -> u8 {
         VERIFY
@@ -158,7 +158,7 @@ impl Message for VerifyForHost {
 }
 
 impl Message for FleetRequest {
-    const VERSION: u8 = VERSION;
+    const VERSION: u8 = FLEET_VERSION;
 
     // 13 and 14 are reserved for a confirmation on a phone.
     fn kind(&self) -> u8 {
@@ -167,6 +167,7 @@ impl Message for FleetRequest {
             Self::Join(_) => 10,
             Self::Renew => 11,
             Self::Report { .. } => 12,
+            Self::Session(open) => open.kind(),
         }
     }
 
@@ -181,6 +182,7 @@ impl Message for FleetRequest {
             }
             Self::Renew => {}
             Self::Report { version } => to.cut(version, NAME),
+            Self::Session(open) => open.put(to),
         }
     }
 
@@ -195,6 +197,7 @@ impl Message for FleetRequest {
             })),
             11 => Self::Renew,
             12 => Self::Report { version: from.line(NAME, "version")?.to_owned() },
+            OPEN => Self::Session(Box::new(OpenSession::take(kind, from)?)),
             other => return Err(FrameError::Kind(other)),
         })
     }
@@ -227,7 +230,7 @@ pub enum Unavailable {
 }
 
 impl Message for FleetResponse {
-    const VERSION: u8 = VERSION;
+    const VERSION: u8 = FLEET_VERSION;
 
     fn kind(&self) -> u8 {
         match self {

@@ -2,7 +2,8 @@
 //!
 //! The other end may send anything: every length is bounded before use, every field is checked, and memory
 //! that held a frame is wiped. Decides nothing, and knows no network: a TLS stream lies over a [`Connection`]
-//! and carries the same frames. Begin with [`Message`]; a fleet's are [`FleetRequest`] and [`FleetResponse`].
+//! and carries the same frames. Begin with [`Message`]; a fleet's are [`FleetRequest`],
+//! [`FleetResponse`] and [`SessionFrame`].
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -10,15 +11,19 @@ mod connection;
 mod error;
 mod fields;
 mod fleet;
+mod open_session;
+mod session;
 #[cfg(test)]
 mod tests;
 mod verdict_key;
 
-pub use connection::{Connection, FRAME_TIME};
+pub use connection::{Connection, FRAME_TIME, wait_for_either};
 pub use error::{FrameError, MAX_FRAME};
 pub use fields::{Fields, Writer};
-pub use fleet::{ATTEMPT_LEN, Facts, FleetRequest, FleetResponse, JoinRequest, Unavailable, VerifyForHost};
-pub use verdict_key::{Tag, VERDICT_KEY_LEN, VerdictKey};
+pub use fleet::{Facts, FleetRequest, FleetResponse, JoinRequest, Unavailable, VerifyForHost};
+pub use open_session::OpenSession;
+pub use session::SessionFrame;
+pub use verdict_key::{SESSION_NONCE_LEN, SessionEnd, Tag, VERDICT_KEY_LEN, VerdictKey};
 
 use std::io::{Read, Write};
 use zeroize::Zeroizing;
@@ -26,6 +31,12 @@ use zeroize::Zeroizing;
 /// Version, kind, length of the body (big endian).
 const HEADER: usize = 4;
 const MAX_BODY: usize = MAX_FRAME - HEADER;
+/// Version of a fleet's protocol.
+const FLEET_VERSION: u8 = 2;
+/// Bytes of an attempt's id.
+pub const ATTEMPT_LEN: usize = 16;
+/// Longest account, service, terminal, remote host, token or host name of a fleet's message, in bytes.
+const NAME: usize = 256;
 
 /// The contents of one frame.
 pub trait Message: Sized {

@@ -27,6 +27,12 @@ fn key(byte: u8) -> VerdictKey {
     VerdictKey::new(Zeroizing::new(vec![byte; VERDICT_KEY_LEN])).unwrap()
 }
 
+fn session() -> OpenSession {
+    let mut open = OpenSession { attempt: [8; 16], account: "alice".into(), uid: 1000, tag: [0; 32] };
+    open.sign(&key(1)).unwrap();
+    open
+}
+
 fn requests() -> Vec<FleetRequest> {
     let mut signed = verify();
     signed.sign(&key(1)).unwrap();
@@ -41,6 +47,7 @@ fn requests() -> Vec<FleetRequest> {
         FleetRequest::Join(Box::new(join)),
         FleetRequest::Renew,
         FleetRequest::Report { version: "0.1.0".into() },
+        FleetRequest::Session(Box::new(session())),
     ]
 }
 
@@ -82,6 +89,38 @@ fn arrives<M: Message + PartialEq>(messages: Vec<M>) {
 fn every_message_arrives_as_it_was_sent_and_in_no_other_length() {
     arrives(requests());
     arrives(responses());
+    let mut frames = vec![SessionFrame::Sealed(vec![5; 900]), SessionFrame::Opened([6; 32])];
+    frames.extend(responses().into_iter().map(SessionFrame::Ended));
+    arrives(frames);
+}
+
+#[test]
+fn a_sealed_message_fills_a_frame_and_not_more() {
+    assert_eq!(bytes(&SessionFrame::Sealed(vec![0; MAX_FRAME - 6])).len(), MAX_FRAME);
+    assert_eq!(
+        send(&mut Vec::new(), &SessionFrame::Sealed(vec![0; MAX_FRAME - 5])),
+        Err(FrameError::TooLong)
+    );
+}
+
+#[test]
+fn only_the_hosts_key_opens_a_session_and_each_end_of_each_session_has_a_key_of_its_own() {
+    assert!(session().is_signed_by(&key(1)) && !session().is_signed_by(&key(2)));
+    let frame = bytes(&session());
+    for position in HEADER..frame.len() {
+        let mut changed = frame.clone();
+        changed[position] ^= 1;
+        if let Ok(FleetRequest::Session(changed)) = receive(&mut &changed[..]) {
+            assert!(!changed.is_signed_by(&key(1)), "byte {position}");
+        }
+    }
+    let (tag, other) = ([5; 32], [6; 32]);
+    let mut keys = std::collections::BTreeSet::new();
+    for (key, tag, nonce) in [(1, tag, tag), (2, tag, tag), (1, other, tag), (1, tag, other)] {
+        for end in [SessionEnd::Host, SessionEnd::Verifier] {
+            assert!(keys.insert(*self::key(key).session_key(&tag, &nonce, end)));
+        }
+    }
 }
 
 #[test]
@@ -130,6 +169,9 @@ proptest! {
         let _ = receive::<FleetRequest>(&mut &frame[..]);
         if let Ok(response) = receive::<FleetResponse>(&mut &frame[..]) {
             prop_assert!(bytes(&response).starts_with(&[2, kind]));
+        }
+        if let Ok(response) = receive::<SessionFrame>(&mut &frame[..]) {
+            prop_assert!(bytes(&response) == frame);
         }
         frame.truncate(3);
         prop_assert!(receive::<FleetResponse>(&mut &frame[..]).is_err());

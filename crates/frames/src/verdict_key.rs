@@ -14,8 +14,19 @@ use zeroize::Zeroizing;
 
 /// Bytes of a key.
 pub const VERDICT_KEY_LEN: usize = 32;
+/// Bytes of a verifier's part of a session's keys.
+pub const SESSION_NONCE_LEN: usize = 32;
 /// Keyed BLAKE2b-256 (RFC 7693).
 pub type Tag = [u8; 32];
+
+/// An end of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The host's broker.
+    Host,
+    /// The verifier.
+    Verifier,
+}
 
 /// The key of one host. Wiped when dropped, never shown.
 pub struct VerdictKey(Zeroizing<Vec<u8>>);
@@ -53,6 +64,28 @@ impl VerdictKey {
     #[must_use]
     pub(super) fn request_tag(&self, fields: &[u8]) -> Tag {
         self.tag(b'q', [fields, &[]])
+    }
+
+    /// Signs the fields of a message that opens a session.
+    #[must_use]
+    pub(super) fn session_tag(&self, fields: &[u8]) -> Tag {
+        self.tag(b's', [fields, &[]])
+    }
+
+    /// The key that seals what one end of a session sends. `opened` is the tag of the message that opened it
+    /// and `nonce` the verifier's reply, so each session has keys of its own.
+    #[must_use]
+    pub fn session_key(
+        &self,
+        opened: &Tag,
+        nonce: &[u8; SESSION_NONCE_LEN],
+        from: SessionEnd,
+    ) -> Zeroizing<Tag> {
+        let from = match from {
+            SessionEnd::Host => b'h',
+            SessionEnd::Verifier => b'r',
+        };
+        Zeroizing::new(self.tag(from, [opened, nonce]))
     }
 
     /// Signs the verdict on the request that has the tag `request`. That one covers the attempt's id, the

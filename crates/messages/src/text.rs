@@ -266,6 +266,12 @@ messages! {
     text TOO_MANY_PASSWORDS = "too many passwords are being asked for just now; try again in a few minutes";
     /// A refusal.
     text ACCOUNT_BUSY = "your account is in use by another login or request; try again";
+    /// An error, on a host of a fleet: verifiers keep all accounts.
+    text FLEET_NOT_REACHED = "no verifier of the fleet can be reached; nothing was changed. Try again later";
+    /// An error, on a host of a fleet. Keep the command.
+    text FLEET_LOST = "the connection to the verifier was lost; start again. `qrtotp status` shows what was kept";
+    /// A refusal, on a host of a fleet.
+    text FLEET_REFUSES = "the fleet does not let this host speak for your account; ask your administrator";
     /// The end of an enrolment. `device` is an id such as c-7F3K2M.
     with new_device(user, device) = "Done: {user} has a new device, {device}. Services that ask for codes take its codes from now on.";
     /// After new recovery codes were made.

@@ -197,9 +197,18 @@ pub struct Fleet {
     pub etcd: Option<String>,
     /// On a verifier: groups of hosts, and the accounts that each may ask about; `*` stands for all.
     pub groups: Services,
+    /// On a verifier: groups of hosts at which users enrol and look after their devices; none: all hosts.
+    pub self_service: Vec<Cow<'static, str>>,
 }
 
 impl Fleet {
+    /// Whether users enrol at the hosts of one of these groups.
+    #[must_use]
+    pub fn serves_users(&self, groups: &[String]) -> bool {
+        self.self_service.is_empty()
+            || groups.iter().any(|group| self.self_service.iter().any(|known| group == known))
+    }
+
     /// Whether the verifiers decide the logins of `account`.
     #[must_use]
     pub fn decides(&self, account: &str) -> bool {
@@ -318,7 +327,7 @@ impl Config {
         ]
     }
 
-    fn problems_of_fleet(&self) -> [Problem; 5] {
+    fn problems_of_fleet(&self) -> [Problem; 6] {
         let is_host = |name: &String| {
             let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
             let rest = |byte: u8| plain(byte) || matches!(byte, b'-' | b'.');
@@ -346,6 +355,11 @@ impl Config {
                 }),
                 "fleet.groups",
                 "must name groups of hosts, each with a list of accounts, such as web = [\"alice\"]; \"*\" stands for all",
+            ),
+            (
+                !self.fleet.self_service.iter().all(|group| is_service(group)),
+                "fleet.self_service",
+                "must name groups of hosts",
             ),
             (
                 !self.fleet.local.iter().all(|account| printable(account, 256)),

@@ -67,7 +67,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
          key_is_enough = true\nkey_services = ['sshd-2']\n\
          [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
          allow_until = '2027-01-31'\nunasked = 'deny'\n[fleet]\nname = 'corp'\nlocal = ['root']\ngroups.web = ['alice']\n\
-         verifier = 'v1'\netcd = '127.0.0.1:2379'",
+         verifier = 'v1'\netcd = '127.0.0.1:2379'\nself_service = ['web']",
     )
     .unwrap();
     let expected = Config {
@@ -106,6 +106,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             verifier: Some("v1".into()),
             etcd: Some("127.0.0.1:2379".into()),
             groups: vec![("web".into(), vec!["alice".into()])],
+            self_service: vec!["web".into()],
         },
         rules: RuleSet::default(),
     };
@@ -144,6 +145,7 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[fleet]\nverifier = 'V1'", "fleet.verifier"),
         ("[fleet]\netcd = '127.0.0.1'", "fleet.etcd"),
         ("[fleet]\nlocal = ['']", "fleet.local"),
+        ("[fleet]\nself_service = ['the web']", "fleet.self_service"),
         ("[fleet.groups]\nweb = ['']", "fleet.groups"),
         ("[fleet.groups]\n\"the web\" = []", "fleet.groups"),
         ("[brand]\naccent = \"blue\"", "brand.accent"),
@@ -352,4 +354,7 @@ fn a_host_of_a_fleet_asks_for_accounts_of_its_groups_and_keeps_its_local_ones() 
     };
     assert!(may(&["web"], "bob") && may(&["db", "web"], "alice") && may(&["all"], "carol"));
     assert!(!may(&["web"], "carol") && !may(&["db"], "alice") && !may(&[], "alice"));
+    let serves = |text: &str, group: &str| parse(text).unwrap().fleet.serves_users(&[group.to_owned()]);
+    assert!(serves("", "web") && serves("[fleet]\nself_service = ['desk', 'web']", "web"));
+    assert!(!serves("[fleet]\nself_service = ['desk']", "web"));
 }

@@ -1,10 +1,11 @@
-//! Opens the socket, and serves root: the PAM module.
+//! Opens the socket, and serves root: the PAM module and the broker.
 
 use crate::arguments::Arguments;
 use crate::breaker::Breaker;
 use crate::identity::HostIdentity;
 use crate::keeper::{keep, probe};
 use crate::relay::{Relay, in_order};
+use crate::session::{SESSIONS, carry};
 use listenfd::ListenFd;
 use qrtotp_clock::Deadline;
 use qrtotp_frames::{Connection, FRAME_TIME, FleetRequest, FleetResponse, FrameError, Unavailable};
@@ -36,8 +37,13 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     if verifiers.is_empty() {
         return Err(format!("{} names no verifier{advice}", list.display()));
     }
-    let relay =
-        Arc::new(Relay { verifiers, last: AtomicUsize::new(0), identity, breaker: Breaker::default() });
+    let relay = Arc::new(Relay {
+        verifiers,
+        last: AtomicUsize::new(0),
+        identity,
+        breaker: Breaker::default(),
+        sessions: Arc::default(),
+    });
     relay.verifiers.iter().for_each(|verifier| verifier.look_up());
     let kept = Arc::clone(&relay);
     thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;
@@ -58,7 +64,7 @@ fn accept(listener: &UnixListener, relay: &Arc<Relay>) -> Result<(), String> {
             Deadline::after(Duration::from_millis(20)).pause(); // descriptors or memory are used up
             continue;
         };
-        let (relay, place) = (Arc::clone(relay), Place::take(&open));
+        let (relay, place) = (Arc::clone(relay), Place::take(&open, REQUESTS));
         let serve = move || {
             if place.is_some() {
                 serve(stream, &relay);
@@ -69,8 +75,8 @@ fn accept(listener: &UnixListener, relay: &Arc<Relay>) -> Result<(), String> {
     }
 }
 
-/// Answers one request. Only root is served: any user could have a stolen code checked, or an account's
-/// failures counted.
+/// Answers one request, or carries a session. Only root is served: any user could have a stolen code checked,
+/// or an account's failures counted.
 fn serve(stream: UnixStream, relay: &Arc<Relay>) {
     let mut line = Connection::new(stream.into(), Deadline::after(FRAME_TIME));
     if !matches!(line.peer(), Ok(0)) {
@@ -78,21 +84,32 @@ fn serve(stream: UnixStream, relay: &Arc<Relay>) {
         return;
     }
     let response = match line.receive::<FleetRequest>() {
-        Ok(request @ FleetRequest::Verify(_)) => ask(relay, &request),
-        Ok(_) => FleetResponse::Refused("the relay passes on only requests for verdicts".into()),
+        Ok(request @ FleetRequest::Verify(_)) => ask(relay, || Err(relay.ask(&request))),
+        Ok(request @ FleetRequest::Session(_)) => match Place::take(&relay.sessions, SESSIONS) {
+            None => Err(FleetResponse::Unavailable(Unavailable::Busy)),
+            Some(place) => ask(relay, || Ok((relay.open(&request)?, place))),
+        },
+        Ok(_) => {
+            let text = "the relay passes on only requests for verdicts and sessions";
+            Err(FleetResponse::Refused(text.into()))
+        }
         Err(FrameError::Closed) => return,
-        Err(error) => FleetResponse::Refused(error.to_string()),
+        Err(error) => Err(FleetResponse::Refused(error.to_string())),
     };
     line.last(FRAME_TIME);
-    let _ = line.send(&response); // a module that is gone has denied
+    match response {
+        Ok((session, _place)) => carry(&mut line, session),
+        Err(response) => drop(line.send(&response)), // a module that is gone has denied
+    }
 }
 
-fn ask(relay: &Arc<Relay>, request: &FleetRequest) -> FleetResponse {
+/// Asks the verifiers, unless none could be reached just now.
+fn ask<T>(relay: &Arc<Relay>, ask: impl FnOnce() -> Result<T, FleetResponse>) -> Result<T, FleetResponse> {
     if !relay.breaker.admits() {
-        return FleetResponse::Unavailable(Unavailable::NoVerifier);
+        return Err(FleetResponse::Unavailable(Unavailable::NoVerifier));
     }
-    let response = relay.ask(request);
-    if matches!(response, FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store))
+    let asked = ask();
+    if matches!(asked, Err(FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store)))
         && relay.breaker.failed()
     {
         let probing = Arc::clone(relay);
@@ -100,16 +117,16 @@ fn ask(relay: &Arc<Relay>, request: &FleetRequest) -> FleetResponse {
             relay.breaker.end_probe();
         }
     }
-    response
+    asked
 }
 
 /// A request's place; freed when dropped.
 struct Place(Arc<AtomicUsize>);
 
 impl Place {
-    fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
+    fn take(open: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         let place = Self(Arc::clone(open));
-        (open.fetch_add(1, Ordering::Relaxed) < REQUESTS).then_some(place)
+        (open.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
     }
 }
 

@@ -9,6 +9,7 @@ mod identity;
 mod keeper;
 mod listen;
 mod relay;
+mod session;
 mod verifier;
 
 use arguments::{Arguments, Task};

@@ -6,6 +6,7 @@ use crate::verifier::Verifier;
 use qrtotp_clock::{Deadline, sleep};
 use qrtotp_frames::{FleetRequest, FleetResponse, Unavailable};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub struct Relay {
     pub identity: HostIdentity,
     /// Refuses requests while no verifier can be reached.
     pub breaker: Breaker,
+    /// Sessions that are open.
+    pub sessions: Arc<AtomicUsize>,
 }
 
 /// The lines of the file `verifiers`, in an order that differs from host to host, so that the load spreads.
@@ -45,26 +48,41 @@ impl Relay {
     /// A verifier's response. A verifier that does not answer in time may have used up the code; the next one
     /// gets the same request, with the same id.
     pub fn ask(&self, request: &FleetRequest) -> FleetResponse {
+        let config = self.identity.config();
+        let is_store = |response: &FleetResponse| *response == FleetResponse::Unavailable(Unavailable::Store);
+        let response = self.first(|verifier, limit| verifier.ask(&config, request, limit).ok(), is_store);
+        response.unwrap_or_else(FleetResponse::Unavailable)
+    }
+
+    /// The response of the first verifier that is reached in time and has the store.
+    ///
+    /// # Errors
+    /// None was reached, or none has the store.
+    pub fn first<T>(
+        &self,
+        ask: impl Fn(&Verifier, Duration) -> Option<T>,
+        lacks_store: impl Fn(&T) -> bool,
+    ) -> Result<T, Unavailable> {
         let (deadline, mut why) = (Deadline::after(ALL), Unavailable::NoVerifier);
         let first = self.last.load(Ordering::Relaxed);
         let places = (0..self.verifiers.len()).cycle().skip(first);
         for (tries, place) in (1..).zip(places) {
             let limit = TRY.min(deadline.left());
             let Some(verifier) = self.verifiers.get(place).filter(|_| !limit.is_zero()) else { break };
-            match verifier.ask(&self.identity.config(), request, limit) {
-                Ok(FleetResponse::Unavailable(Unavailable::Store)) => why = Unavailable::Store,
-                Ok(response) => {
+            match ask(verifier, limit) {
+                Some(response) if lacks_store(&response) => why = Unavailable::Store,
+                Some(response) => {
                     self.breaker.succeeded();
                     self.last.store(place, Ordering::Relaxed);
-                    return response;
+                    return Ok(response);
                 }
-                Err(_) => {}
+                None => {}
             }
             if tries % self.verifiers.len() == 0 {
                 sleep(PAUSE.min(deadline.left()));
             }
         }
-        FleetResponse::Unavailable(why)
+        Err(why)
     }
 
     /// Lets the next request go to the preferred verifier first again.

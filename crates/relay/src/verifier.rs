@@ -57,8 +57,13 @@ impl Verifier {
                 Ok(response) => return Ok(response),
             }
         }
-        let stream = connect(self.address()?, config, deadline.left())?;
+        let stream = self.connect(config, deadline.left())?;
         self.ask_over(stream, request, deadline.left()).map_err(failed)
+    }
+
+    /// A new connection.
+    pub fn connect(&self, config: &Arc<ClientConfig>, limit: Duration) -> Result<ClientStream, TlsError> {
+        connect(self.address()?, config, limit)
     }
 
     /// Forgets the kept connections: they were made with an older certificate.

@@ -34,14 +34,18 @@ pub enum ConnectError {
 /// # Errors
 /// No process listens or accepts the connection in time, or it is not root.
 pub fn connect(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
-    let line = connect_to_anyone(path, limit)?;
+    let line = connect_relay(path, limit)?;
     match line.peer() {
         Ok(uid) if uid == 0 || uid == geteuid().as_raw() => Ok(line),
         _ => Err(ConnectError::Untrusted),
     }
 }
 
-fn connect_to_anyone(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
+/// Connects to a fleet's relay at `path`, which is not root; everything together may take `limit`.
+///
+/// # Errors
+/// No process listens or accepts the connection in time.
+pub fn connect_relay(path: &Path, limit: Duration) -> Result<Connection, ConnectError> {
     let mut deadline = Deadline::after(limit);
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let socket =
@@ -107,7 +111,7 @@ pub fn ask_relay(
     request: &VerifyForHost,
     limit: Duration,
 ) -> Result<FleetResponse, VerifyError> {
-    let mut line = connect_to_anyone(path, limit)?;
+    let mut line = connect_relay(path, limit)?;
     line.request(request)?;
     Ok(line.receive()?)
 }

@@ -20,10 +20,10 @@ mod tests;
 
 pub use broker::Response;
 pub use caller::{CallerAnswer, Devices, Opening, Request};
-pub use client::{ConnectError, VerifyError, ask_relay, connect, verify};
+pub use client::{ConnectError, VerifyError, ask_relay, connect, connect_relay, verify};
 pub use qrtotp_frames::{
-    Connection, FRAME_TIME, Facts, FleetRequest, FleetResponse, FrameError, MAX_FRAME, Message, Unavailable,
-    VERDICT_KEY_LEN, VerdictKey, VerifyForHost, receive, send,
+    Connection, FRAME_TIME, Facts, FleetRequest, FleetResponse, FrameError, MAX_FRAME, Message, SessionFrame,
+    Unavailable, VERDICT_KEY_LEN, VerdictKey, VerifyForHost, receive, send,
 };
 
 /// The broker's socket.

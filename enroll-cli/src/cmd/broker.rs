@@ -170,7 +170,8 @@ fn reply(line: &mut Connection, say: Response, terminal: &mut Terminal) -> Resul
             return Ok(());
         }
     };
-    line.send(&answer.unwrap_or(CallerAnswer::GiveUp)).map_err(broken)
+    // A broker that has ended meanwhile has said why.
+    line.request(&answer.unwrap_or(CallerAnswer::GiveUp)).map_err(broken)
 }
 
 fn first_code(

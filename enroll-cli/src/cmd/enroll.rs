@@ -17,6 +17,7 @@ use qrtotp_policy::PROOF_SERVICE;
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "enroll")?;
     let Account { name, uid } = known_user(&typed)?;
+    context.refuse_fleets(&name)?;
     let place = place();
     if needs_explicit_style(args.qr, &place) {
         return Err(Failure::not_on_a_pipe());

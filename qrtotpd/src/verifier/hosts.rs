@@ -4,7 +4,8 @@ use super::state::Verifier;
 use qrtotp_audit::{AuditSink, Event, Kind, Subject};
 use qrtotp_fleet::{FleetError, Host, HostId, HostName, HostState};
 use qrtotp_fleet_tls::Peer;
-use qrtotp_frames::{FleetResponse, Unavailable};
+use qrtotp_frames::{FleetResponse, Unavailable, VerdictKey};
+use zeroize::Zeroizing;
 
 /// A host with a certificate of the fleet.
 pub struct Caller {
@@ -34,6 +35,18 @@ impl Caller {
             HostState::Revoked => Err(FleetError::HostRevoked(name())),
         }
     }
+}
+
+/// The key that the host's root shares with us.
+pub fn verdict_key(host: &Host) -> Option<VerdictKey> {
+    VerdictKey::new(Zeroizing::new(host.verdict_key.to_vec()))
+}
+
+/// The response to a request that the host's root has not signed.
+pub fn unsigned(caller: &Caller, log: &mut dyn AuditSink) -> FleetResponse {
+    refuse(caller.name(), "host_signature", log);
+    let text = "the request is not signed with this host's verdict key; let the host join again";
+    FleetResponse::Refused(text.into())
 }
 
 /// The response to a host that may not ask, or whose request the store can't answer.

@@ -83,6 +83,7 @@ fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), St
     let identity = identity.map_err(|error| error.to_string())?;
     let tls = server_config(&certificate, identity).map_err(|error| error.to_string())?;
     let authority = Authority::load(certificate, &key).map_err(|error| error.to_string())?;
+    let (sessions, sessions_of_account) = Verifier::session_limits();
     let verifier = Verifier {
         config: config.to_owned(),
         store,
@@ -90,6 +91,8 @@ fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), St
         queue: Arc::default(),
         clocks: Default::default(),
         work: Arc::default(),
+        sessions,
+        sessions_of_account,
     };
     Ok((Arc::new(verifier), tls))
 }

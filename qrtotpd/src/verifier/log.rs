@@ -8,16 +8,30 @@ use qrtotp_frames::ATTEMPT_LEN;
 use qrtotp_frontend::Syslog;
 use qrtotp_values::text::logfmt;
 
-/// The log for one request. Lines are written once it is known that they are true.
+/// The log for one request. Lines are written once it is known that they are true: those of a session at
+/// once.
 pub struct RequestLog {
     host: String,
     attempt: String,
+    is_session: bool,
     lines: Vec<(Priority, String)>,
 }
 
 impl RequestLog {
     pub fn open(host: &str, attempt: &[u8; ATTEMPT_LEN]) -> Self {
-        Self { host: host.to_owned(), attempt: hex(attempt), lines: Vec::new() }
+        Self { host: host.to_owned(), attempt: hex(attempt), is_session: false, lines: Vec::new() }
+    }
+
+    /// The log for a session, which makes several decisions.
+    pub fn of_session(host: &str, attempt: &[u8; ATTEMPT_LEN]) -> Self {
+        let mut log = Self::open(host, attempt);
+        log.is_session = true;
+        log
+    }
+
+    fn write(&mut self) {
+        let mut syslog = Syslog::open(PROGRAM);
+        self.lines.drain(..).for_each(|(priority, line)| syslog.write(priority, &line));
     }
 
     /// Drops the lines so far: they tell of a decision that was not made here.
@@ -32,6 +46,9 @@ impl AuditSink for RequestLog {
         logfmt(&mut line, "host", &self.host);
         logfmt(&mut line, "attempt", &self.attempt);
         self.lines.push((entry.priority(), line));
+        if self.is_session {
+            self.write();
+        }
     }
 
     fn debug(&mut self, _: &str) {}
@@ -39,7 +56,6 @@ impl AuditSink for RequestLog {
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        let mut syslog = Syslog::open(PROGRAM);
-        self.lines.drain(..).for_each(|(priority, line)| syslog.write(priority, &line));
+        self.write();
     }
 }

@@ -8,6 +8,7 @@ mod listen;
 mod log;
 mod queue;
 mod serve;
+mod session;
 mod state;
 mod verify;
 mod witness;

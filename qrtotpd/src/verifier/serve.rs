@@ -3,6 +3,7 @@
 use super::hosts::{Caller, refusal};
 use super::join::{certificate, join};
 use super::log::RequestLog;
+use super::session;
 use super::state::Verifier;
 use super::verify::verify;
 use qrtotp_clock::{Clock, SystemClock};
@@ -21,6 +22,9 @@ pub fn serve(mut stream: ServerStream, verifier: &Verifier) {
     while wait(&mut stream, SILENCE) {
         stream.sock.last(FRAME_TIME);
         let Ok(request) = receive::<FleetRequest>(&mut stream) else { return };
+        if let (Some(Some(caller)), FleetRequest::Session(open)) = (&caller, &request) {
+            return session::serve(stream, verifier, caller, open);
+        }
         let response = match &caller {
             None => without_certificate(verifier, &request),
             Some(None) => FleetResponse::Refused("the certificate names no host; let it join again".into()),
@@ -48,6 +52,7 @@ fn answer(verifier: &Verifier, caller: &Caller, request: FleetRequest) -> FleetR
     match request {
         FleetRequest::Join(request) => join(verifier, &request),
         FleetRequest::Verify(request) => verify(verifier, caller, *request),
+        FleetRequest::Session(_) => FleetResponse::Refused("a session has a connection of its own".into()),
         FleetRequest::Renew => match caller.look_up(verifier) {
             Ok(_) => certificate(verifier, caller.name(), &caller.public_key),
             Err(error) => refusal(caller.name(), &error, &mut no_attempt(caller)),

@@ -2,7 +2,7 @@
 
 use super::clocks::Clocks;
 use super::queue::Queue;
-use crate::work_limits::WorkLimits;
+use crate::work_limits::{Limit, WorkLimits};
 use qrtotp_fleet::FleetStore;
 use qrtotp_fleet_tls::Authority;
 use std::path::PathBuf;
@@ -22,4 +22,16 @@ pub struct Verifier {
     pub clocks: Clocks,
     /// Requests being worked on.
     pub work: Arc<WorkLimits>,
+    /// Sessions of users, by host.
+    pub sessions: Limit<String>,
+    /// The same, by host and account.
+    pub sessions_of_account: Limit<(String, String)>,
+}
+
+impl Verifier {
+    /// No host and no account can take all places for sessions, each of which lasts as long as a user
+    /// thinks.
+    pub fn session_limits() -> (Limit<String>, Limit<(String, String)>) {
+        (Limit::new(64, 1024), Limit::new(4, usize::MAX))
+    }
 }

@@ -1,7 +1,7 @@
 //! Verifies an answer for a host.
 
 use super::claims::{ClaimedLogin, ClaimedPerson};
-use super::hosts::{Caller, refusal, refuse};
+use super::hosts::{Caller, refusal, unsigned, verdict_key};
 use super::log::RequestLog;
 use super::state::Verifier;
 use crate::PROGRAM;
@@ -12,11 +12,10 @@ use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_fleet::{Access, AnswerDigest, Asked, AttemptId, Begun, FleetError, Host, HostFailures};
 use qrtotp_fleet_tls::hex;
 use qrtotp_flow::{Ctx, NOBODY, Options, Outcome, Person, login};
-use qrtotp_frames::{FleetResponse, Unavailable, VerdictKey, VerifyForHost};
+use qrtotp_frames::{FleetResponse, Unavailable, VerifyForHost};
 use qrtotp_policy::{Config, ConfigError, ConfigFile, Damaged, Defaults, FirstLogin};
 use qrtotp_store::Store;
 use std::time::Duration;
-use zeroize::Zeroizing;
 
 /// How long one attempt may take, with its wait for the account's turn: the module waits for 3 s in all.
 const LIMIT: Duration = Duration::from_millis(2500);
@@ -50,13 +49,11 @@ pub fn verify(verifier: &Verifier, caller: &Caller, request: VerifyForHost) -> F
     let Some(host) = &begun.host else {
         return FleetResponse::Unavailable(Unavailable::Store); // only an admin has no host
     };
-    let Some(key) = VerdictKey::new(Zeroizing::new(host.verdict_key.to_vec())) else {
+    let Some(key) = verdict_key(host) else {
         return FleetResponse::Unavailable(Unavailable::Store); // it has 32 bytes
     };
     if !request.is_signed_by(&key) {
-        refuse(caller.name(), "host_signature", &mut log);
-        let text = "the request is not signed with this host's verdict key; let the host join again";
-        return FleetResponse::Refused(text.into());
+        return unsigned(caller, &mut log);
     }
     let tag = request.tag;
     let verdict = decide(verifier, (caller, host, &begun), &access, request, &mut log);
@@ -68,7 +65,7 @@ pub fn verify(verifier: &Verifier, caller: &Caller, request: VerifyForHost) -> F
 }
 
 /// Reports a host with very many failures.
-fn alert(verifier: &Verifier, caller: &Caller, log: &mut RequestLog) {
+pub fn alert(verifier: &Verifier, caller: &Caller, log: &mut RequestLog) {
     if let Some(HostFailures { failures, accounts, .. }) = verifier.store.take_alert(&caller.id.name) {
         let detail = format!("{failures} failures this hour; {accounts} accounts in ten minutes");
         let subject = subject_of(caller);
@@ -77,7 +74,7 @@ fn alert(verifier: &Verifier, caller: &Caller, log: &mut RequestLog) {
 }
 
 /// The response if the store could not decide, with its line in the log in place of all others.
-fn failed(error: &FleetError, caller: &Caller, log: &mut RequestLog) -> FleetResponse {
+pub fn failed(error: &FleetError, caller: &Caller, log: &mut RequestLog) -> FleetResponse {
     log.forget();
     if error.is_elsewhere_worth_a_try() {
         unavailable(error.reason(), &error.to_string(), caller, log);
@@ -85,7 +82,7 @@ fn failed(error: &FleetError, caller: &Caller, log: &mut RequestLog) -> FleetRes
     refusal(caller.name(), error, log)
 }
 
-fn unavailable(reason: &str, why: &str, caller: &Caller, log: &mut RequestLog) {
+pub fn unavailable(reason: &str, why: &str, caller: &Caller, log: &mut RequestLog) {
     let subject = subject_of(caller);
     Event::new(Kind::StoreUnavailable, &subject).reason(reason).detail(why).emit(log);
 }
@@ -95,7 +92,7 @@ fn subject_of(caller: &Caller) -> Subject {
 }
 
 /// The fleet's policy. Until one is applied anywhere, that of this verifier.
-fn policy(verifier: &Verifier, shared: Option<&[u8]>) -> Result<Config, ConfigError> {
+pub fn policy(verifier: &Verifier, shared: Option<&[u8]>) -> Result<Config, ConfigError> {
     let now = SystemClock.now();
     match shared {
         Some(bytes) => Config::in_force(bytes.to_vec(), now)

@@ -1,6 +1,7 @@
 //! Messages and questions of an enrolment.
 
 use crate::{Dialog, NoAnswer, Typed};
+use qrtotp_account::Place;
 use qrtotp_messages::Message;
 use qrtotp_otp::Params;
 use zeroize::Zeroizing;
@@ -56,6 +57,12 @@ pub enum CodesDelivery {
 
 /// The dialogue of an enrolment.
 pub trait EnrollDialog: Dialog {
+    /// Where a wrong code of the account's owner counts: in a lane of their own, unless they are at a host of
+    /// a fleet.
+    fn place(&self) -> Place {
+        Place::Own
+    }
+
     /// Asks for the first code. Shows the offer if there is one and `note` is none; `note` describes the
     /// error in the last answer.
     ///

@@ -55,7 +55,8 @@ pub fn run(named: &Path, args: &Join) -> Result<Exit, Failure> {
     AppliedFile::locked(&path)?.apply(&compiled, None, "")?;
     writeln!(
         std::io::stdout(),
-        "This host is a login host of the fleet {} now. Start its relay: systemctl enable --now qrtotp-relay.socket\n\
+        "This host is a login host of the fleet {} now. Start its relay and, for its users, the broker:\n\
+         systemctl enable --now qrtotp-relay.socket qrtotpd.socket\n\
          Then run `qrtotp fleet status`, and log in from a second terminal before you close this one.",
         token.fleet
     )?;

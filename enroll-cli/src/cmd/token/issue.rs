@@ -131,6 +131,7 @@ impl Issuer<'_> {
 
     fn issue(&mut self, account: &Account) -> Result<Issued, Failure> {
         let Account { name, uid } = account;
+        self.context.refuse_fleets(name)?;
         let max_shows = self.context.config.enroll.max_shows;
         let keys = self.keys_of(account)?;
         let fingerprints: Vec<KeyFingerprint> = keys.bound.iter().map(|key| key.fingerprint).collect();
@@ -160,7 +161,8 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
         context,
         store,
         lifetime: args.expires.unwrap_or(enroll.token_lifetime),
-        code: args.code.then_some(enroll.code_lifetime),
+        // At a fleet's login host nothing else proves who the user is.
+        code: (args.code || context.is_verifier()).then_some(enroll.code_lifetime),
         keys_now: args.keys_now,
         keys: args.key,
         noted: HashSet::new(),
