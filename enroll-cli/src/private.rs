@@ -1,5 +1,5 @@
-//! Parts of a private copy of the host, in a mount namespace of its own: what is written there, the host never
-//! sees.
+//! Parts of a private copy of the host, in a mount namespace of its own. The host never sees what is written
+//! there.
 
 use crate::error::Failure;
 use nix::errno::Errno;
@@ -14,8 +14,8 @@ pub fn call(what: &str, done: nix::Result<()>) -> Result<(), Failure> {
     done.map_err(|error| Failure::Error(format!("can't mount over {what} in a private namespace: {error}")))
 }
 
-/// Makes all that is mounted read-only, here and not on the host, and keeps what is mounted later from the host.
-/// The caller has a mount namespace of its own.
+/// Makes all that is mounted read-only, here and not on the host, and keeps what is mounted later from the
+/// host. The caller has a mount namespace of its own.
 pub fn read_only() -> Result<(), Failure> {
     let none = None::<&str>;
     call("/", mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))?;

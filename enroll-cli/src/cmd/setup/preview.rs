@@ -1,4 +1,5 @@
-//! The host as changes would make it, in a private copy: it is judged there before a file of the host changes.
+//! The host as changes would make it, in a private copy, where it is judged before any of its files
+//! changes.
 
 use super::plan::Change;
 use super::{backup, settings, test_sshd};
@@ -17,9 +18,9 @@ use std::thread;
 /// Keeps what is written in the copy. Nothing that is judged lies there.
 const LAYERS: &str = "/mnt";
 
-/// Refuses changes with which sshd would not take its files, the configuration could not be applied, or `doctor`
-/// would find a fault that it does not find today. `config`: the one in force. `mends`: the id of a finding that
-/// must be gone.
+/// Refuses changes with which sshd would not take its files, the configuration could not be applied, or
+/// `doctor` would find a fault that it does not find today. `config`: the one in force. `mends`: the id of a
+/// finding that must be gone.
 ///
 /// # Errors
 /// So it is, or the copy can't be made.

@@ -102,7 +102,8 @@ kept() {
     say undone "$(state), $(left)"
 }
 
-# SIGKILL in the private copy, once the first file of the host has changed, and at the trial login, once all have.
+# SIGKILL in the private copy, once the first file of the host has changed, and at the trial login, once all
+# have.
 killed() {
     for host in '' /proc/1/root; do
         mkdir -p /root/real && mv /usr/sbin/sshd /root/real
