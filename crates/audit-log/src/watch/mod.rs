@@ -105,7 +105,7 @@ impl Anomaly {
     /// For a hook.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({ "event": "anomaly", "schema": 1, "time": crate::rfc3339_of(self.time.saturating_mul(1_000_000)),
+        json!({ "version": 1, "event": "anomaly", "time": crate::rfc3339_of(self.time.saturating_mul(1_000_000)),
             "rule": self.rule, "severity": self.severity.word(), "user": self.user, "from": self.from,
             "because": self.because })
     }

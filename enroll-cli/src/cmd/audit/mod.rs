@@ -97,7 +97,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
         Some(AuditForm::Ecs) => writeln!(out, "{}", ecs(entry)),
         Some(AuditForm::Plain) => {
             let mut object = entry.event.to_json();
-            object.insert("schema".into(), 1.into());
+            object.insert("version".into(), 1.into());
             if entry.time != 0 {
                 object.insert("time".into(), rfc3339_of(entry.time).into());
             }

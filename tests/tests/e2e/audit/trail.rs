@@ -110,7 +110,7 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
     sandbox.overwrite("/tmp/events.json", &audit(&["--json"]));
     let program = "import json; s=json.load(open('/tmp/schema.json'))['properties']\n\
         for line in open('/tmp/events.json'):\n  e=json.loads(line)\n  assert set(e) <= set(s), set(e)-set(s)\n  \
-        assert e['event'] in s['event']['enum'] and e['schema'] == 1, e\n  print(e['event'])";
+        assert e['event'] in s['event']['enum'] and e['version'] == 1, e\n  print(e['event'])";
     let events = sandbox.run(&["python3", "-c", program]).success().stdout;
     assert!(events.contains("login\n") && events.contains("throttle_lifted\n"), "{events}");
     let ecs = audit(&["--json=ecs", "--event", "login", "--result", "accepted"]);
