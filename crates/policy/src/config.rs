@@ -197,6 +197,8 @@ pub struct Fleet {
     pub etcd: Option<String>,
     /// On a verifier: groups of hosts, and the accounts that each may ask about; `*` stands for all.
     pub groups: Services,
+    /// On a login host: ask the verifiers whether an earlier code is enough before asking the user.
+    pub remember: bool,
 }
 
 impl Fleet {

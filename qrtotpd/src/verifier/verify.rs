@@ -95,7 +95,7 @@ fn subject_of(caller: &Caller) -> Subject {
 }
 
 /// The fleet's policy. Until one is applied anywhere, that of this verifier.
-fn policy(verifier: &Verifier, shared: Option<&[u8]>) -> Result<Config, ConfigError> {
+pub fn policy(verifier: &Verifier, shared: Option<&[u8]>) -> Result<Config, ConfigError> {
     let now = SystemClock.now();
     match shared {
         Some(bytes) => Config::in_force(bytes.to_vec(), now)
@@ -138,9 +138,16 @@ fn decide(
         subject,
     };
     let host_name = Name::new(caller.name()).map_err(|error| FleetResponse::Refused(error.to_string()))?;
-    let mut claimed = ClaimedLogin { host: &host_name, answer: Some(answer), keys: facts.keys };
+    // Without an answer the host asks whether one is needed.
+    let answer = Some(answer).filter(|answer| !answer.is_empty());
+    let is_attempt = answer.is_some();
+    let mut claimed = ClaimedLogin { host: &host_name, answer, keys: facts.keys, groups: &host.groups };
     let outcome = login(ctx, &options, &mut claimed);
-    conclude(access, outcome, caller, log)
+    let verdict = conclude(access, outcome, caller, log);
+    if !is_attempt && matches!(verdict, Ok(Verdict::Denied)) {
+        log.forget();
+    }
+    verdict
 }
 
 /// The verdict on the flow's outcome. Only what is known to be in the store is told as a decision.

@@ -6,3 +6,4 @@ mod logins;
 mod offline;
 mod ops;
 mod relay;
+mod remembered;
