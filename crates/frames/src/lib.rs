@@ -17,7 +17,10 @@ mod verdict_key;
 pub use connection::{Connection, FRAME_TIME};
 pub use error::{FrameError, MAX_FRAME};
 pub use fields::{Fields, Writer};
-pub use fleet::{ATTEMPT_LEN, Facts, FleetRequest, FleetResponse, JoinRequest, Unavailable, VerifyForHost};
+pub use fleet::{
+    ATTEMPT_LEN, Facts, FleetRequest, FleetResponse, JoinRequest, OfflineUse, Renewal, Unavailable,
+    VerifyForHost,
+};
 pub use verdict_key::{Tag, VERDICT_KEY_LEN, VerdictKey};
 
 use std::io::{Read, Write};

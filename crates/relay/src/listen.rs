@@ -36,8 +36,10 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     if verifiers.is_empty() {
         return Err(format!("{} names no verifier{advice}", list.display()));
     }
-    let relay =
-        Arc::new(Relay { verifiers, last: AtomicUsize::new(0), identity, breaker: Breaker::default() });
+    let unanswered = arguments.runtime.as_ref().map(|directory| directory.join("unanswered"));
+    let (last, breaker) = (AtomicUsize::new(0), Breaker::default());
+    let relay = Arc::new(Relay { verifiers, last, identity, breaker, unanswered });
+    relay.note_unanswered(); // while the relay did not run
     relay.verifiers.iter().for_each(|verifier| verifier.look_up());
     let kept = Arc::clone(&relay);
     thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;
@@ -79,7 +81,9 @@ fn serve(stream: UnixStream, relay: &Arc<Relay>) {
     }
     let response = match line.receive::<FleetRequest>() {
         Ok(request @ FleetRequest::Verify(_)) => ask(relay, &request),
-        Ok(_) => FleetResponse::Refused("the relay passes on only requests for verdicts".into()),
+        // Not through the breaker: nobody waits for it.
+        Ok(request @ FleetRequest::OfflineUse(_)) => relay.ask(&request),
+        Ok(_) => FleetResponse::Refused("the relay passes on only what this host's root has signed".into()),
         Err(FrameError::Closed) => return,
         Err(error) => FleetResponse::Refused(error.to_string()),
     };
@@ -89,14 +93,14 @@ fn serve(stream: UnixStream, relay: &Arc<Relay>) {
 
 fn ask(relay: &Arc<Relay>, request: &FleetRequest) -> FleetResponse {
     if !relay.breaker.admits() {
+        relay.note_unanswered();
         return FleetResponse::Unavailable(Unavailable::NoVerifier);
     }
     let response = relay.ask(request);
-    if matches!(response, FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store))
-        && relay.breaker.failed()
-    {
+    if matches!(response, FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store)) {
+        relay.note_unanswered();
         let probing = Arc::clone(relay);
-        if thread::Builder::new().spawn(move || probe(&probing)).is_err() {
+        if relay.breaker.failed() && thread::Builder::new().spawn(move || probe(&probing)).is_err() {
             relay.breaker.end_probe();
         }
     }

@@ -1,9 +1,13 @@
 //! Many hosts with one set of accounts.
 
+mod changes;
 mod faults;
 mod hosts;
+mod late_reports;
 mod logins;
 mod offline;
 mod ops;
 mod relay;
 mod remembered;
+mod rotation;
+mod theft;
