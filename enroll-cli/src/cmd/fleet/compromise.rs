@@ -7,9 +7,10 @@ use super::shared::Shared;
 use super::verifier::{self, config_path, directory};
 use crate::caller::{subject, syslog};
 use crate::cli::{Bulk, Compromise, Reissue};
-use crate::cmd::bulk::Targets;
+use crate::cmd::bulk::{Target, Targets};
 use crate::cmd::reissue::reissue_all;
-use crate::context::Context;
+use crate::cmd::revoke::revoke as revoke_devices;
+use crate::context::{Context, known_user};
 use crate::error::{Exit, Failure, shown};
 use crate::fleet_member::Member;
 use nix::unistd::geteuid;
@@ -165,8 +166,32 @@ fn accounts(named: &Path, group: Option<&str>, args: &Compromise) -> Result<Exit
         let groups = [group.to_owned()];
         targets.all.retain(|target| context.config.fleet.may_ask(&groups, target.name.as_str()));
     }
+    let strangers = take_strangers(&mut targets);
     let bulk = Bulk { confirm: Some(targets.all.len()), ..bulk };
-    reissue_all(&context, &store, &targets, &Reissue { user: None, bulk, expires: args.expires })
+    let done = reissue_all(&context, &store, &targets, &Reissue { user: None, bulk, expires: args.expires });
+    Ok(done?.max(end_strangers(&context, &store, &strangers, args.yes)))
+}
+
+/// Accounts of users that this verifier does not know, who can't get a code.
+fn take_strangers(targets: &mut Targets) -> Vec<Target> {
+    targets.all.extract_if(.., |target| known_user(target.name.as_str()).is_err()).collect()
+}
+
+/// Revokes their devices all the same: the thief knows them.
+fn end_strangers(context: &Context, store: &FleetStore, strangers: &[Target], yes: bool) -> Exit {
+    for target in strangers {
+        let (name, count) = (&target.name, target.count());
+        let told = match yes.then(|| revoke_devices(context, store, target)) {
+            None => format!("{count} devices would be revoked"),
+            Some(Ok(gone)) => format!("{gone} devices revoked"),
+            Some(Err(error)) => format!("its devices are NOT revoked: {error}"),
+        };
+        let _ = writeln!(
+            std::io::stderr(),
+            "qrtotp: {name}: {told}; this verifier does not know the user, so there is no code"
+        );
+    }
+    if strangers.is_empty() { Exit::Done } else { Exit::Refused }
 }
 
 fn is_group(context: &Context, group: Option<&str>) -> Result<(), Failure> {

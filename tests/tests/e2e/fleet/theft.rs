@@ -35,32 +35,52 @@ fn renew(fleet: &mut Fleet) {
     fleet.verifiers[0].wait();
 }
 
+/// The output of `qrtotp fleet compromise`, which shows codes.
+fn compromise(fleet: &Fleet, arguments: &[&str]) -> String {
+    let argv = [&["qrtotp", "fleet", "compromise"], arguments].concat();
+    let output = fleet.verifier().command(None, &argv).output().unwrap();
+    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+}
+
 #[test]
 fn after_a_theft_the_thief_has_no_member_no_host_and_no_device_and_people_enrol_again() {
     let mut fleet = Fleet::of(3, "");
-    let phone = fleet.import("alice");
-    let mut host = fleet.host("web1", "all");
-    let dry =
-        fleet.verifiers[0].fleet(&["compromise", "--verifier", "v3", "--bundle", BUNDLE]).success().stdout;
+    let (phone, mut host) = (fleet.import("alice"), fleet.host("web1", "all"));
+    let stolen = ["--verifier", "v3", "--bundle", BUNDLE];
+    let dry = compromise(&fleet, &stolen);
     assert!(dry.contains("would be revoked: 1 login hosts") && dry.contains("Nothing was changed"), "{dry}");
     assert_eq!(host.answer(&phone.code_of_step(phone.step() - 1)), PAM_SUCCESS, "indeed nothing");
-    fleet.verifiers[0].fleet(&["compromise", "--verifier", "v3", "--bundle", BUNDLE, "--yes"]).success();
+    let _ = compromise(&fleet, &[&stolen[..], &["--yes"]].concat());
     assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR, "its host is revoked");
     renew(&mut fleet);
-    let finish =
+    let sealed =
         || Some(fleet.verifiers[0].fleet(&["rotate", "key", "finish"])).filter(|done| done.status.success());
-    clock::poll(Duration::from_secs(40), finish).expect("a verifier lacks the new key");
-    let dry = fleet.verifiers[0].fleet(&["compromise", "--group", "all"]).success().stdout;
-    assert!(dry.contains("alice"), "{dry}");
-    let told =
-        fleet.verifiers[0].sandbox.command(None, &["qrtotp", "fleet", "compromise", "--everyone", "--yes"]);
-    let told = String::from_utf8({ told }.output().unwrap().stdout).unwrap();
+    clock::poll(Duration::from_secs(40), sealed).expect("a verifier lacks the new key");
+    let told = compromise(&fleet, &["--everyone", "--yes"]);
     assert!(told.contains("alice") && told.contains(" code "), "{told}");
     fleet.join(&host, "web1", "all", ADDRESS).success();
     host.start_relay();
     assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR, "the thief has its secret");
     let status = fleet.verifiers[1].fleet(&["status"]).stdout;
     assert!(status.contains("members v1 v2;") && !status.contains("v3"), "{status}");
+}
+
+#[test]
+fn devices_are_revoked_group_by_group_and_also_of_users_that_the_verifier_does_not_know() {
+    let fleet = Fleet::new("web = [\"alice\"]\n");
+    fleet.verifier().add_user("carol");
+    let _ = (fleet.import("alice"), fleet.import("carol"));
+    fleet.verifier().run(&["userdel", "carol"]).success();
+    let dry = compromise(&fleet, &["--group", "web"]);
+    assert!(dry.contains("alice") && !dry.contains("carol"), "{dry}");
+    let is_revoked = |user: &str| fleet.administer(&["status", user], "").stdout.contains("revoked");
+    assert!(!is_revoked("alice"));
+    let told = compromise(&fleet, &["--group", "web", "--yes"]);
+    assert!(told.contains("Reissued devices of 1 accounts") && is_revoked("alice"), "{told}");
+    assert!(!is_revoked("carol"));
+    let told = compromise(&fleet, &["--everyone", "--yes"]);
+    assert!(told.contains("carol: 1 devices revoked") && is_revoked("carol"), "{told}");
+    assert!(compromise(&fleet, &["--group", "nobody", "--yes"]).contains("no group nobody"));
 }
 
 #[test]
