@@ -17,7 +17,8 @@ pub use config::{Apply, Config, Explain, Key, Place};
 pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use fleet::{
-    Fleet, FleetHost, FleetImport, Init, Invite, Join, JoinVerifier, OfflineCodes, RotateKey, VerifierUsers,
+    AddVerifier, Compromise, Fleet, FleetHost, FleetImport, Init, Invite, Join, JoinVerifier, OfflineCodes,
+    Rotate, RotateCa, RotateKey, VerifierUsers,
 };
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};

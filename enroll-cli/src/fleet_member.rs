@@ -17,6 +17,11 @@ impl Member {
         Self { name: "v1".into(), address: "127.0.0.1".into() }
     }
 
+    /// Whether no other machine can reach it.
+    pub fn is_alone(&self) -> bool {
+        self.address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    }
+
     /// Reads `NAME=ADDRESS`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (name, address) =

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 91] = [
+const COMMANDS: [&[&str]; 101] = [
     &[],
     &["enroll"],
     &["status"],
@@ -66,6 +66,8 @@ const COMMANDS: [&[&str]; 91] = [
     &["fleet", "init"],
     &["fleet", "join-verifier"],
     &["fleet", "bundle"],
+    &["fleet", "add-verifier"],
+    &["fleet", "compromise"],
     &["fleet", "create-store"],
     &["fleet", "import"],
     &["fleet", "invite"],
@@ -73,11 +75,19 @@ const COMMANDS: [&[&str]; 91] = [
     &["fleet", "leave"],
     &["fleet", "offline-codes"],
     &["fleet", "status"],
-    &["fleet", "rotate-key"],
-    &["fleet", "rotate-key", "begin"],
-    &["fleet", "rotate-key", "add"],
-    &["fleet", "rotate-key", "use"],
-    &["fleet", "rotate-key", "finish"],
+    &["fleet", "report-offline"],
+    &["fleet", "defrag"],
+    &["fleet", "rotate"],
+    &["fleet", "rotate", "key"],
+    &["fleet", "rotate", "key", "begin"],
+    &["fleet", "rotate", "key", "add"],
+    &["fleet", "rotate", "key", "use"],
+    &["fleet", "rotate", "key", "finish"],
+    &["fleet", "rotate", "ca"],
+    &["fleet", "rotate", "ca", "begin"],
+    &["fleet", "rotate", "ca", "add"],
+    &["fleet", "rotate", "ca", "use"],
+    &["fleet", "rotate", "ca", "finish"],
     &["fleet", "backup"],
     &["fleet", "restore"],
     &["fleet", "accept-restore"],

@@ -26,6 +26,7 @@ const KEY_FILE: &str = "verdict.key";
 /// Longest list of accepted ssh keys that is passed on, in bytes.
 const KEYS: usize = 4096;
 const WAY_OUT: &str = "`qrtotp fleet status` says which verifiers can be reached; break-glass codes and accounts of [fleet] local need none";
+const ATTEMPT: &str = "attempt ";
 /// The reason if no verifier answers.
 const TIMEOUT: &str = "fleet_timeout";
 
@@ -55,7 +56,7 @@ pub(crate) fn authenticate(
         _ => NOBODY.to_owned(),
     };
     let subject = &Subject { user, ..subject.clone() };
-    let (mut attempt, mut typed) = (String::from("attempt "), None);
+    let (mut attempt, mut typed) = (String::from(ATTEMPT), None);
     let known = person.as_ref().ok().cloned().flatten();
     let decided =
         person.and_then(|person| ask(host, subject, source, options, person, (&mut attempt, &mut typed)));
@@ -118,12 +119,7 @@ fn ask(
             Unproven { reason: "fleet_key", detail }
         },
     )?;
-    let attempt = random_bytes::<16>().map_err(|error| broken(error.to_string()))?;
-    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or('?');
-    attempt.iter().for_each(|byte| shown.extend([digit(byte >> 4), digit(byte & 15)]));
     let password = host.password();
-    let answer = ask_code(host, options, text::QUESTION, password.as_ref())?;
-    *typed = Some(answer.clone());
     let has_keys = source.config.enroll.key_services.iter().any(|service| *service == subject.service);
     let keys = if has_keys { host.ssh_auth_info() } else { None };
     let facts = Facts {
@@ -135,10 +131,28 @@ fn ask(
         keys: keys.filter(|keys| keys.len() <= KEYS).unwrap_or_default(),
     };
     let (account, uid) = person.map_or((String::new(), u32::MAX), |person| (person.name, person.uid));
-    let mut request = VerifyForHost { attempt, account, uid, facts, answer, tag: [0; 32] };
-    request.sign(&key).map_err(|error| broken(error.to_string()))?;
+    let answer = Typed::new(Vec::new());
+    let mut request = VerifyForHost { attempt: [0; 16], account, uid, facts, answer, tag: [0; 32] };
+    // An earlier code may be enough.
+    if source.config.fleet.remember
+        && let Ok(verdict @ (Verdict::Accepted | Verdict::Ignored)) = decide(&mut request, &key, shown)
+    {
+        return Ok(verdict);
+    }
+    request.answer = ask_code(host, options, text::QUESTION, password.as_ref())?;
+    *typed = Some(request.answer.clone());
+    decide(&mut request, &key, shown)
+}
+
+/// The verifiers' verdict on a request, as a new attempt.
+fn decide(request: &mut VerifyForHost, key: &VerdictKey, shown: &mut String) -> Result<Verdict, Unproven> {
+    request.attempt = random_bytes::<16>().map_err(|error| broken(error.to_string()))?;
+    shown.truncate(ATTEMPT.len());
+    let digit = |digit: u8| char::from_digit(digit.into(), 16).unwrap_or('?');
+    request.attempt.iter().for_each(|byte| shown.extend([digit(byte >> 4), digit(byte & 15)]));
+    request.sign(key).map_err(|error| broken(error.to_string()))?;
     let tag = request.tag;
-    let response = ask_relay(Path::new(RELAY_SOCKET), &request, LIMIT);
+    let response = ask_relay(Path::new(RELAY_SOCKET), request, LIMIT);
     match response {
         Ok(FleetResponse::Verdict(verdict, signature)) if key.has_signed(&tag, verdict, &signature) => {
             Ok(verdict)

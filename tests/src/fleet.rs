@@ -112,9 +112,14 @@ impl Fleet {
 
     /// Kills the first verifier and starts it anew.
     pub fn restart(&mut self) {
-        self.daemons[0].signal(Signal::KILL);
-        self.daemons[0].wait();
-        self.daemons[0] = Self::start(&self.verifiers[0].sandbox);
+        self.restart_one(0);
+    }
+
+    /// The same for another one, counted from 0.
+    pub fn restart_one(&mut self, number: usize) {
+        self.daemons[number].signal(Signal::KILL);
+        self.daemons[number].wait();
+        self.daemons[number] = Self::start(&self.verifiers[number].sandbox);
     }
 
     /// Restarts a verifier, counted from 0, whose clock differs from ours, as faketime(1) says it: `+60s`.
@@ -214,11 +219,20 @@ impl Host {
     pub fn start_relay(&mut self) {
         self.relay = None;
         let copy =
-            "rm -rf /run/relay && cp -r /etc/qrtotp/relay /run/relay && chown -R qrtotp-verifier /run/relay";
+            "rm -rf /run/relay && cp -r /etc/qrtotp/relay /run/relay && chown -R qrtotp-verifier /run/relay
+             install -d -m 700 -o qrtotp-verifier -g qrtotp-verifier /var/lib/qrtotp-relay";
         self.sandbox.run(&["sh", "-c", copy]).success();
         let _ = std::fs::remove_file(self.sandbox.path(RELAY));
         let listen = ["systemd-socket-activate", "-l", RELAY];
-        let program = [RELAY_PROGRAM, "--dir", "/run/relay", "--state", "/run/relay/state"];
+        let program = [
+            RELAY_PROGRAM,
+            "--dir",
+            "/run/relay",
+            "--state",
+            "/var/lib/qrtotp-relay",
+            "--runtime",
+            "/run/relay",
+        ];
         self.relay = Some(Process::start(&self.sandbox, &[&listen[..], &as_verifier(), &program].concat()));
         let listens = || self.sandbox.exists(RELAY).then_some(());
         clock::poll(Duration::from_secs(20), listens).expect("the relay does not listen");

@@ -24,9 +24,19 @@ pub struct Verifier {
 
 /// Where `cargo xtask test` unpacks Debian 13's etcd.
 fn program(name: &str) -> PathBuf {
+    unpacked("etcd", name)
+}
+
+/// Debian 12's etcd, which is too old for a verifier.
+#[must_use]
+pub fn old_etcd() -> PathBuf {
+    unpacked("etcd-12", "etcd")
+}
+
+fn unpacked(directory: &str, name: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from);
-    let program = target.join("debian/etcd/usr/bin").join(name);
+    let program = target.join("debian").join(directory).join("usr/bin").join(name);
     assert!(program.exists(), "{} is missing; `cargo xtask test --fast` unpacks it", program.display());
     program
 }
@@ -43,7 +53,8 @@ pub fn address(number: usize) -> String {
 }
 
 /// Hosts on one network, without files of the fleet.
-fn hosts(count: usize) -> Vec<Verifier> {
+#[must_use]
+pub fn hosts(count: usize) -> Vec<Verifier> {
     let mut all: Vec<Verifier> = Vec::new();
     for number in 1..=count {
         let sandbox = Sandbox::new();
@@ -73,12 +84,17 @@ fn hosts(count: usize) -> Vec<Verifier> {
 /// Makes a fleet of so many verifiers by the commands that `fleet init` prints, with a store on etcd.
 #[must_use]
 pub fn fleet(count: usize) -> Vec<Verifier> {
-    let mut all = hosts(count);
+    fleet_among(count, hosts(count))
+}
+
+/// The same of the first ones of these hosts; the others may join later.
+#[must_use]
+pub fn fleet_among(count: usize, mut all: Vec<Verifier>) -> Vec<Verifier> {
     let members: Vec<String> =
         (1..=count).map(|number| format!("--verifier=v{number}={}", address(number))).collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
     all[0].sandbox.run(&[&["qrtotp", "fleet", "init", "--name", "corp"][..], &members].concat()).success();
-    for verifier in &all[1..] {
+    for verifier in &all[1..count] {
         let bundle = "/etc/qrtotp/corp.bundle";
         verifier.sandbox.install(&all[0].sandbox.path(bundle), bundle, 0o600);
         verifier
@@ -86,7 +102,7 @@ pub fn fleet(count: usize) -> Vec<Verifier> {
             .run(&["qrtotp", "fleet", "join-verifier", "--name", &verifier.name, bundle])
             .success();
     }
-    all.iter_mut().for_each(Verifier::start_etcd);
+    all[..count].iter_mut().for_each(Verifier::start_etcd);
     all[0].sandbox.run(&["qrtotp", "fleet", "create-store"]).success();
     all
 }

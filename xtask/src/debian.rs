@@ -18,25 +18,28 @@ pub fn with_openssh(release: &str) -> Result<()> {
     unpack(release, HOSTS, &unpacked(release))
 }
 
-/// The release whose etcd the verifiers run.
-const ETCD_RELEASE: &str = "trixie";
-
-/// The etcd that the fleet's tests run: its packages and their libraries, extracted once and not installed.
+/// The etcd that the fleet's tests run, Debian 13's, and Debian 12's, which verifiers refuse: their packages
+/// and libraries, extracted once and not installed.
 ///
 /// # Errors
 /// Downloading or unpacking fails.
 pub fn etcd() -> Result<()> {
-    let root = crate::build::target().join("debian/etcd");
-    if root.join("usr/bin/etcdutl").exists() {
+    extract("trixie", "etcd-server,etcd-client", "debian/etcd", "etcdutl")?;
+    extract("bookworm", "etcd-server", "debian/etcd-12", "etcd")
+}
+
+fn extract(release: &str, packages: &str, directory: &str, program: &str) -> Result<()> {
+    let root = crate::build::target().join(directory);
+    if root.join("usr/bin").join(program).exists() {
         return Ok(());
     }
-    say("unpacking Debian 13's etcd with mmdebstrap, once");
+    say(&format!("unpacking etcd of Debian {release} with mmdebstrap, once"));
     let unfinished = root.with_extension("new");
     run(as_root("rm").arg("-rf").arg(&unfinished))?;
     fs::create_dir_all(root.parent().unwrap_or(&root))?;
     let mut mmdebstrap = as_root("mmdebstrap");
-    mmdebstrap.args(["--quiet", "--variant=extract", "--include=etcd-server,etcd-client"]);
-    mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(ETCD_RELEASE).arg(&unfinished);
+    mmdebstrap.args(["--quiet", "--variant=extract"]).arg(format!("--include={packages}"));
+    mmdebstrap.arg("--aptopt=Acquire::Check-Valid-Until \"false\"").arg(release).arg(&unfinished);
     run(mmdebstrap.args(mirror()?))?;
     fs::rename(&unfinished, root)?;
     Ok(())

@@ -36,6 +36,22 @@ pub fn read_certificate(path: &Path) -> Result<CertificateDer<'static>, TlsError
     Ok(CertificateDer::from(read(path)?.to_vec()))
 }
 
+/// The certificates of a verifier's CAs: the one that makes certificates, and while the fleet changes its CA
+/// the next or the former one.
+///
+/// # Errors
+/// The first is missing, or one can't be read.
+pub fn read_authorities(directory: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let mut found = vec![read_certificate(&directory.join("ca.der"))?];
+    for name in ["next-ca.der", "former-ca.der"] {
+        match read_certificate(&directory.join(name)) {
+            Err(TlsError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            other => found.push(other?),
+        }
+    }
+    Ok(found)
+}
+
 fn read(path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let bytes = fs::read(path)
         .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;

@@ -1,6 +1,6 @@
 //! The fleet's own CA.
 
-use super::{CaHash, Identity, TlsError, VERIFIER_NAME};
+use super::{CaHash, Identity, TlsError, VERIFIER_NAME, ca_hash};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ED25519, PublicKeyData, SignatureAlgorithm,
@@ -93,13 +93,7 @@ impl Authority {
     /// The hash that invitations name.
     #[must_use]
     pub fn hash(&self) -> CaHash {
-        Self::hash_of(&self.certificate)
-    }
-
-    /// The same of a CA whose key is not here.
-    #[must_use]
-    pub fn hash_of(certificate: &CertificateDer<'_>) -> CaHash {
-        Sha256::digest(certificate).into()
+        ca_hash(&self.certificate)
     }
 
     /// A new verifier. Its certificate has no common name, which etcd would take for one of its users.

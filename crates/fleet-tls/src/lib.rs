@@ -11,6 +11,7 @@ mod address;
 mod etcd;
 mod files;
 mod hex;
+mod host;
 #[cfg(feature = "issue")]
 mod issue;
 mod pinned;
@@ -21,11 +22,12 @@ mod token;
 pub use address::addresses;
 #[cfg(feature = "issue")]
 pub use etcd::{EtcdAuthority, PemIdentity};
-pub use files::{Identity, read_certificate, write_private};
+pub use files::{Identity, read_authorities, read_certificate, write_private};
 pub use hex::{hex, unhex};
+pub use host::{HostTls, RENEWED};
 #[cfg(feature = "issue")]
 pub use issue::{Authority, new_key, public_key_of};
-pub use pinned::CaHash;
+pub use pinned::{CaHash, ca_hash};
 pub use token::{Token, TokenError};
 
 use pinned::PinnedCa;
@@ -78,19 +80,22 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn roots(ca: &CertificateDer<'_>) -> Result<Arc<RootCertStore>, rustls::Error> {
+fn roots(authorities: &[CertificateDer<'static>]) -> Result<Arc<RootCertStore>, rustls::Error> {
     let mut roots = RootCertStore::empty();
-    roots.add(ca.clone().into_owned())?;
+    authorities.iter().try_for_each(|authority| roots.add(authority.clone()))?;
     Ok(Arc::new(roots))
 }
 
-/// The settings of a login host.
+/// The settings of a login host, which accepts verifiers of these CAs.
 ///
 /// # Errors
-/// The CA's certificate or the host's key can't be used.
-pub fn client_config(ca: &CertificateDer<'_>, host: Identity) -> Result<Arc<ClientConfig>, TlsError> {
+/// A CA's certificate or the host's key can't be used.
+pub fn client_config(
+    authorities: &[CertificateDer<'static>],
+    host: Identity,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
-    let builder = builder.with_root_certificates(roots(ca)?);
+    let builder = builder.with_root_certificates(roots(authorities)?);
     let mut config = builder.with_client_auth_cert(vec![host.certificate], host.key)?;
     config.resumption = Resumption::disabled(); // each handshake proves the key
     Ok(Arc::new(config))
@@ -107,19 +112,20 @@ pub fn join_config(ca: CaHash) -> Result<(Arc<ClientConfig>, Arc<PinnedCa>), Tls
     Ok((Arc::new(builder.with_no_client_auth()), pinned))
 }
 
-/// The settings of a verifier. A client without a certificate may join, and no more; see [`peer`].
+/// The settings of a verifier, which serves hosts of these CAs; the first one made the verifier's own
+/// certificate. A client without a certificate may join, and no more; see [`peer`].
 ///
 /// # Errors
-/// The CA's certificate or the verifier's key can't be used.
+/// A CA's certificate or the verifier's key can't be used.
 pub fn server_config(
-    ca: &CertificateDer<'static>,
+    authorities: &[CertificateDer<'static>],
     verifier: Identity,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let clients = WebPkiClientVerifier::builder_with_provider(roots(ca)?, provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(roots(authorities)?, provider());
     let clients = clients.allow_unauthenticated().build()?;
     let builder = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13])?;
     // With the CA's certificate, so that a host that joins can compare its hash.
-    let chain = vec![verifier.certificate, ca.clone()];
+    let chain = [verifier.certificate].into_iter().chain(authorities.first().cloned()).collect();
     let mut config = builder.with_client_cert_verifier(clients).with_single_cert(chain, verifier.key)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;

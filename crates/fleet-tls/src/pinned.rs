@@ -11,6 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// SHA-256 of the CA's certificate.
 pub type CaHash = [u8; 32];
 
+/// The hash of a CA's certificate.
+#[must_use]
+pub fn ca_hash(certificate: &CertificateDer<'_>) -> CaHash {
+    Sha256::digest(certificate).into()
+}
+
 /// Accepts verifiers of the CA that has this hash.
 #[derive(Debug)]
 pub struct PinnedCa {
@@ -40,7 +46,7 @@ impl ServerCertVerifier for PinnedCa {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let ca = intermediates.iter().find(|certificate| self.hash[..] == Sha256::digest(certificate)[..]);
+        let ca = intermediates.iter().find(|certificate| self.hash == ca_hash(certificate));
         let ca = ca.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?.clone().into_owned();
         let mut roots = RootCertStore::empty();
         roots.add(ca.clone())?;

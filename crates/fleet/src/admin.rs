@@ -123,6 +123,18 @@ impl FleetStore {
         Ok(found)
     }
 
+    /// Removes the signs of life of a verifier that is gone for good.
+    ///
+    /// # Errors
+    /// etcd does not answer.
+    pub fn forget_verifier(&self, name: &HostName) -> Result<(), FleetError> {
+        let (limit, meta, witness) = (Limit::Each(EACH), keys::meta(), keys::witness(name));
+        let left = limit.start();
+        let reply = self.read(&[&meta], &left)?;
+        let compare = vec![(meta, revision_of(reply.values.first().and_then(Option::as_ref)))];
+        self.swap(&Txn { compare, then: vec![Op::Delete(witness)], otherwise: Vec::new() }, &left).map(|_| ())
+    }
+
     /// Changes, makes or removes a host; once this returns, it holds for every decision. `f` may run more
     /// than once.
     ///

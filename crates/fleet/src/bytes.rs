@@ -43,6 +43,11 @@ impl<'a> Reader<'a> {
         (0..self.byte()?).map(|_| self.text()).collect()
     }
 
+    /// At most 255 hashes.
+    pub fn hashes(&mut self) -> Result<Vec<[u8; 32]>, Malformed> {
+        (0..self.byte()?).map(|_| self.array()).collect()
+    }
+
     pub fn end(self) -> Result<(), Malformed> {
         if self.0.is_empty() { Ok(()) } else { Err(Malformed) }
     }
@@ -60,4 +65,11 @@ pub(crate) fn put_texts(out: &mut Vec<u8>, texts: &[String]) {
     let count = u8::try_from(texts.len()).unwrap_or(u8::MAX);
     out.push(count);
     texts.iter().take(count.into()).for_each(|text| put_bytes(out, text.as_bytes()));
+}
+
+/// Appends at most 255 hashes.
+pub(crate) fn put_hashes(out: &mut Vec<u8>, hashes: &[[u8; 32]]) {
+    let count = u8::try_from(hashes.len()).unwrap_or(u8::MAX);
+    out.push(count);
+    hashes.iter().take(count.into()).for_each(|hash| out.extend_from_slice(hash));
 }

@@ -11,7 +11,7 @@ use crate::limit::{EACH, Left, Limit};
 use crate::merge::{Merged, Restored, merge};
 use crate::noted::Noted;
 use crate::ring::{Ring, local};
-use crate::values::{Meta, Value};
+use crate::values::{Condition, Meta, Value};
 use qrtotp_account::{Name, Record};
 use qrtotp_otp::random_bytes;
 use qrtotp_store::dummy_record;
@@ -113,6 +113,11 @@ impl FleetStore {
             Look::Same => Ok(()),
             Look::Restored(meta) => self.join_restored(&meta).map(|_| ()),
         }
+    }
+
+    /// Sets what the next witnesses say of this verifier.
+    pub fn describe(&self, condition: Condition) {
+        self.guard.describe(condition);
     }
 
     /// Looks at the store, and joins it if a restore was accepted at another verifier.

@@ -12,7 +12,7 @@ use crate::error::FleetError;
 use crate::keys::{self, HostName};
 use crate::ring::{Ring, StoreId};
 use crate::seen::Seen;
-use crate::values::{Meta, Value, Witness};
+use crate::values::{Condition, Meta, Value, Witness};
 use qrtotp_otp::random_bytes;
 use qrtotp_values::UnixTime;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -48,6 +48,8 @@ pub(crate) struct Guard {
     seen: Mutex<Known>,
     /// Held while looking at the store or writing the witness.
     looking: Mutex<()>,
+    /// This verifier's condition, for its next witness.
+    condition: Mutex<Condition>,
 }
 
 struct Known {
@@ -75,7 +77,13 @@ impl Guard {
         directory: OwnDirectory,
     ) -> Result<Self, FleetError> {
         let known = Known { seen: Seen::load(&directory.path)?, connection: 0, refusal: None };
-        Ok(Self { engine, verifier, directory, seen: Mutex::new(known), looking: Mutex::new(()) })
+        let (seen, looking, condition) = (Mutex::new(known), Mutex::default(), Mutex::default());
+        Ok(Self { engine, verifier, directory, seen, looking, condition })
+    }
+
+    /// Sets what the next witnesses say of this verifier.
+    pub fn describe(&self, condition: Condition) {
+        *lock(&self.condition) = condition;
     }
 
     /// The present knowledge; to be asked before a request.
@@ -231,7 +239,8 @@ impl Guard {
             self.save(&known.seen)?;
             (known.seen.store.unwrap_or(NO_STORE), random)
         };
-        let value = Witness { random, clock: now, version: env!("CARGO_PKG_VERSION").to_owned() };
+        let (version, condition) = (env!("CARGO_PKG_VERSION").to_owned(), lock(&self.condition).clone());
+        let value = Witness { random, clock: now, version, condition };
         let put = crate::engine::Op::Put(key.clone(), ring.seal(&store, &key, &value.to_bytes())?);
         let compare = vec![(key, found(0)), (keys::meta(), found(1))];
         let reply = self.engine.transact(&Txn { compare, then: vec![put], otherwise: Vec::new() }, TRY)?;

@@ -118,16 +118,15 @@ impl FleetStore {
         Ok(former)
     }
 
-    /// Notes that a host's relay is connected, at most every ten minutes.
+    /// Notes that a host's relay is connected: at most every ten minutes, unless it says something new.
     ///
     /// # Errors
     /// etcd does not answer.
-    pub fn note_host(&self, name: &HostName, version: &str, now: UnixTime) -> Result<(), FleetError> {
-        if !self.noted.is_due(name, now) {
-            return Ok(());
+    pub fn note_host(&self, name: &HostName, report: &HostReport) -> Result<(), FleetError> {
+        if self.noted.is_due(name, report) {
+            self.put_alone(&keys::report(name), &report.to_bytes())?;
         }
-        let value = HostReport { seen: now, version: version.to_owned() };
-        self.put_alone(&keys::report(name), &value.to_bytes())
+        Ok(())
     }
 
     /// A host's failures at this verifier, if it is noisy; once an hour.

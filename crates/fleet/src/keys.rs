@@ -103,12 +103,24 @@ pub(crate) fn report(host: &HostName) -> String {
     format!("{PREFIX}s/{host}")
 }
 
+pub(crate) fn break_glass() -> String {
+    format!("{PREFIX}o/")
+}
+
+pub(crate) fn break_glass_of(host: &HostName) -> String {
+    format!("{PREFIX}o/{host}")
+}
+
 pub(crate) fn tokens() -> String {
     format!("{PREFIX}j/")
 }
 
 pub(crate) fn token(id: &str) -> String {
     format!("{PREFIX}j/{id}")
+}
+
+pub(crate) fn turn() -> String {
+    format!("{PREFIX}turn")
 }
 
 pub(crate) fn witnesses() -> String {

@@ -1,7 +1,7 @@
 //! The values in etcd: docs/FLEET.md describes the bytes.
 
 use crate::attempts::Attempts;
-use crate::bytes::{Malformed, Reader, put_bytes, put_texts};
+use crate::bytes::{Malformed, Reader, put_bytes, put_hashes, put_texts};
 use crate::ring::StoreId;
 use qrtotp_account::{Record, State, lines_at_end, split_line};
 use qrtotp_values::UnixTime;
@@ -178,17 +178,29 @@ pub struct HostReport {
     pub seen: UnixTime,
     /// Its version.
     pub version: String,
+    /// Hashes of the CAs that it trusts; the first one made its certificate.
+    pub authorities: Vec<[u8; 32]>,
 }
 
 impl Value for HostReport {
     fn encode(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.seen.to_le_bytes());
         put_bytes(out, self.version.as_bytes());
+        put_hashes(out, &self.authorities);
     }
 
     fn read(bytes: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self { seen: bytes.signed()?, version: bytes.text()? })
+        Ok(Self { seen: bytes.signed()?, version: bytes.text()?, authorities: bytes.hashes()? })
     }
+}
+
+/// A verifier's report on itself, for `fleet status`. No decision reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// Seconds by which its clock is ahead of the median of all.
+    pub ahead: i64,
+    /// Hashes of the CAs whose hosts it serves; the first one makes certificates.
+    pub authorities: Vec<[u8; 32]>,
 }
 
 /// A verifier's last sign of life.
@@ -200,6 +212,8 @@ pub struct Witness {
     pub clock: UnixTime,
     /// Its version of qrtotp.
     pub version: String,
+    /// Its report on itself.
+    pub condition: Condition,
 }
 
 impl Value for Witness {
@@ -207,10 +221,14 @@ impl Value for Witness {
         out.extend_from_slice(&self.random);
         out.extend_from_slice(&self.clock.to_le_bytes());
         put_bytes(out, self.version.as_bytes());
+        out.extend_from_slice(&self.condition.ahead.to_le_bytes());
+        put_hashes(out, &self.condition.authorities);
     }
 
     fn read(bytes: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self { random: bytes.array()?, clock: bytes.signed()?, version: bytes.text()? })
+        let (random, clock, version) = (bytes.array()?, bytes.signed()?, bytes.text()?);
+        let condition = Condition { ahead: bytes.signed()?, authorities: bytes.hashes()? };
+        Ok(Self { random, clock, version, condition })
     }
 }
 
@@ -332,9 +350,10 @@ mod tests {
         let verdict_key = Zeroizing::new([6; 32]);
         let (state, groups_too) = (HostState::Held, groups.clone());
         reads_back(&Host { state, key: [5; 32], verdict_key, groups: groups_too, services, joined: 8 });
-        reads_back(&HostReport { seen: 9, version: "0.1.0".to_owned() });
+        reads_back(&HostReport { seen: 9, version: "0.1.0".to_owned(), authorities: vec![[3; 32]] });
         reads_back(&HostFailures { hour: 1, failures: 2, ten_minutes: 3, accounts: 4 });
-        reads_back(&Witness { random: [1; 16], clock: 5, version: "0.1.0".to_owned() });
+        let condition = Condition { ahead: -3, authorities: vec![[1; 32], [2; 32]] };
+        reads_back(&Witness { random: [1; 16], clock: 5, version: "0.1.0".to_owned(), condition });
         let record = Record::new(Name::new("alice").unwrap(), 1000, RecordId([7; 16]));
         reads_back(&RecordValue { groups, record });
     }

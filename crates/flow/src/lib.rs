@@ -71,7 +71,7 @@ pub use language::of as catalogue_of;
 pub use language::{catalogue, variable};
 pub use login::{REFUSAL_PERIOD, login};
 pub use login_host::{FirstPass, LoginHost, Options, Outcome, Unproven};
-pub use offline::{issue_offline, remove_offline, verify_offline};
+pub use offline::{issue_offline, note_offline_use, remove_offline, verify_offline};
 pub use places::{NamedPlace, forget_places, trust_place};
 pub use primary::{Guess, PrimaryThrottle};
 pub use prompt::{Choice, PromptDialog, choice, shown_before};

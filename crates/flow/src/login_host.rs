@@ -1,7 +1,8 @@
 //! The interface between a login and the PAM application.
 
 use super::{Dialog, NoAnswer, Typed};
-use qrtotp_account::Name;
+use qrtotp_account::{KeyFingerprint, Name};
+use qrtotp_audit::Subject;
 use qrtotp_policy::{Config, Damaged, Decision, Facts, FirstLogin, Lookups, RuleSet};
 
 /// The source of the code.
@@ -64,6 +65,13 @@ pub trait LoginHost: Dialog {
     /// The host of a fleet that reports service, terminal and remote host. Failures then count in lanes of
     /// that host.
     fn fleet_host(&self) -> Option<&Name> {
+        None
+    }
+
+    /// The origin that a rule with `remember` compares, if the place is only claimed. `None`: codes are not
+    /// remembered.
+    fn claimed_origin(&self, place: &Subject, key: Option<&KeyFingerprint>, policy: u64) -> Option<[u8; 8]> {
+        let _ = (place, key, policy);
         None
     }
 

@@ -8,8 +8,8 @@ use super::ctx::update_chained;
 use super::verification::{Rules, Verification};
 use super::verify::verify_and_record;
 use super::{AdminError, Ctx, LoginHost, Person};
-use qrtotp_account::{Name, Record, RecordId, RecoveryCode, RecoverySet, SetKind, State};
-use qrtotp_audit::{Event, Kind};
+use qrtotp_account::{Decision, Name, Record, RecordId, RecoveryCode, RecoverySet, SetKind, State};
+use qrtotp_audit::{ChainedLines, Event, Kind};
 use qrtotp_otp::random_bytes;
 use qrtotp_store::{Account, StoreError};
 use zeroize::Zeroizing;
@@ -79,4 +79,26 @@ pub fn remove_offline(ctx: &mut Ctx<'_>, name: &Name) -> Result<bool, AdminError
     })?;
     lines.emit(ctx.audit);
     Ok(removed)
+}
+
+/// Notes at a verifier that a host took a break-glass code while no verifier answered. It is a decision, so
+/// the fleet's store keeps it once. False: the fleet has no such account, and only the log says it.
+///
+/// # Errors
+/// The store; [`Ctx::subject`]'s `by` is the host.
+pub fn note_offline_use(ctx: &mut Ctx<'_>, name: &Name, left: u32, detail: &str) -> Result<bool, StoreError> {
+    let (now, subject) = (ctx.now(), &ctx.subject);
+    let event = Event::new(Kind::RecoveryUsed, subject).reason("offline_code").left(left);
+    let mut lines = ChainedLines::default();
+    let known = ctx.store.change_state(name, &mut |_, state| {
+        lines.clear();
+        lines.add(&event, now, state);
+        state.decision = Some(Decision::Accepted);
+    })?;
+    if known {
+        lines.emit_with(Kind::RecoveryUsed, detail, ctx.audit);
+    } else {
+        event.detail(detail).emit(ctx.audit);
+    }
+    Ok(known)
 }

@@ -124,7 +124,7 @@ fn exact_origin(
     let (by, tty) = (place.by.as_str(), place.tty.as_str());
     let session;
     let origin = match address(&place.rhost) {
-        _ if !host.knows_place() => return None,
+        _ if !host.knows_place() => return host.claimed_origin(place, key, config.rules.generation),
         Some(address) => ExactOrigin::Remote(address, key),
         None if place.rhost.is_empty() && !by.is_empty() && !tty.is_empty() => {
             session = host.session()?;

@@ -13,11 +13,14 @@ use zeroize::Zeroizing;
 const VERIFY: u8 = 9;
 /// Longest answer and longest list of accepted ssh keys, in bytes.
 const ANSWER: usize = 4096;
-/// Longest public key, and longest certificate, in bytes.
+/// Longest public key, longest certificate, and longest list of certificates, in bytes.
 const PUBLIC_KEY: usize = 128;
 const CERTIFICATE: usize = 4096;
+const CERTIFICATES: usize = 12 * 1024;
 /// Longest text for an administrator, in bytes.
 const TEXT: usize = 1024;
+/// Most CAs that a host trusts at a time: two while the fleet changes its CA.
+const AUTHORITIES: usize = 4;
 
 /// A login host's request.
 #[derive(PartialEq, Eq)]
@@ -28,10 +31,14 @@ pub enum FleetRequest {
     Join(Box<JoinRequest>),
     /// A new certificate for the same key.
     Renew,
+    /// A break-glass code was used while no verifier answered.
+    OfflineUse(Box<OfflineUse>),
     /// The relay is here.
     Report {
         /// Its version.
         version: String,
+        /// SHA-256 of the certificates of the CAs that it trusts; the first one made its own certificate.
+        authorities: Vec<[u8; 32]>,
     },
     /// A user of the host wants to speak to a verifier; [`super::SessionFrame`]s follow.
     Session(Box<OpenSession>),
@@ -69,6 +76,51 @@ pub struct Facts {
     pub password: bool,
     /// sshd's list of the keys that it accepted.
     pub keys: Vec<u8>,
+}
+
+/// The use of a break-glass code at a host, told later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfflineUse {
+    /// The same each time this use is told.
+    pub id: [u8; ATTEMPT_LEN],
+    /// The account's canonical name.
+    pub account: String,
+    /// When it was noticed, by the host's clock.
+    pub at: u32,
+    /// How many of the account's codes are left at the host.
+    pub left: u32,
+    /// Made by [`OfflineUse::sign`].
+    pub tag: Tag,
+}
+
+impl OfflineUse {
+    fn put_signed(&self, to: &mut Writer) {
+        to.fixed(&self.id);
+        to.bytes(self.account.as_bytes());
+        to.number(self.at);
+        to.number(self.left);
+    }
+
+    fn tag_by(&self, key: &VerdictKey) -> Option<Tag> {
+        let mut signed = Writer::new(&[]);
+        self.put_signed(&mut signed);
+        Some(key.offline_tag(signed.so_far()?))
+    }
+
+    /// Signs it with the host's key, so that a relay can't make one.
+    ///
+    /// # Errors
+    /// It is too long for a frame.
+    pub fn sign(&mut self, key: &VerdictKey) -> Result<(), FrameError> {
+        self.tag = self.tag_by(key).ok_or(FrameError::TooLong)?;
+        Ok(())
+    }
+
+    /// Whether the key has signed it as it is.
+    #[must_use]
+    pub fn is_signed_by(&self, key: &VerdictKey) -> bool {
+        self.tag_by(key).is_some_and(|tag| tag.ct_eq(&self.tag).into())
+    }
 }
 
 /// The wish to become a login host.
@@ -168,6 +220,7 @@ impl Message for FleetRequest {
             Self::Renew => 11,
             Self::Report { .. } => 12,
             Self::Session(open) => open.kind(),
+            Self::OfflineUse(_) => 15,
         }
     }
 
@@ -181,8 +234,16 @@ impl Message for FleetRequest {
                 to.bytes(&request.verdict_key);
             }
             Self::Renew => {}
-            Self::Report { version } => to.cut(version, NAME),
             Self::Session(open) => open.put(to),
+            Self::OfflineUse(used) => {
+                used.put_signed(to);
+                to.fixed(&used.tag);
+            }
+            Self::Report { version, authorities } => {
+                to.cut(version, NAME);
+                let known = authorities.get(..AUTHORITIES).unwrap_or(authorities);
+                to.bytes(known.as_flattened());
+            }
         }
     }
 
@@ -196,8 +257,18 @@ impl Message for FleetRequest {
                 verdict_key: Zeroizing::new(from.bytes(VERDICT_KEY_LEN, "verdict_key")?.to_vec()),
             })),
             11 => Self::Renew,
-            12 => Self::Report { version: from.line(NAME, "version")?.to_owned() },
             OPEN => Self::Session(Box::new(OpenSession::take(kind, from)?)),
+            12 => Self::Report {
+                version: from.line(NAME, "version")?.to_owned(),
+                authorities: hashes(from.bytes(AUTHORITIES * 32, "authorities")?)?,
+            },
+            15 => Self::OfflineUse(Box::new(OfflineUse {
+                id: from.array("id")?,
+                account: from.line(NAME, "account")?.to_owned(),
+                at: from.number("at")?,
+                left: from.number("left")?,
+                tag: from.array("tag")?,
+            })),
             other => return Err(FrameError::Kind(other)),
         })
     }
@@ -212,10 +283,55 @@ pub enum FleetResponse {
     Refused(String),
     /// The verdict, with [`VerdictKey::verdict_tag`].
     Verdict(Verdict, Tag),
-    /// The host's certificate (X.509 DER).
-    Certificate(Vec<u8>),
+    /// A certificate for the host's key, and those of CAs: [`Renewal::from_bytes`] reads them.
+    Certificates(Vec<u8>),
     /// No verdict, and why. The request may have been carried out.
     Unavailable(Unavailable),
+}
+
+/// A host's certificate, and the CAs that it is to trust from now on. All of them are X.509 DER.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Renewal {
+    /// The certificate.
+    pub certificate: Vec<u8>,
+    /// The CAs' certificates; the first one made the host's.
+    pub authorities: Vec<Vec<u8>>,
+}
+
+impl Renewal {
+    /// The certificates, each with its length before it.
+    ///
+    /// # Errors
+    /// They are too long for a frame.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FrameError> {
+        let mut all = Writer::new(&[]);
+        all.bytes(&self.certificate);
+        self.authorities.iter().for_each(|authority| all.bytes(authority));
+        Ok(all.finish()?.to_vec())
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// There are fewer than two, more than the CAs that a host trusts at a time, or others than certificates
+    /// of the usual length.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FrameError> {
+        let mut from = Fields::new(bytes);
+        let certificate = from.bytes(CERTIFICATE, "certificate")?.to_vec();
+        let mut authorities = Vec::new();
+        while authorities.is_empty() || from.end().is_err() {
+            authorities.push(from.bytes(CERTIFICATE, "authorities")?.to_vec());
+        }
+        if authorities.len() > AUTHORITIES {
+            return Err(FrameError::Field("authorities"));
+        }
+        Ok(Self { certificate, authorities })
+    }
+}
+
+fn hashes(bytes: &[u8]) -> Result<Vec<[u8; 32]>, FrameError> {
+    let (hashes, rest) = bytes.as_chunks::<32>();
+    if rest.is_empty() { Ok(hashes.to_vec()) } else { Err(FrameError::Field("authorities")) }
 }
 
 /// Why there is no verdict.
@@ -237,7 +353,7 @@ impl Message for FleetResponse {
             Self::Done => 49,
             Self::Refused(_) => 50,
             Self::Verdict(..) => 52,
-            Self::Certificate(_) => 53,
+            Self::Certificates(_) => 53,
             Self::Unavailable(_) => 54,
         }
     }
@@ -250,7 +366,7 @@ impl Message for FleetResponse {
                 to.byte(verdict.to_byte());
                 to.fixed(tag);
             }
-            Self::Certificate(certificate) => to.bytes(certificate),
+            Self::Certificates(certificates) => to.bytes(certificates),
             Self::Unavailable(why) => to.byte(match why {
                 Unavailable::Busy => 0,
                 Unavailable::Store => 1,
@@ -267,7 +383,7 @@ impl Message for FleetResponse {
                 let verdict = Verdict::from_byte(from.byte("verdict")?);
                 Self::Verdict(verdict.ok_or(FrameError::Field("verdict"))?, from.array("tag")?)
             }
-            53 => Self::Certificate(from.bytes(CERTIFICATE, "certificate")?.to_vec()),
+            53 => Self::Certificates(from.bytes(CERTIFICATES, "certificates")?.to_vec()),
             54 => Self::Unavailable(match from.byte("why")? {
                 0 => Unavailable::Busy,
                 1 => Unavailable::Store,

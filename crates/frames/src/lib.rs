@@ -20,7 +20,9 @@ mod verdict_key;
 pub use connection::{Connection, FRAME_TIME, wait_for_either};
 pub use error::{FrameError, MAX_FRAME};
 pub use fields::{Fields, Writer};
-pub use fleet::{Facts, FleetRequest, FleetResponse, JoinRequest, Unavailable, VerifyForHost};
+pub use fleet::{
+    Facts, FleetRequest, FleetResponse, JoinRequest, OfflineUse, Renewal, Unavailable, VerifyForHost,
+};
 pub use open_session::OpenSession;
 pub use session::SessionFrame;
 pub use verdict_key::{SESSION_NONCE_LEN, SessionEnd, Tag, VERDICT_KEY_LEN, VerdictKey};

@@ -33,6 +33,10 @@ fn session() -> OpenSession {
     open
 }
 
+fn used() -> OfflineUse {
+    OfflineUse { id: [7; ATTEMPT_LEN], account: "alice".into(), at: 1_700_000_000, left: 3, tag: [8; 32] }
+}
+
 fn requests() -> Vec<FleetRequest> {
     let mut signed = verify();
     signed.sign(&key(1)).unwrap();
@@ -46,8 +50,9 @@ fn requests() -> Vec<FleetRequest> {
         FleetRequest::Verify(Box::new(signed)),
         FleetRequest::Join(Box::new(join)),
         FleetRequest::Renew,
-        FleetRequest::Report { version: "0.1.0".into() },
         FleetRequest::Session(Box::new(session())),
+        FleetRequest::OfflineUse(Box::new(used())),
+        FleetRequest::Report { version: "0.1.0".into(), authorities: vec![[3; 32], [4; 32]] },
     ]
 }
 
@@ -56,7 +61,7 @@ fn responses() -> Vec<FleetResponse> {
     let mut all = vec![
         FleetResponse::Done,
         FleetResponse::Refused("no".into()),
-        FleetResponse::Certificate(vec![0x30; 400]),
+        FleetResponse::Certificates(vec![0x30; 400]),
     ];
     all.extend(why.map(FleetResponse::Unavailable));
     let verdicts = [Verdict::Denied, Verdict::Accepted, Verdict::Ignored];
@@ -124,6 +129,19 @@ fn only_the_hosts_key_opens_a_session_and_each_end_of_each_session_has_a_key_of_
 }
 
 #[test]
+fn a_renewal_has_a_certificate_and_one_to_four_cas() {
+    let renewal = |count| Renewal { certificate: vec![1; 400], authorities: vec![vec![2; 300]; count] };
+    for count in 1..=4 {
+        let bytes = renewal(count).to_bytes().unwrap();
+        assert_eq!(Renewal::from_bytes(&bytes), Ok(renewal(count)));
+        assert!(Renewal::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+    }
+    for count in [0, 5] {
+        assert!(Renewal::from_bytes(&renewal(count).to_bytes().unwrap()).is_err(), "{count}");
+    }
+}
+
+#[test]
 fn a_frame_of_the_brokers_version_is_refused() {
     let mut frame = bytes(&FleetRequest::Renew);
     frame[0] = 1;
@@ -143,6 +161,15 @@ fn a_signature_covers_every_field_and_only_the_hosts_key_makes_it() {
             assert!(!changed.is_signed_by(&key(1)), "byte {position}");
         }
     }
+}
+
+#[test]
+fn the_use_of_a_break_glass_code_is_signed_by_the_hosts_key() {
+    let mut signed = used();
+    signed.sign(&key(1)).unwrap();
+    assert!(signed.is_signed_by(&key(1)) && !signed.is_signed_by(&key(2)));
+    assert!(!OfflineUse { left: 4, ..signed.clone() }.is_signed_by(&key(1)));
+    assert!(!OfflineUse { account: "bob".into(), ..signed }.is_signed_by(&key(1)));
 }
 
 #[test]

@@ -88,6 +88,12 @@ impl VerdictKey {
         Zeroizing::new(self.tag(from, [opened, nonce]))
     }
 
+    /// Signs the use of a break-glass code.
+    #[must_use]
+    pub(super) fn offline_tag(&self, fields: &[u8]) -> Tag {
+        self.tag(b'o', [fields, &[]])
+    }
+
     /// Signs the verdict on the request that has the tag `request`. That one covers the attempt's id, the
     /// account and all else, so the verdict is good for nothing else.
     #[must_use]

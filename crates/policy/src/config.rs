@@ -199,6 +199,8 @@ pub struct Fleet {
     pub groups: Services,
     /// On a verifier: groups of hosts at which users enrol and look after their devices; none: all hosts.
     pub self_service: Vec<Cow<'static, str>>,
+    /// On a login host: ask the verifiers whether an earlier code is enough before asking the user.
+    pub remember: bool,
 }
 
 impl Fleet {

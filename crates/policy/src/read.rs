@@ -148,7 +148,7 @@ settings!(Enroll: time_limit token_lifetime max_shows max_devices account_label 
 settings!(Audit: debug);
 settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
-settings!(Fleet: name local groups verifier etcd self_service);
+settings!(Fleet: name local groups verifier etcd self_service remember);
 settings!(Defaults: require first_login allow_until unasked);
 
 /// A type that a key's value can have.

@@ -67,7 +67,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
          key_is_enough = true\nkey_services = ['sshd-2']\n\
          [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
          allow_until = '2027-01-31'\nunasked = 'deny'\n[fleet]\nname = 'corp'\nlocal = ['root']\ngroups.web = ['alice']\n\
-         verifier = 'v1'\netcd = '127.0.0.1:2379'\nself_service = ['web']",
+         verifier = 'v1'\netcd = '127.0.0.1:2379'\nself_service = ['web']\nremember = true",
     )
     .unwrap();
     let expected = Config {
@@ -107,6 +107,7 @@ fn every_key_and_every_form_of_toml_is_understood() {
             etcd: Some("127.0.0.1:2379".into()),
             groups: vec![("web".into(), vec!["alice".into()])],
             self_service: vec!["web".into()],
+            remember: true,
         },
         rules: RuleSet::default(),
     };

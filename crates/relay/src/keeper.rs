@@ -3,6 +3,7 @@
 use crate::relay::{Relay, TRY};
 use qrtotp_clock::{Deadline, sleep};
 use qrtotp_frames::{FleetRequest, FleetResponse};
+use std::io::Write;
 use std::time::Duration;
 
 /// Verifiers to which a connection is kept.
@@ -22,6 +23,7 @@ pub fn keep(relay: &Relay) {
         let is_warm = warm(relay, WARM);
         if is_warm && relay.identity.can_renew() && renewal.left().is_zero() && renew(relay) {
             renewal = Deadline::after(RENEWAL);
+            warm(relay, WARM); // with the new certificate, and the CAs that came with it
         }
         sleep(PERIOD);
     }
@@ -41,7 +43,8 @@ pub fn probe(relay: &Relay) {
 /// Whether one of the first `count` verifiers was reached.
 fn warm(relay: &Relay, count: usize) -> bool {
     let config = relay.identity.config();
-    let report = FleetRequest::Report { version: env!("CARGO_PKG_VERSION").to_owned() };
+    let (version, authorities) = (env!("CARGO_PKG_VERSION").to_owned(), relay.identity.authorities());
+    let report = FleetRequest::Report { version, authorities };
     let asked = relay.verifiers.iter().take(count).map(|verifier| verifier.ask(&config, &report, TRY));
     let reached: Vec<bool> = asked.map(|response| matches!(response, Ok(FleetResponse::Done))).collect();
     if reached.first() == Some(&true) {
@@ -52,10 +55,14 @@ fn warm(relay: &Relay, count: usize) -> bool {
 
 fn renew(relay: &Relay) -> bool {
     match relay.ask(&FleetRequest::Renew) {
-        FleetResponse::Certificate(certificate) => {
-            let renewed = relay.identity.renew(certificate).is_ok();
+        FleetResponse::Certificates(certificates) => {
+            if let Err(error) = relay.identity.renew(&certificates) {
+                let text = "qrtotp-relay: the renewed certificate can't be used or kept";
+                let _ = writeln!(std::io::stderr(), "{text}: {error}");
+                return false;
+            }
             relay.verifiers.iter().for_each(|verifier| verifier.forget());
-            renewed
+            true
         }
         _ => false,
     }

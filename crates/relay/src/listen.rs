@@ -43,7 +43,9 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
         identity,
         breaker: Breaker::default(),
         sessions: Arc::default(),
+        unanswered: arguments.runtime.as_ref().map(|directory| directory.join("unanswered")),
     });
+    relay.note_unanswered(); // while the relay did not run
     relay.verifiers.iter().for_each(|verifier| verifier.look_up());
     let kept = Arc::clone(&relay);
     thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;
@@ -84,13 +86,21 @@ fn serve(stream: UnixStream, relay: &Arc<Relay>) {
         return;
     }
     let response = match line.receive::<FleetRequest>() {
-        Ok(request @ FleetRequest::Verify(_)) => ask(relay, || Err(relay.ask(&request))),
+        Ok(request @ FleetRequest::Verify(_)) => {
+            let response = ask(relay, || Err(relay.ask(&request)));
+            if matches!(&response, Err(response) if is_unanswered(response)) {
+                relay.note_unanswered();
+            }
+            response
+        }
         Ok(request @ FleetRequest::Session(_)) => match Place::take(&relay.sessions, SESSIONS) {
             None => Err(FleetResponse::Unavailable(Unavailable::Busy)),
             Some(place) => ask(relay, || Ok((relay.open(&request)?, place))),
         },
+        // Not through the breaker: nobody waits for it.
+        Ok(request @ FleetRequest::OfflineUse(_)) => Err(relay.ask(&request)),
         Ok(_) => {
-            let text = "the relay passes on only requests for verdicts and sessions";
+            let text = "the relay passes on only what this host's root has signed";
             Err(FleetResponse::Refused(text.into()))
         }
         Err(FrameError::Closed) => return,
@@ -109,15 +119,18 @@ fn ask<T>(relay: &Arc<Relay>, ask: impl FnOnce() -> Result<T, FleetResponse>) ->
         return Err(FleetResponse::Unavailable(Unavailable::NoVerifier));
     }
     let asked = ask();
-    if matches!(asked, Err(FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store)))
-        && relay.breaker.failed()
-    {
+    if matches!(&asked, Err(response) if is_unanswered(response)) {
         let probing = Arc::clone(relay);
-        if thread::Builder::new().spawn(move || probe(&probing)).is_err() {
+        if relay.breaker.failed() && thread::Builder::new().spawn(move || probe(&probing)).is_err() {
             relay.breaker.end_probe();
         }
     }
     asked
+}
+
+/// No verifier was reached, or none has the store.
+fn is_unanswered(response: &FleetResponse) -> bool {
+    matches!(response, FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store))
 }
 
 /// A request's place; freed when dropped.

@@ -5,7 +5,9 @@ use crate::identity::HostIdentity;
 use crate::verifier::Verifier;
 use qrtotp_clock::{Deadline, sleep};
 use qrtotp_frames::{FleetRequest, FleetResponse, Unavailable};
+use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -29,6 +31,9 @@ pub struct Relay {
     pub breaker: Breaker,
     /// Sessions that are open.
     pub sessions: Arc<AtomicUsize>,
+    /// Written when a login got no verdict: a break-glass code may follow, and root's
+    /// qrtotp-offline-report.path watches this file.
+    pub unanswered: Option<PathBuf>,
 }
 
 /// The lines of the file `verifiers`, in an order that differs from host to host, so that the load spreads.
@@ -83,6 +88,13 @@ impl Relay {
             }
         }
         Err(why)
+    }
+
+    /// Tells root that a login got no verdict.
+    pub fn note_unanswered(&self) {
+        if let Some(path) = &self.unanswered {
+            let _ = fs::write(path, b"a login got no verdict\n"); // the next one, or the next boot, tells it, too
+        }
     }
 
     /// Lets the next request go to the preferred verifier first again.

@@ -126,7 +126,7 @@ mod tests {
         let certificate = ca.host("web1", &public_key_of(&key).unwrap()).unwrap();
         write_private(&dir.path().join("host.der"), &certificate).unwrap();
         write_private(&dir.path().join("ca.der"), ca.certificate()).unwrap();
-        let config = server_config(ca.certificate(), ca.verifier().unwrap()).unwrap();
+        let config = server_config(std::slice::from_ref(ca.certificate()), ca.verifier().unwrap()).unwrap();
         let listeners = [0, 1].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let lines =
             listeners.each_ref().map(|listener| listener.local_addr().unwrap().to_string()).join("\n");
@@ -146,7 +146,7 @@ mod tests {
         verifiers.iter().for_each(crate::verifier::Verifier::look_up);
         let identity = HostIdentity::read(dir.path(), None).unwrap();
         let (last, breaker) = (AtomicUsize::new(0), Breaker::default());
-        Relay { verifiers, last, identity, breaker, sessions: Default::default() }
+        Relay { verifiers, last, identity, breaker, sessions: Default::default(), unanswered: None }
     }
 
     fn open() -> FleetRequest {

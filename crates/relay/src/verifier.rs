@@ -125,7 +125,7 @@ mod tests {
         let key = new_key().unwrap();
         let certificate = ca.host("web1", &public_key_of(&key).unwrap()).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.to_vec()));
-        client_config(ca.certificate(), Identity { certificate, key }).unwrap()
+        client_config(&[ca.certificate().clone()], Identity { certificate, key }).unwrap()
     }
 
     /// A verifier that closes each connection after two answers; counts the connections.
@@ -133,7 +133,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let verifier = Verifier::new(&listener.local_addr().unwrap().to_string());
         verifier.look_up();
-        let config = server_config(ca.certificate(), ca.verifier().unwrap()).unwrap();
+        let config = server_config(&[ca.certificate().clone()], ca.verifier().unwrap()).unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
         thread::spawn(move || {

@@ -1,7 +1,7 @@
 //! A caller's end: connecting without ever hanging, and a single request for a verdict, of the broker or of a
 //! fleet's relay.
 
-use super::{Connection, FleetResponse, FrameError, Request, Response, VerifyForHost};
+use super::{Connection, FleetResponse, FrameError, Message, Request, Response};
 use nix::errno::Errno;
 use nix::sys::socket::{self, AddressFamily, SockFlag, SockType, UnixAddr};
 use nix::unistd::geteuid;
@@ -102,15 +102,11 @@ pub fn verify(path: &Path, request: &Request, limit: Duration) -> Result<(Verdic
 }
 
 /// Sends a request to the verifiers through the relay, and waits for the response until `limit` is over. The
-/// relay is not root and is not trusted: verdicts are signed.
+/// relay is not root and is not trusted: requests and verdicts are signed.
 ///
 /// # Errors
 /// No connection, or it broke off or took too long.
-pub fn ask_relay(
-    path: &Path,
-    request: &VerifyForHost,
-    limit: Duration,
-) -> Result<FleetResponse, VerifyError> {
+pub fn ask_relay(path: &Path, request: &impl Message, limit: Duration) -> Result<FleetResponse, VerifyError> {
     let mut line = connect_relay(path, limit)?;
     line.request(request)?;
     Ok(line.receive()?)

@@ -24,6 +24,12 @@ pub enum Fleet {
         /// The new file
         file: PathBuf,
     },
+    /// Add a verifier to a fleet that runs, in steps; on a verifier, as root
+    ///
+    /// From one verifier to three, or to five. Run it with a new FILE for the bundle, which makes a member
+    /// that does not vote yet; then once more without it, when the new one's etcd runs. On the other
+    /// verifiers run it without FILE, too. It prints the next step.
+    AddVerifier(AddVerifier),
     /// Make the fleet's store in etcd, once; on a verifier
     ///
     /// Waits until a majority of the members answers. A store that is there stays unchanged.
@@ -54,6 +60,11 @@ pub enum Fleet {
     /// of the account are worth nothing from then on. The host keeps their hashes. Print them for two or
     /// three administrators, and keep them where you would keep a password of root.
     OfflineCodes(OfflineCodes),
+    /// Tell the verifiers which break-glass codes were used here; on a login host, as root
+    ///
+    /// systemd starts it after each login without a verdict (qrtotp-offline-report.path), and again every
+    /// five seconds until a verifier knows all of them.
+    ReportOffline,
     /// Say which verifiers can be reached from this host; on a verifier, the state of the whole fleet
     ///
     /// On a verifier: etcd's members, leader, size and alarms, the other verifiers, the hosts, and lines that
@@ -68,9 +79,22 @@ pub enum Fleet {
     /// Codes that are valid now count as used. Accounts that the fleet has already stay unchanged and are
     /// listed. Exit code 1 if there were some.
     Import(FleetImport),
-    /// Give the fleet a new key, in steps; on verifiers, as root
+    /// Change the fleet's key or its CA, in steps; on verifiers, as root
     #[command(subcommand)]
-    RotateKey(RotateKey),
+    Rotate(Rotate),
+    /// Give unused space of this verifier's etcd back to the disk; on a verifier
+    ///
+    /// Only one verifier is at it at a time, and not while another one is away. Its etcd answers nothing for
+    /// some seconds, and login hosts ask the others. `systemctl enable --now qrtotp-defrag.timer` does it
+    /// each night.
+    Defrag,
+    /// After the theft of a verifier: end all that the thief knows, and let people enrol again; as root
+    ///
+    /// First with --verifier and --bundle, on a verifier that is left: ends the stolen one's membership,
+    /// revokes all login hosts, whose keys the thief has, and makes a new key and new CAs. Then with --group
+    /// for one group of hosts after the other, or --everyone: revokes every device of its accounts and shows
+    /// a code for each to enrol again. Without --yes it only says what it would do.
+    Compromise(Compromise),
     /// Save the fleet's store in a file; on a verifier, as root
     ///
     /// The file is sealed with the fleet's keys, which are not in it: keep a copy of
@@ -131,11 +155,24 @@ pub struct JoinVerifier {
     /// This verifier's name, as `qrtotp fleet init` knows it
     #[arg(long)]
     pub name: String,
-    /// Take the place of a lost verifier, in a cluster that runs; docs/FLEET-OPERATIONS.md has the steps
+    /// Put the bundle's keys and certificates in the place of this verifier's own, after a theft
     #[arg(long)]
-    pub replace: bool,
+    pub renew: bool,
     #[command(flatten)]
     pub users: VerifierUsers,
+}
+
+#[derive(Debug, Args)]
+pub struct AddVerifier {
+    /// Its name, and where the others reach it
+    #[arg(value_name = "NAME=ADDRESS", value_parser = Member::parse)]
+    pub verifier: Member,
+    /// A new file for its bundle, which holds every secret of the fleet
+    #[arg(value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
+    /// Where the new one reaches this verifier, if that is the only one so far
+    #[arg(long, value_name = "ADDRESS")]
+    pub own: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -175,6 +212,31 @@ pub struct Join {
 }
 
 #[derive(Debug, Args)]
+pub struct Compromise {
+    /// The stolen verifier
+    #[arg(long, value_name = "NAME", requires = "bundle")]
+    pub verifier: Option<String>,
+    /// A new file for the keys and CAs, which the verifiers that are left get
+    #[arg(long, value_name = "FILE", requires = "verifier")]
+    pub bundle: Option<PathBuf>,
+    /// The accounts that hosts of this group may ask about
+    #[arg(long, value_name = "GROUP", conflicts_with = "verifier")]
+    pub group: Option<String>,
+    /// All accounts
+    #[arg(long, conflicts_with_all = ["verifier", "group"])]
+    pub everyone: bool,
+    /// How long the codes live, such as 8h or 7d; by default as the configuration says
+    #[arg(long, value_name = "TIME", conflicts_with = "verifier")]
+    pub expires: Option<ConfigDuration>,
+    /// The accounts as JSON, as `qrtotp reissue --json`
+    #[arg(long, conflicts_with = "verifier")]
+    pub json: bool,
+    /// Do it
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct OfflineCodes {
     /// The accounts
     #[arg(required = true, value_name = "USER")]
@@ -182,6 +244,45 @@ pub struct OfflineCodes {
     /// End the codes that they have
     #[arg(long)]
     pub remove: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Rotate {
+    /// Give the fleet a new key, which seals all values
+    #[command(subcommand)]
+    Key(RotateKey),
+    /// Give the fleet a new CA, which vouches for verifiers and login hosts
+    ///
+    /// Hosts get the new CA with their daily certificate, and logins go on. `qrtotp fleet status` says which
+    /// hosts lack it. etcd has a CA of its own, which this does not change.
+    #[command(subcommand)]
+    Ca(RotateCa),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RotateCa {
+    /// First, on one verifier: make a CA, and print the next steps
+    Begin {
+        /// A new file, to carry the CA to the other verifiers
+        file: PathBuf,
+    },
+    /// Then on every other verifier: add the CA, and restart qrtotpd-verifier
+    Add {
+        /// That file
+        file: PathBuf,
+    },
+    /// Once the hosts have it, on every verifier: make certificates with it, after another restart
+    Use {
+        /// Even if hosts or verifiers lack it: these are cut off
+        #[arg(long)]
+        force: bool,
+    },
+    /// Last, on every verifier: end the former CA, after another restart
+    Finish {
+        /// Even if hosts or verifiers still use it: these are cut off
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -43,12 +43,22 @@ fn one(context: &Context, store: &dyn AccountStore, user: &str, args: &Reissue) 
 
 fn many(context: &Context, store: &dyn AccountStore, args: &Reissue) -> Result<Exit, Failure> {
     let targets = Targets::find(context, store, &args.bulk, false)?;
+    reissue_all(context, store, &targets, args)
+}
+
+/// Reissues the devices of these accounts, once the caller has confirmed their number.
+pub fn reissue_all(
+    context: &Context,
+    store: &dyn AccountStore,
+    targets: &Targets,
+    args: &Reissue,
+) -> Result<Exit, Failure> {
     let mut report = Report::new("reissue", &args.bulk)?;
-    if is_over(&args.bulk, &targets, "reissue", &mut report)? {
-        return Ok(Outcome::default().exit(&targets));
+    if is_over(&args.bulk, targets, "reissue", &mut report)? {
+        return Ok(Outcome::default().exit(targets));
     }
     let then = "their logins are denied until they enrol again with the code that is shown here";
-    confirm(args.bulk.confirm, &targets, "reissue", then)?;
+    confirm(args.bulk.confirm, targets, "reissue", then)?;
     let outcome = report.change(&targets.all, |target| reissue(context, store, target, args.expires));
     let count = outcome.done.to_string();
     let event = HostEvent { kind: "bulk_reissued", reason: "", facts: &[("count", &count)] };
@@ -56,7 +66,7 @@ fn many(context: &Context, store: &dyn AccountStore, args: &Reissue) -> Result<E
     let advice = if outcome.done > 0 { advice_about(context, args.expires) } else { String::new() };
     let text = format!("Reissued devices of {count} accounts.\n{advice}");
     report.end(&outcome, !targets.unread, &text)?;
-    Ok(outcome.exit(&targets))
+    Ok(outcome.exit(targets))
 }
 
 /// How many devices are gone, and the new token with its code.

@@ -44,7 +44,8 @@ impl Changed for Revoked {
     }
 }
 
-fn revoke(context: &Context, store: &dyn AccountStore, target: &Target) -> Result<usize, AdminError> {
+/// Revokes what is meant of an account; returns how many devices.
+pub fn revoke(context: &Context, store: &dyn AccountStore, target: &Target) -> Result<usize, AdminError> {
     let mut log = syslog();
     let mut ctx = context.flow(store, target.name.as_str(), &mut log);
     let mut one = |which| qrtotp_flow::revoke(&mut ctx, &target.name, which).map(|gone| gone.len());

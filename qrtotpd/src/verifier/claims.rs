@@ -1,8 +1,9 @@
 //! A login at a host of the fleet, as the host describes it.
 
-use qrtotp_account::Name;
+use qrtotp_account::{ExactOrigin, KeyFingerprint, Name};
+use qrtotp_audit::Subject;
 use qrtotp_flow::{Dialog, Directory, Echo, HostDirectory, LoginHost, LookupError, NoAnswer, Person, Typed};
-use qrtotp_policy::{Damaged, Decision, Facts, Lookups, RuleSet};
+use qrtotp_policy::{Damaged, Decision, Facts, Lookups, RuleSet, address};
 use std::time::Duration;
 
 /// The account as the host names it; the groups are those that the verifier knows.
@@ -24,6 +25,8 @@ pub struct ClaimedLogin<'a> {
     pub answer: Option<Typed>,
     /// sshd's list of the keys that it accepted; empty: none.
     pub keys: Vec<u8>,
+    /// The host's groups.
+    pub groups: &'a [String],
 }
 
 impl Dialog for ClaimedLogin<'_> {
@@ -48,6 +51,17 @@ impl LoginHost for ClaimedLogin<'_> {
 
     fn fleet_host(&self) -> Option<&Name> {
         Some(self.host)
+    }
+
+    /// An address at the same service of any host of these groups. Never the absence of one, and never one
+    /// that every machine has.
+    fn claimed_origin(&self, place: &Subject, key: Option<&KeyFingerprint>, policy: u64) -> Option<[u8; 8]> {
+        let address = address(&place.rhost)?.to_canonical();
+        if address.is_loopback() || address.is_unspecified() {
+            return None;
+        }
+        let service = [&[place.pam_service().to_owned()], self.groups].concat().join("\0");
+        Some(ExactOrigin::Remote(address, key).at(&service, policy))
     }
 
     fn decide<'p>(

@@ -79,13 +79,16 @@ fn median(mut values: Vec<i64>) -> i64 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use qrtotp_fleet::Condition;
 
     fn name(text: &str) -> HostName {
         HostName::new(text).unwrap()
     }
 
     fn witnesses(round: u8, clocks: &[(&str, i64)]) -> Vec<(HostName, Witness)> {
-        let witness = |clock| Witness { random: [round; 16], clock, version: String::new() };
+        let (random, version) = ([round; 16], String::new());
+        let condition = Condition::default;
+        let witness = |clock| Witness { random, clock, version: version.clone(), condition: condition() };
         clocks.iter().map(|(verifier, clock)| (name(verifier), witness(*clock))).collect()
     }
 

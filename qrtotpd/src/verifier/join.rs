@@ -6,7 +6,7 @@ use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_fleet::{FleetError, Host, HostName, HostState};
 use qrtotp_fleet_tls::{Authority, is_host_name};
-use qrtotp_frames::{FleetResponse, JoinRequest, Unavailable};
+use qrtotp_frames::{FleetResponse, JoinRequest, Renewal, Unavailable};
 use qrtotp_frontend::Syslog;
 use zeroize::Zeroizing;
 
@@ -49,10 +49,19 @@ fn described(request: &JoinRequest) -> Option<(HostName, Host)> {
     Some((name, host))
 }
 
+/// A certificate, with the CAs that the host is to trust.
+fn renewal(verifier: &Verifier, certificate: Vec<u8>) -> FleetResponse {
+    let authorities = verifier.authorities.iter().map(|authority| authority.to_vec()).collect();
+    match (Renewal { certificate, authorities }).to_bytes() {
+        Ok(certificates) => FleetResponse::Certificates(certificates),
+        Err(error) => FleetResponse::Refused(error.to_string()),
+    }
+}
+
 /// A new certificate for the host's key.
 pub fn certificate(verifier: &Verifier, name: &str, public_key: &[u8]) -> FleetResponse {
     match verifier.authority.host(name, public_key) {
-        Ok(certificate) => FleetResponse::Certificate(certificate.to_vec()),
+        Ok(certificate) => renewal(verifier, certificate.to_vec()),
         Err(error) => FleetResponse::Refused(error.to_string()),
     }
 }

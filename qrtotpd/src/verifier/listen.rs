@@ -7,7 +7,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
 use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_fleet::VerifierFiles;
-use qrtotp_fleet_tls::{Authority, Identity, PORT, accept, read_certificate, server_config};
+use qrtotp_fleet_tls::{Authority, Identity, PORT, accept, read_authorities, server_config};
 use qrtotp_frames::FRAME_TIME;
 use qrtotp_policy::ConfigFile;
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
@@ -77,17 +77,19 @@ fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), St
     let files = VerifierFiles::new(&source.dir_path, &source.config.state_dir.0, name, fleet.etcd.as_deref());
     let store = files.and_then(|files| files.open()).map_err(|error| error.to_string())?;
     let file = |name| source.dir_path.join(name);
-    let certificate = read_certificate(&file("ca.der")).map_err(|error| error.to_string())?;
+    let authorities = read_authorities(&source.dir_path).map_err(|error| error.to_string())?;
     let key = source.read_key_beside("ca.key", 4096).map_err(|error| error.to_string())?;
     let identity = Identity::read(&file("verifier.der"), &file("verifier.key"));
     let identity = identity.map_err(|error| error.to_string())?;
-    let tls = server_config(&certificate, identity).map_err(|error| error.to_string())?;
+    let tls = server_config(&authorities, identity).map_err(|error| error.to_string())?;
+    let certificate = authorities.first().cloned().ok_or("there is no CA")?;
     let authority = Authority::load(certificate, &key).map_err(|error| error.to_string())?;
     let (sessions, sessions_of_account) = Verifier::session_limits();
     let verifier = Verifier {
         config: config.to_owned(),
         store,
         authority,
+        authorities,
         queue: Arc::default(),
         clocks: Default::default(),
         work: Arc::default(),

@@ -1,5 +1,6 @@
 //! The role `verifier`: decides the logins of a fleet's hosts, over TLS, and never as root (docs/FLEET.md).
 
+mod break_glass;
 mod claims;
 mod clocks;
 mod hosts;

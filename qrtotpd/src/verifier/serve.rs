@@ -1,5 +1,6 @@
 //! One connection of a host: requests, one after the other.
 
+use super::break_glass::note;
 use super::hosts::{Caller, refusal};
 use super::join::{certificate, join};
 use super::log::RequestLog;
@@ -7,6 +8,7 @@ use super::session;
 use super::state::Verifier;
 use super::verify::verify;
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_fleet::HostReport;
 use qrtotp_fleet_tls::{ServerStream, peer, wait};
 use qrtotp_frames::{ATTEMPT_LEN, FRAME_TIME, FleetRequest, FleetResponse, Unavailable, receive, send};
 use std::io::Write;
@@ -53,14 +55,15 @@ fn answer(verifier: &Verifier, caller: &Caller, request: FleetRequest) -> FleetR
         FleetRequest::Join(request) => join(verifier, &request),
         FleetRequest::Verify(request) => verify(verifier, caller, *request),
         FleetRequest::Session(_) => FleetResponse::Refused("a session has a connection of its own".into()),
+        FleetRequest::OfflineUse(used) => note(verifier, caller, &used),
         FleetRequest::Renew => match caller.look_up(verifier) {
             Ok(_) => certificate(verifier, caller.name(), &caller.public_key),
             Err(error) => refusal(caller.name(), &error, &mut no_attempt(caller)),
         },
-        FleetRequest::Report { version } => {
-            let noted = caller
-                .look_up(verifier)
-                .and_then(|_| verifier.store.note_host(&caller.id.name, &version, SystemClock.now()));
+        FleetRequest::Report { version, authorities } => {
+            let report = HostReport { seen: SystemClock.now(), version, authorities };
+            let noted =
+                caller.look_up(verifier).and_then(|_| verifier.store.note_host(&caller.id.name, &report));
             match (noted, verifier.clocks.objection()) {
                 (Err(error), _) => refusal(caller.name(), &error, &mut no_attempt(caller)),
                 (Ok(()), Some(_)) => FleetResponse::Unavailable(Unavailable::Store),

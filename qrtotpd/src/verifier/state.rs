@@ -5,6 +5,7 @@ use super::queue::Queue;
 use crate::work_limits::{Limit, WorkLimits};
 use qrtotp_fleet::FleetStore;
 use qrtotp_fleet_tls::Authority;
+use rustls::pki_types::CertificateDer;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub struct Verifier {
     pub store: FleetStore,
     /// Makes the hosts' certificates.
     pub authority: Authority,
+    /// The CAs that hosts are to trust: that one first.
+    pub authorities: Vec<CertificateDer<'static>>,
     /// Requests of one account wait for each other.
     pub queue: Arc<Queue>,
     /// The clocks of all verifiers.

@@ -135,9 +135,16 @@ fn decide(
         subject,
     };
     let host_name = Name::new(caller.name()).map_err(|error| FleetResponse::Refused(error.to_string()))?;
-    let mut claimed = ClaimedLogin { host: &host_name, answer: Some(answer), keys: facts.keys };
+    // Without an answer the host asks whether one is needed.
+    let answer = Some(answer).filter(|answer| !answer.is_empty());
+    let is_attempt = answer.is_some();
+    let mut claimed = ClaimedLogin { host: &host_name, answer, keys: facts.keys, groups: &host.groups };
     let outcome = login(ctx, &options, &mut claimed);
-    conclude(access, outcome, caller, log)
+    let verdict = conclude(access, outcome, caller, log);
+    if !is_attempt && matches!(verdict, Ok(Verdict::Denied)) {
+        log.forget();
+    }
+    verdict
 }
 
 /// The verdict on the flow's outcome. Only what is known to be in the store is told as a decision.

@@ -6,6 +6,8 @@ use super::state::Verifier;
 use crate::PROGRAM;
 use qrtotp_audit::{Event, Kind, Subject};
 use qrtotp_clock::{Clock, SystemClock, sleep};
+use qrtotp_fleet::Condition;
+use qrtotp_fleet_tls::ca_hash;
 use qrtotp_frontend::Syslog;
 use std::time::Duration;
 
@@ -17,12 +19,16 @@ const WRITE: u32 = 5;
 /// Runs as long as the verifier.
 pub fn keep(verifier: &Verifier) {
     let (mut told, mut clock_told) = (String::new(), false);
+    let authorities: Vec<_> = verifier.authorities.iter().map(ca_hash).collect();
+    verifier.store.describe(Condition { ahead: 0, authorities: authorities.clone() });
     for round in 0_u32.. {
         let written =
             if round % WRITE == 0 { verifier.store.keep_witness(SystemClock.now()) } else { Ok(()) };
         let ahead = written.and_then(|()| {
             let witnesses = verifier.store.witnesses()?;
-            Ok(verifier.clocks.take(verifier.store.verifier(), &witnesses, SystemClock.now()))
+            let ahead = verifier.clocks.take(verifier.store.verifier(), &witnesses, SystemClock.now());
+            verifier.store.describe(Condition { ahead, authorities: authorities.clone() });
+            Ok(ahead)
         });
         match ahead {
             Ok(ahead) if ahead.abs() > WARN => {

@@ -160,6 +160,38 @@ pub struct MemberMessage {
     pub name: String,
     #[prost(string, repeated, tag = "3")]
     pub peer_urls: Vec<String>,
+    /// It has no vote yet.
+    #[prost(bool, tag = "5")]
+    pub is_learner: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MemberAddRequest {
+    #[prost(string, repeated, tag = "1")]
+    pub peer_urls: Vec<String>,
+    #[prost(bool, tag = "2")]
+    pub is_learner: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MemberAddResponse {
+    #[prost(message, optional, tag = "2")]
+    pub member: Option<MemberMessage>,
+}
+
+/// To remove a member, or to let it vote.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MemberIdRequest {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+}
+
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct MemberUpdateRequest {
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    #[prost(string, repeated, tag = "2")]
+    pub peer_urls: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]

@@ -2,6 +2,7 @@
 
 mod connection;
 mod error;
+mod members;
 mod messages;
 mod status;
 

@@ -16,6 +16,8 @@ pub struct Member {
     pub name: String,
     /// Where the other members reach it.
     pub peers: Vec<String>,
+    /// It has no vote yet: it is being added.
+    pub is_learner: bool,
 }
 
 /// An alarm of a member.
@@ -65,6 +67,7 @@ impl Etcd {
                 id: member.id,
                 name: member.name,
                 peers: member.peer_urls,
+                is_learner: member.is_learner,
             };
             list.members.into_iter().map(member).collect()
         });

@@ -7,7 +7,8 @@ use crate::memory::{Fate, Memory};
 use qrtotp_account::{CredentialId, Decision, Name};
 use qrtotp_clock::Deadline;
 use qrtotp_fleet::{
-    AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostState, Invitation,
+    AnswerDigest, Asked, AttemptId, BreakGlassUse, Engine, FleetError, FleetStore, Host, HostReport,
+    HostState, Invitation,
 };
 use qrtotp_otp::Params;
 use qrtotp_store::{Store, StoreExt as _};
@@ -372,14 +373,43 @@ fn a_revoked_hosts_name_joins_again_with_another_key_and_the_old_key_asks_nothin
 }
 
 #[test]
-fn a_host_that_reports_is_noted_once_in_ten_minutes() {
+fn a_host_that_reports_is_noted_once_in_ten_minutes_and_with_another_ca_at_once() {
     let world = World::new();
+    let report = |seen| HostReport { seen, version: "0.1.0".to_owned(), authorities: vec![[1; 32]] };
     for now in [1000, 1030, 1599] {
-        world.verifier(0).note_host(&host("h1"), "0.1.0", now).unwrap();
+        world.verifier(0).note_host(&host("h1"), &report(now)).unwrap();
     }
     assert_eq!(world.verifier(1).host_reports().unwrap()[&host("h1")].seen, 1000);
-    world.verifier(0).note_host(&host("h1"), "0.1.0", 1600).unwrap();
+    world.verifier(0).note_host(&host("h1"), &report(1600)).unwrap();
     assert_eq!(world.verifier(1).host_reports().unwrap()[&host("h1")].seen, 1600);
+    let changed = HostReport { authorities: vec![[2; 32], [1; 32]], ..report(1601) };
+    world.verifier(0).note_host(&host("h1"), &changed).unwrap();
+    assert_eq!(world.verifier(1).host_reports().unwrap()[&host("h1")], changed);
+}
+
+#[test]
+fn one_verifier_at_a_time_has_its_turn_which_ends_by_itself_if_it_is_not_given_back() {
+    let world = World::new();
+    let (one, two) = (world.verifier(0), world.verifier(1));
+    assert_eq!(one.take_turn(1000, 300).unwrap(), None);
+    assert_eq!(two.take_turn(1100, 300).unwrap().as_ref(), Some(one.verifier()));
+    two.end_turn().unwrap();
+    assert_eq!(two.take_turn(1100, 300).unwrap().as_ref(), Some(one.verifier()), "it was not its own");
+    one.end_turn().unwrap();
+    assert_eq!(two.take_turn(1100, 300).unwrap(), None);
+    assert_eq!(one.take_turn(1399, 300).unwrap().as_ref(), Some(two.verifier()));
+    assert_eq!(one.take_turn(1400, 300).unwrap(), None);
+}
+
+#[test]
+fn the_use_of_a_break_glass_code_that_is_told_again_is_kept_once() {
+    let world = World::new();
+    let used = |id| BreakGlassUse { id: [id; 16], account: "alice".to_owned(), at: 7, left: 4 };
+    for (verifier, id) in [(0, 1), (1, 1), (0, 2)] {
+        world.verifier(verifier).note_break_glass(&host("h1"), &used(id)).unwrap();
+    }
+    let kept = world.verifier(1).break_glass().unwrap();
+    assert_eq!(kept, [(host("h1"), used(1)), (host("h1"), used(2))]);
 }
 
 #[test]

@@ -149,7 +149,9 @@ impl RuleSet {
 
 impl RuleSet {
     /// The stricter of the decisions with and without what a host of a fleet could choose itself, so a host
-    /// that lies makes no login easier. Hosts can't choose the account and the time.
+    /// that lies makes no login easier. Hosts can't choose the account and the time. A rule's `remember`
+    /// counts all the same, unless a stricter rule decides: the host names the address of a remembered code,
+    /// too.
     ///
     /// # Errors
     /// The rules are damaged; deny.
@@ -160,7 +162,10 @@ impl RuleSet {
     ) -> Result<Decision<'p>, Damaged> {
         let certain = Facts { user: facts.user, now: facts.now, ..Facts::default() };
         let without = self.decide(&certain, &mut GroupsOnly(lookups), None)?;
-        Ok(strictest(Some(without), self.decide(facts, lookups, None)?))
+        let with = self.decide(facts, lookups, None)?;
+        let remember = with.effects.remember.filter(|_| strictness(&without) <= strictness(&with));
+        let decision = strictest(Some(without), with);
+        Ok(Decision { effects: Effects { remember, ..decision.effects }, ..decision })
     }
 }
 
@@ -184,15 +189,16 @@ impl Lookups for GroupsOnly<'_> {
 /// The stricter of a decision that is not certain and the next one; the first if they are alike.
 fn strictest<'p>(possible: Option<Decision<'p>>, next: Decision<'p>) -> Decision<'p> {
     let Some(possible) = possible else { return next };
-    let strictness = |decision: &Decision<'_>| {
-        (decision.outcome.unwrap_or(Outcome::Code), decision.effects.fresh, decision.effects.no_recovery)
-    };
     let (alert, notice) =
         (possible.effects.alert || next.effects.alert, possible.effects.notice || next.effects.notice);
     let chosen = if strictness(&next) > strictness(&possible) { next } else { possible };
     let (first_login, allow_until) = (Some(FirstLogin::Deny), None);
     let effects = Effects { first_login, allow_until, remember: None, alert, notice, ..chosen.effects };
     Decision { without_groups: true, effects, ..chosen }
+}
+
+fn strictness(decision: &Decision<'_>) -> (Outcome, bool, bool) {
+    (decision.outcome.unwrap_or(Outcome::Code), decision.effects.fresh, decision.effects.no_recovery)
 }
 
 fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Damaged> {

@@ -625,3 +625,23 @@ fn what_a_host_of_a_fleet_claims_makes_a_rule_stricter_and_never_easier() {
     assert_eq!(decided("backup", "sshd", "203.0.113.1"), both("cron", "cron"));
     assert_eq!(decided("backup", "su", ""), both("shell", "shell"));
 }
+
+#[test]
+fn in_a_fleet_a_rule_remembers_codes_unless_a_stricter_one_decides_without_the_hosts_claims() {
+    let rules = read(
+        "[[rule]]\nname = 'admins'\nuser = ['root']\nthen = 'two-codes'\n\
+         [[rule]]\nname = 'office'\nservice = ['sshd']\nfrom = ['192.0.2.0/24']\nthen = 'code'\nremember = '1h'\n\
+         [[rule]]\nname = 'careful'\nuser = ['bob']\nthen = 'code'\nfresh = true",
+    )
+    .unwrap()
+    .config
+    .rules;
+    let remembers = |user, rhost| {
+        let facts = Facts { user: Some(user), service: "sshd", rhost, ..Facts::default() };
+        let mut known = Known { groups: || Some(Vec::new()), hardware_key: true, familiar: true };
+        rules.decide_claims(&facts, &mut known).unwrap().effects.remember.is_some()
+    };
+    assert!(remembers("alice", "192.0.2.7"));
+    assert!(!remembers("alice", "203.0.113.1"), "another rule");
+    assert!(!remembers("root", "192.0.2.7") && !remembers("bob", "192.0.2.7"), "a stricter rule");
+}

@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Uid, fchown};
 use qrtotp_fleet_tls::EtcdAuthority;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Where etcd keeps its data; its unit makes the directory.
@@ -70,8 +70,54 @@ fn initial_cluster(members: &[Member]) -> String {
 }
 
 /// Where the other members reach this one.
-fn peer_url(member: &Member) -> String {
+pub fn peer_url(member: &Member) -> String {
     format!("https://{}", member.at(PEERS))
+}
+
+/// Writes down the members of a cluster that has changed. etcd itself keeps them in its data; a restored
+/// backup and a new bundle begin with these.
+pub fn write_members(directory: &Path, members: &[Member]) -> Result<(), Failure> {
+    change(directory, &[("initial-cluster", &initial_cluster(members))])
+}
+
+/// Gives this verifier's member another address, from its next start.
+pub fn move_own(directory: &Path, shared: &Shared, own: &Member) -> Result<(), Failure> {
+    let peer = EtcdAuthority::load(&shared.etcd_ca_key)?.peer(&own.address)?;
+    for (name, text) in [("peer.pem", peer.certificate.as_str()), ("peer.key", &peer.key)] {
+        replace(&directory.join(name), text.as_bytes())?;
+    }
+    let (url, cluster) = (peer_url(own), initial_cluster(&shared.members));
+    let values = [
+        ("listen-peer-urls", listen_url(own)),
+        ("initial-advertise-peer-urls", url),
+        ("initial-cluster", cluster),
+    ];
+    change(directory, &values.each_ref().map(|(key, value)| (*key, value.as_str())))
+}
+
+/// Replaces values of etcd.yml; an administrator's own lines stay.
+fn change(directory: &Path, values: &[(&str, &str)]) -> Result<(), Failure> {
+    let path = directory.join("etcd.yml");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Failure::Error(format!("{}: {error}", path.display())))?;
+    let line = |line: &str| {
+        let value = values.iter().find(|(key, _)| line.split(':').next() == Some(key));
+        value.map_or_else(|| format!("{line}\n"), |(key, value)| format!("{key}: \"{value}\"\n"))
+    };
+    replace(&path, text.lines().map(line).collect::<String>().as_bytes())
+}
+
+/// Replaces a file that is there, for the same group.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::Error(format!("{}: {error}", path.display()));
+    let group = Gid::from_raw(std::fs::metadata(path).map_err(failed)?.gid());
+    write_for(path, group, bytes).map_err(failed)
+}
+
+/// etcd listens at addresses, not at names.
+fn listen_url(own: &Member) -> String {
+    let is_address = own.address.parse::<std::net::IpAddr>().is_ok();
+    if is_address { peer_url(own) } else { format!("https://0.0.0.0:{PEERS}") }
 }
 
 /// What tells this cluster from others that etcd might be started for.
@@ -131,11 +177,7 @@ impl Settings {
 fn configuration(directory: &Path, shared: &Shared, own: &Member, joins: bool) -> String {
     let file = |name: &str| format!("{:?}", directory.join(name).display().to_string());
     let state = if joins { "existing" } else { "new" };
-    let listen = if own.address.parse::<std::net::IpAddr>().is_ok() {
-        peer_url(own)
-    } else {
-        format!("https://0.0.0.0:{PEERS}") // etcd listens at addresses, not at names
-    };
+    let listen = listen_url(own);
     format!(
         "# etcd of the fleet {fleet}, verifier {name}. `qrtotp fleet init` wrote this file.
 name: \"{name}\"

@@ -1,5 +1,6 @@
 //! `qrtotp fleet init`, `join-verifier` and `bundle`.
 
+use super::ca_change::CaChange;
 use super::etcd_files::Settings;
 use super::install::Place;
 use super::shared::Shared;
@@ -79,12 +80,15 @@ fn names(members: &[Member]) -> String {
 
 /// Makes this host one more verifier of a fleet.
 pub fn join(named: &Path, args: &JoinVerifier) -> Result<Exit, Failure> {
-    let place = Place::new(config_path(named), &args.users)?;
+    let place = match args.renew {
+        true => Place::of_verifier(config_path(named), &args.users)?,
+        false => Place::new(config_path(named), &args.users)?,
+    };
     let text = std::fs::read_to_string(&args.bundle)
         .map_err(|error| Failure::Error(format!("{}: {error}", shown(&args.bundle))))?;
     let shared = Shared::from_bundle(&text)?;
     let own = shared.member(&args.name)?.clone();
-    place.install(&shared, &own, args.replace)?;
+    place.install(&shared, &own, shared.running)?;
     writeln!(
         std::io::stdout(),
         "This host is the verifier {} of the fleet {} now. Delete the bundle: rm {}\n\nThen:\n    {STOP_DEBIANS}\n    {START_ETCD}\n    {START}",
@@ -97,12 +101,17 @@ pub fn join(named: &Path, args: &JoinVerifier) -> Result<Exit, Failure> {
 
 /// Writes a bundle anew, for a verifier that takes the place of a lost one.
 pub fn bundle(named: &Path, file: &Path) -> Result<Exit, Failure> {
+    if CaChange::read(verifier::directory(&config_path(named)))?.is_some() {
+        let text = "the CA is being changed; run `qrtotp fleet rotate ca finish` first";
+        return Err(Failure::Refused(text.into()));
+    }
     let members = Settings::read(&verifier::etcd_directory(named))?.members();
     let failed = |error: std::io::Error| Failure::Error(format!("{}: {error}", shown(file)));
     let mut options = OpenOptions::new();
     let mut out = options.write(true).create_new(true).mode(0o600).open(file).map_err(failed)?; // while root
     let (context, files) = verifier::files(named)?;
-    let shared = Shared::read(&files.directory, &context.issuer(), members)?;
+    let mut shared = Shared::read(&files.directory, &context.issuer(), members)?;
+    shared.running = true;
     out.write_all(shared.to_bundle()?.as_bytes()).and_then(|()| out.sync_all()).map_err(failed)?;
     writeln!(
         std::io::stdout(),

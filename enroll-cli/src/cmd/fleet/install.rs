@@ -1,5 +1,6 @@
 //! Makes this host a verifier: directories, certificates, keys and configurations. It starts nothing.
 
+use super::ca_change::{FORMER, NEXT};
 use super::etcd_files;
 use super::shared::Shared;
 use super::verifier::{become_user, directory};
@@ -26,13 +27,26 @@ pub struct Place {
 impl Place {
     /// Checks that there are such users, and no verifier yet.
     pub fn new(config: PathBuf, users: &VerifierUsers) -> Result<Self, Failure> {
-        if !geteuid().is_root() {
-            return Err(Failure::Error("a verifier is made by root; run this with sudo".into()));
-        }
         if directory(&config).join("ca.der").exists() {
             let text =
                 format!("{} is a verifier's already; nothing was changed", directory(&config).display());
             return Err(Failure::Refused(text));
+        }
+        Self::with(config, users)
+    }
+
+    /// The same for a verifier that is there.
+    pub fn of_verifier(config: PathBuf, users: &VerifierUsers) -> Result<Self, Failure> {
+        if !directory(&config).join("ca.der").exists() {
+            let text = format!("{} is no verifier's; leave out --renew", directory(&config).display());
+            return Err(Failure::Refused(text));
+        }
+        Self::with(config, users)
+    }
+
+    fn with(config: PathBuf, users: &VerifierUsers) -> Result<Self, Failure> {
+        if !geteuid().is_root() {
+            return Err(Failure::Error("a verifier is made by root; run this with sudo".into()));
         }
         let user = User::from_name(&users.user).ok().flatten().ok_or_else(|| {
             Failure::Error(format!(
@@ -81,6 +95,9 @@ impl Place {
         write("etcd-client.pem", client.certificate.as_bytes())?;
         write("etcd-client.key", client.key.as_bytes())?;
         write("ca.key", &ca_key)?;
+        for name in [FORMER, NEXT, "next-ca.key"] {
+            let _ = std::fs::remove_file(directory.join(name)); // of a change that a theft has ended
+        }
         write("ca.der", authority.certificate()) // the last: with it, all is there
     }
 }

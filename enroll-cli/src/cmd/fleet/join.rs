@@ -9,7 +9,7 @@ use crate::replaced_file::replace;
 use nix::sys::stat::Mode;
 use qrtotp_fleet_tls::{Token, addresses, connect, join_config, new_key, public_key_of, write_private};
 use qrtotp_flow::host_name;
-use qrtotp_frames::{FleetRequest, FleetResponse, JoinRequest, VERDICT_KEY_LEN, receive, send};
+use qrtotp_frames::{FleetRequest, FleetResponse, JoinRequest, Renewal, VERDICT_KEY_LEN, receive, send};
 use qrtotp_otp::random_bytes;
 use qrtotp_policy::{Compiled, ConfigFile, compile};
 use std::fs::DirBuilder;
@@ -117,7 +117,11 @@ fn joined(
             Ok::<_, qrtotp_fleet_tls::TlsError>((response, ca.certificate()))
         };
         match asked() {
-            Ok((FleetResponse::Certificate(certificate), Some(ca))) => return Ok((certificate, ca.to_vec())),
+            Ok((FleetResponse::Certificates(certificates), Some(ca))) => {
+                let renewal = Renewal::from_bytes(&certificates);
+                let renewal = renewal.map_err(|error| Failure::Error(format!("{verifier}: {error}")))?;
+                return Ok((renewal.certificate, ca.to_vec()));
+            }
             Ok((FleetResponse::Refused(text), _)) => {
                 return Err(Failure::Refused(format!("{verifier}: {text}")));
             }

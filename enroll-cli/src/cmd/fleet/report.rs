@@ -1,8 +1,10 @@
 //! The state of a fleet as one of its verifiers sees it, for `qrtotp fleet status`.
 
+use super::ca_change::{CaChange, Waiting};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_fleet::{
-    Alarm, Etcd, EtcdStatus, FleetError, FleetStore, Host, HostFailures, HostName, HostState, Member, Witness,
+    Alarm, BreakGlassUse, Etcd, EtcdStatus, FleetError, FleetStore, Host, HostFailures, HostName, HostState,
+    Member, Witness,
 };
 use qrtotp_values::UnixTime;
 use serde::Serialize;
@@ -13,8 +15,10 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(2);
 /// A verifier writes a witness every 5 s. One that wrote none for so long is down or cut off.
 const SILENT: i64 = 20;
-/// A clock that is so far ahead of this one is worth a look.
-const AHEAD: i64 = 2;
+/// Seconds from the median of all above which a clock is worth a look.
+const OFF: i64 = 2;
+/// Seconds for which the use of a break-glass code is shown.
+const RECENT: i64 = 30 * 86_400;
 /// The parts of the quota above which space deserves a warning, and action.
 const SPACE: [u64; 2] = [60, 80];
 
@@ -30,6 +34,10 @@ pub struct Report {
     pub verifiers: Vec<VerifierFacts>,
     pub hosts: HostCounts,
     pub noisy: Vec<Noise>,
+    /// Break-glass codes that hosts took in the last 30 days.
+    pub break_glass: Vec<BreakGlass>,
+    /// The hosts and verifiers that a change of the CA waits for; `None`: none has begun here.
+    pub ca: Option<Waiting>,
     /// Ids of the fleet's keys here, the one that seals first.
     pub keys: Vec<String>,
     /// Findings that an admin should look at.
@@ -72,6 +80,16 @@ pub struct HostCounts {
     pub revoked: usize,
 }
 
+/// The use of a break-glass code.
+#[derive(Debug, Serialize)]
+pub struct BreakGlass {
+    pub host: String,
+    pub account: String,
+    pub at: UnixTime,
+    /// How many codes of the account are left at the host.
+    pub left: u32,
+}
+
 /// A host with more failures than usual.
 #[derive(Debug, Serialize)]
 pub struct Noise {
@@ -90,6 +108,7 @@ impl Report {
         store: &FleetStore,
         keys: Vec<String>,
         quota: Option<u64>,
+        change: Option<CaChange>,
     ) -> Self {
         let mut report = Self {
             version: 1,
@@ -101,6 +120,8 @@ impl Report {
             verifiers: Vec::new(),
             hosts: HostCounts::default(),
             noisy: Vec::new(),
+            break_glass: Vec::new(),
+            ca: None,
             keys,
             problems: Vec::new(),
             decides: true,
@@ -110,7 +131,7 @@ impl Report {
             Err(error) => report.denies(FleetError::from(error).to_string()),
         }
         if report.decides
-            && let Err(error) = report.store(store)
+            && let Err(error) = report.store(store, change)
         {
             report.denies(error.to_string());
         }
@@ -150,6 +171,10 @@ impl Report {
         if cluster.members.is_none() || cluster.leader.is_none() {
             self.denies("etcd has no quorum; start qrtotp-etcd on a majority of the verifiers".into());
         }
+        for member in status.members.iter().flatten().filter(|member| member.is_learner) {
+            let text = "run `qrtotp fleet add-verifier` once more";
+            self.problems.push(format!("etcd's member {} does not vote yet; {text}", name(member.id)));
+        }
         for (_, alarm) in alarms {
             self.denies(match alarm {
                 Alarm::NoSpace => {
@@ -175,17 +200,21 @@ impl Report {
         self.etcd = Some(cluster);
     }
 
-    fn store(&mut self, store: &FleetStore) -> Result<(), FleetError> {
+    fn store(&mut self, store: &FleetStore, change: Option<CaChange>) -> Result<(), FleetError> {
         let now = SystemClock.now();
         let meta = store.meta()?;
+        self.ca = change.map(|change| change.waiting(store)).transpose()?;
         self.store = Some(StoreFacts { generation: meta.generation, fence: meta.fence });
-        for (name, Witness { clock, version, .. }) in store.witnesses()? {
-            let age = now - clock;
+        for (name, Witness { clock, version, condition, .. }) in store.witnesses()? {
+            let (age, ahead) = (now - clock, condition.ahead);
             if age > SILENT {
                 let text = "start qrtotpd-verifier there, and compare the clocks";
                 self.problems.push(format!("verifier {name} was last seen {age} s ago; {text}"));
-            } else if age < -AHEAD {
-                self.problems.push(format!("the clock of verifier {name} is {} s ahead of this one", -age));
+            } else if ahead.abs() > OFF {
+                let side = if ahead > 0 { "ahead of" } else { "behind" };
+                let (seconds, text) = (ahead.abs(), "see `timedatectl` there");
+                self.problems
+                    .push(format!("the clock of verifier {name} is {seconds} s {side} the others'; {text}"));
             }
             self.verifiers.push(VerifierFacts { name: name.to_string(), version, age });
         }
@@ -194,6 +223,11 @@ impl Report {
                 HostState::Active => self.hosts.active += 1,
                 HostState::Held => self.hosts.held += 1,
                 HostState::Revoked => self.hosts.revoked += 1,
+            }
+        }
+        for (host, BreakGlassUse { account, at, left, .. }) in store.break_glass()? {
+            if now - at < RECENT {
+                self.break_glass.push(BreakGlass { host: host.to_string(), account, at, left });
             }
         }
         for (host, failures) in failures_by_host(store, now)? {

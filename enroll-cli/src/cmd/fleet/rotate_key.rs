@@ -1,4 +1,4 @@
-//! `qrtotp fleet rotate-key`: a new key for the fleet, in steps that leave every verifier able to read all
+//! `qrtotp fleet rotate key`: a new key for the fleet, in steps that leave every verifier able to read all
 //! values at any time.
 
 use super::verifier;
@@ -35,10 +35,10 @@ fn begin(named: &Path, file: &Path) -> Result<Exit, Failure> {
     let (id, file) = (key.id(), shown(file));
     writeln!(
         std::io::stdout(),
-        "Made the key {id}. Copy {file} to every other verifier, and run there:\n    qrtotp fleet rotate-key add {file}\n\
+        "Made the key {id}. Copy {file} to every other verifier, and run there:\n    qrtotp fleet rotate key add {file}\n\
          Delete the file everywhere. Then, on every verifier:\n    {RESTART}\n\
-         Then, on one after the other:\n    qrtotp fleet rotate-key use {id} && {RESTART}\n\
-         Last, on one of them:\n    qrtotp fleet rotate-key finish"
+         Then, on one after the other:\n    qrtotp fleet rotate key use {id} && {RESTART}\n\
+         Last, on one of them:\n    qrtotp fleet rotate key finish"
     )?;
     Ok(Exit::Done)
 }
@@ -70,7 +70,7 @@ fn switch(named: &Path, id: &str) -> Result<Exit, Failure> {
         }
     })?;
     if !is_there {
-        let text = format!("this verifier has no key {id}; `qrtotp fleet rotate-key add` brings it here");
+        let text = format!("this verifier has no key {id}; `qrtotp fleet rotate key add` brings it here");
         return Err(Failure::Refused(text));
     }
     writeln!(std::io::stdout(), "This verifier seals with {id} from its next start: {RESTART}")?;
@@ -85,7 +85,7 @@ fn finish(named: &Path) -> Result<Exit, Failure> {
     if !others.is_empty() {
         let names: Vec<String> = others.iter().map(ToString::to_string).collect();
         let text = format!(
-            "{} seal with another key; run `qrtotp fleet rotate-key use` there, and restart qrtotpd-verifier",
+            "{} seal with another key; run `qrtotp fleet rotate key use` there, and restart qrtotpd-verifier",
             names.join(", ")
         );
         return Err(Failure::Refused(text));

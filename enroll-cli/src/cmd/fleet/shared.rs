@@ -3,15 +3,21 @@
 
 use crate::error::Failure;
 use crate::fleet_member::Member;
+use nix::fcntl::OFlag;
 use qrtotp_fleet_tls::{Authority, EtcdAuthority, hex, unhex};
 use qrtotp_store::SealKey;
 use rustls::pki_types::CertificateDer;
 use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use zeroize::Zeroize;
 
 /// The version of the bundle's form.
 const VERSION: u32 = 1;
+/// Longest of the files, in bytes.
+const LONGEST: u64 = 64 * 1024;
 
 /// The secrets of a fleet and its verifiers.
 #[derive(Serialize, Deserialize)]
@@ -26,6 +32,9 @@ pub struct Shared {
     pub etcd_ca_key: String,
     /// Lines as in `fleet.keys`, the newest first.
     pub keys: String,
+    /// The cluster runs already.
+    #[serde(default)]
+    pub running: bool,
 }
 
 impl Drop for Shared {
@@ -51,6 +60,7 @@ impl Shared {
             etcd_ca: etcd.certificate,
             etcd_ca_key: etcd.key.to_string(),
             keys: keys.to_string(),
+            running: false,
         })
     }
 
@@ -58,7 +68,12 @@ impl Shared {
     pub fn read(directory: &Path, fleet: &str, members: Vec<Member>) -> Result<Self, Failure> {
         let read = |name: &str| {
             let path = directory.join(name);
-            std::fs::read(&path).map_err(|error| Failure::Error(format!("{}: {error}", path.display())))
+            // Root reads there, too, in a directory of the verifier's user.
+            let mut options = OpenOptions::new();
+            let file = options.read(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path);
+            let mut bytes = Vec::new();
+            let read = file.and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
+            read.map(|_| bytes).map_err(|error| Failure::Error(format!("{}: {error}", path.display())))
         };
         let text = |name: &str| {
             String::from_utf8(read(name)?).map_err(|_| Failure::Error(format!("{name} is no text")))
@@ -72,6 +87,7 @@ impl Shared {
             etcd_ca: text("etcd-ca.pem")?,
             etcd_ca_key: text("etcd-ca.key")?,
             keys: text("fleet.keys")?,
+            running: false,
         })
     }
 

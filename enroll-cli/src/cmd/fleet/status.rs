@@ -1,12 +1,14 @@
 //! `qrtotp fleet status`.
 
-use super::report::{Report, VerifierFacts};
+use super::ca_change::{CaChange, Waiting};
+use super::report::{BreakGlass, Report, VerifierFacts};
 use super::{etcd_files, verifier};
 use crate::context::config_file;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, Deadline, SystemClock};
-use qrtotp_fleet_tls::{Identity, TlsError, addresses, client_config, connect, read_certificate};
+use qrtotp_fleet_tls::{CaHash, HostTls, RENEWED, TlsError, addresses, connect};
 use qrtotp_frames::{FleetRequest, FleetResponse, receive, send};
+use qrtotp_frontend::local;
 use qrtotp_policy::ConfigFile;
 use serde_json::json;
 use std::io::{self, ErrorKind, Write};
@@ -16,6 +18,8 @@ use std::time::Duration;
 
 /// How long one verifier may take.
 const LIMIT: Duration = Duration::from_secs(2);
+/// The state directory of qrtotp-relay.service.
+const RELAY_STATE: &str = "/var/lib/qrtotp-relay";
 
 pub fn run(named: &Path, json: bool) -> Result<Exit, Failure> {
     let path = config_file(named)?;
@@ -35,8 +39,8 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
     let list = file("verifiers");
     let verifiers = std::fs::read_to_string(&list)
         .map_err(|error| Failure::Error(format!("{}: {error}; run `qrtotp fleet join`", list.display())))?;
-    let identity = Identity::read(&file("host.der"), &file("host.key"))?;
-    let config = client_config(&read_certificate(&file("ca.der"))?, identity)?;
+    let HostTls { config, authorities } =
+        HostTls::read(&directory, Some(&Path::new(RELAY_STATE).join(RENEWED)))?;
     let mut out = std::io::stdout().lock();
     if !json {
         writeln!(out, "login host of the fleet {fleet}")?;
@@ -45,7 +49,7 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
     for verifier in verifiers.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
         let begun = Deadline::after(LIMIT);
-        let told = match report(verifier, &config) {
+        let told = match report(verifier, &config, &authorities) {
             Ok(FleetResponse::Done) => {
                 reached += 1;
                 format!("ok, {} ms", LIMIT.saturating_sub(begun.left()).as_millis())
@@ -66,12 +70,16 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
     Ok(if reached > 0 { Exit::Done } else { Exit::Refused })
 }
 
-fn report(verifier: &str, config: &Arc<rustls::ClientConfig>) -> Result<FleetResponse, TlsError> {
+fn report(
+    verifier: &str,
+    config: &Arc<rustls::ClientConfig>,
+    authorities: &[CaHash],
+) -> Result<FleetResponse, TlsError> {
     let address = addresses(verifier)?.next().ok_or(io::Error::from(ErrorKind::NotFound))?;
     let mut stream = connect(address, config, LIMIT)?;
     stream.sock.last(LIMIT);
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    send(&mut stream, &FleetRequest::Report { version }).map_err(io::Error::other)?;
+    let (version, authorities) = (env!("CARGO_PKG_VERSION").to_owned(), authorities.to_vec());
+    send(&mut stream, &FleetRequest::Report { version, authorities }).map_err(io::Error::other)?;
     stream.flush()?;
     Ok(receive(&mut stream).map_err(io::Error::other)?)
 }
@@ -82,7 +90,8 @@ fn on_verifier(named: &Path, json: bool) -> Result<Exit, Failure> {
     let (context, files) = verifier::files(named)?;
     let keys = files.ring()?.ids().iter().map(ToString::to_string).collect();
     let (etcd, store) = (files.etcd()?, files.open_beside()?);
-    let report = Report::take(context.issuer(), &etcd, &store, keys, quota);
+    let change = CaChange::read(&files.directory)?;
+    let report = Report::take(context.issuer(), &etcd, &store, keys, quota, change);
     let mut out = std::io::stdout().lock();
     if json {
         let text = serde_json::to_string(&report).map_err(|error| Failure::Error(error.to_string()))?;
@@ -117,11 +126,30 @@ fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
         writeln!(out, "hosts      {} active, {} held, {} revoked", hosts.active, hosts.held, hosts.revoked)?;
     }
     writeln!(out, "keys       {}", keys.join(" "))?;
+    if let Some(waiting) = &report.ca {
+        print_change(out, waiting)?;
+    }
     for VerifierFacts { name, version, age } in &report.verifiers {
         writeln!(out, "verifier   {name}, version {version}, seen {} s ago", (*age).max(0))?;
     }
+    for BreakGlass { host, account, at, left } in &report.break_glass {
+        writeln!(out, "break-glass code of {account} used at {host}, {}; {left} left there", local(*at))?;
+    }
     for problem in &report.problems {
         writeln!(out, "PROBLEM    {problem}")?;
+    }
+    Ok(())
+}
+
+fn print_change(out: &mut dyn Write, waiting: &Waiting) -> io::Result<()> {
+    let Waiting { used, hosts, verifiers } = waiting;
+    let (which, next) = if *used { ("use the former one", "finish") } else { ("lack the new one", "use") };
+    writeln!(out, "CA         changing; {} hosts and {} verifiers {which}", hosts.len(), verifiers.len())?;
+    for names in [hosts, verifiers].into_iter().filter(|names| !names.is_empty()) {
+        writeln!(out, "           {}", names.join(" "))?;
+    }
+    if hosts.is_empty() && verifiers.is_empty() {
+        writeln!(out, "           next: qrtotp fleet rotate ca {next}")?;
     }
     Ok(())
 }

@@ -1,10 +1,15 @@
 //! Many hosts with one set of accounts.
 
+mod changes;
 mod enrolment;
 mod faults;
 mod hosts;
+mod late_reports;
 mod logins;
 mod offline;
 mod ops;
 mod relay;
+mod remembered;
+mod rotation;
 mod stolen_host;
+mod theft;

@@ -159,7 +159,7 @@ fn a_lost_verifier_is_replaced_while_the_others_go_on() {
     let bundle = "/root/corp.bundle";
     all[0].fleet(&["bundle", bundle]).success();
     all[2].sandbox.install(&all[0].sandbox.path(bundle), bundle, 0o600);
-    all[2].fleet(&["join-verifier", "--replace", "--name", "v3", bundle]).success();
+    all[2].fleet(&["join-verifier", "--name", "v3", bundle]).success();
     all[2].start_etcd();
     all[2].wait();
     all[0].stop_etcd();
@@ -172,14 +172,14 @@ fn a_new_fleet_key_seals_everything_only_once_every_verifier_uses_it() {
     let phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
     let old = fleet.verifiers[0].sandbox.read("/etc/qrtotp/verifier/fleet.keys");
-    let begun = fleet.verifiers[0].fleet(&["rotate-key", "begin", "/root/new.key"]).success().stdout;
-    let key = begun.split("rotate-key use ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-    fleet.verifiers[0].fleet(&["rotate-key", "use", &key]).success();
-    let early = fleet.verifiers[0].fleet(&["rotate-key", "finish"]);
+    let begun = fleet.verifiers[0].fleet(&["rotate", "key", "begin", "/root/new.key"]).success().stdout;
+    let key = begun.split("rotate key use ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+    fleet.verifiers[0].fleet(&["rotate", "key", "use", &key]).success();
+    let early = fleet.verifiers[0].fleet(&["rotate", "key", "finish"]);
     assert!(early.status.code() == Some(1) && early.stderr.contains("v1 seal with another key"), "{early:?}");
     fleet.restart();
     let finish =
-        || Some(fleet.verifiers[0].fleet(&["rotate-key", "finish"])).filter(|done| done.status.success());
+        || Some(fleet.verifiers[0].fleet(&["rotate", "key", "finish"])).filter(|done| done.status.success());
     clock::poll(Duration::from_secs(20), finish).expect("the verifier does not use the new key");
     let new = fleet.verifiers[0].sandbox.read("/root/new.key");
     fleet.verifiers[0].sandbox.overwrite("/etc/qrtotp/verifier/fleet.keys", &new);
