@@ -10,9 +10,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    Output, Sandbox, clock,
+    Output, Sandbox, State, clock,
     fleet::{CONFIG, UID, USER},
     pty::child_of,
+    sandbox::STATE_DIR,
 };
 
 /// A verifier's host. Its etcd ends with it.
@@ -42,15 +43,22 @@ pub fn address(number: usize) -> String {
     format!("10.97.0.{number}")
 }
 
-/// Hosts on one network, without files of the fleet.
-fn hosts(count: usize) -> Vec<Verifier> {
+/// Where etcd keeps its data.
+const DATA: &str = "/var/lib/qrtotp-etcd";
+
+/// Hosts on one network, without files of the fleet. etcd's data is on the sandbox's state.
+fn hosts(states: &[State]) -> Vec<Verifier> {
     let mut all: Vec<Verifier> = Vec::new();
-    for number in 1..=count {
-        let sandbox = Sandbox::new();
+    for (number, state) in (1..).zip(states) {
+        let sandbox = Sandbox::with_state(*state);
         sandbox.add_user_with_uid(USER, UID);
         sandbox.add_user_with_uid("etcd", 2998);
         sandbox.add_user("alice");
-        sandbox.run(&["install", "-d", "-o", "etcd", "-m", "700", "/var/lib/qrtotp-etcd"]).success();
+        if let State::Directory(_) = state {
+            let mount = format!("mkdir -p {DATA} {STATE_DIR}/etcd && mount --bind {STATE_DIR}/etcd {DATA}");
+            sandbox.run(&["sh", "-ec", &mount]).success();
+        }
+        sandbox.run(&["install", "-d", "-o", "etcd", "-m", "700", DATA]).success();
         for name in ["etcd", "etcdctl", "etcdutl"] {
             sandbox.install(&program(name), &format!("/usr/local/bin/{name}"), 0o755);
         }
@@ -73,7 +81,13 @@ fn hosts(count: usize) -> Vec<Verifier> {
 /// Makes a fleet of so many verifiers by the commands that `fleet init` prints, with a store on etcd.
 #[must_use]
 pub fn fleet(count: usize) -> Vec<Verifier> {
-    let mut all = hosts(count);
+    fleet_on(&vec![State::Tmpfs("size=16m"); count])
+}
+
+/// The same, a verifier for each of these places for its etcd's data.
+#[must_use]
+pub fn fleet_on(states: &[State]) -> Vec<Verifier> {
+    let (mut all, count) = (hosts(states), states.len());
     let members: Vec<String> =
         (1..=count).map(|number| format!("--verifier=v{number}={}", address(number))).collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
@@ -89,6 +103,12 @@ pub fn fleet(count: usize) -> Vec<Verifier> {
     all.iter_mut().for_each(Verifier::start_etcd);
     all[0].sandbox.run(&["qrtotp", "fleet", "create-store"]).success();
     all
+}
+
+/// Cuts a verifier, counted from 0 and not the first one, off all others, or ends that.
+pub fn cut(all: &[Verifier], number: usize, is_cut: bool) {
+    let (hub, state) = (all[0].sandbox.pid(), if is_cut { "down" } else { "up" });
+    outside(&format!("nsenter --net --target {hub} ip link set p{} {state}", number + 1));
 }
 
 impl Verifier {

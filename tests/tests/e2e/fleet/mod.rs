@@ -5,4 +5,5 @@ mod hosts;
 mod logins;
 mod offline;
 mod ops;
+mod proofs;
 mod relay;
