@@ -178,8 +178,8 @@ impl Fleet {
         phone
     }
 
-    /// Gives many users, whom the first verifier then knows, a phone each. Their keys are no secrets that the
-    /// sandbox looks for.
+    /// Adds many users at the first verifier, and gives each a phone. No output is searched for their keys.
+    #[must_use]
     pub fn import_crowd(&self, users: &[String]) -> Vec<(String, Phone)> {
         self.verifier().add_crowd(users);
         let crowd: Vec<_> = users.iter().map(|user| (user.clone(), Phone::any())).collect();

@@ -20,7 +20,7 @@ const MINUTES: u32 = 20;
 
 type Part = (&'static str, fn() -> Result<Findings>);
 
-/// What must hold, and how it is shown.
+/// The properties, each with the check of it.
 const PARTS: [Part; 12] = [
     ("every interleaving in the model, and every planted fault is found", || suite::fleet("model::", 1)),
     ("20 minutes of kills, freezes, cuts, full disks: nothing twice, nothing lost", || {

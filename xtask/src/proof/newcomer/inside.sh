@@ -5,7 +5,7 @@ PASSWORD='correct horse 7'
 # The code of the step this many steps from now.
 code() { oathtool --totp --base32 --now "@$(($(date +%s) + 30 * $1))" "$KEY"; }
 
-# What a site has before: alice with her password and uid, and keys of root's.
+# The site before: alice with her password and uid, and keys of root's.
 prepare() {
     useradd --uid 1000 --create-home --shell /bin/bash alice
     echo "alice:$PASSWORD" | chpasswd
@@ -31,7 +31,8 @@ END
     expect /root/type.exp "$1" >>/root/typed 2>&1 || { tail -20 /root/typed; return 1; }
 }
 
-# Logs alice in over loopback with her password and this code; whether that worked, and how often a code was asked for.
+# Logs alice in over loopback with her password and this code. Prints whether that worked, and how often a
+# code was asked for.
 log_in() {
     printf '#!/bin/sh\ncase "$1" in *ode*) echo asked >>/root/asked; echo "%s" ;; *) echo "%s" ;; esac\n' "$1" "$PASSWORD" >/root/answer
     chmod 755 /root/answer

@@ -67,7 +67,7 @@ impl Machine {
         Ok(machine)
     }
 
-    /// What a command that root types prints.
+    /// The output of a command that root types.
     ///
     /// # Errors
     /// It fails.
