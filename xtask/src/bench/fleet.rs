@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use qrtotp_tests::{
-    Phone, Sandbox, State,
-    fleet::{Fleet, Host as LoginHost},
+    Phone, Sandbox, State, clock,
+    fleet::{Fleet, Host as LoginHost, table_of},
     users::PASSWORD,
 };
 
@@ -28,7 +28,7 @@ const FLOOR: &str = "/tmp/floor";
 /// Logins of the module, and round trips of the floor, in turn.
 const TURN: usize = 20;
 /// Logins of each process when fifty are there at once.
-const EACH: usize = 10;
+const EACH: usize = 4;
 /// ssh logins before those that count.
 const WARM_UP: usize = 3;
 
@@ -38,9 +38,8 @@ const ASKPASS: &str = "#!/bin/sh\ncase \"$1\" in *ode*) cat /root/code ;; *) ech
 struct Bench {
     fleet: Fleet,
     host: LoginHost,
-    phone: Phone,
-    /// Users who have not logged in yet.
-    fresh: Vec<String>,
+    /// Users who have not logged in yet, with their phones.
+    fresh: Vec<(String, Phone)>,
 }
 
 /// # Errors
@@ -68,7 +67,7 @@ impl Bench {
         let fleet = Fleet::on(&[state("v1")?, state("v2")?, state("v3")?]);
         let host = fleet.host("web1", "all");
         let users = people(effort.rounds + effort.crowds * CROWD * EACH + effort.rounds);
-        let phone = fleet.import_crowd(&users);
+        let fresh = fleet.import_crowd(&users);
         host.sandbox.add_crowd(&users);
         host.sandbox.pam(SERVICE, "auth required pam_qrtotp.so\n");
         let driver = compile("xtask/bench/driver.c", &["-rdynamic"])?;
@@ -85,11 +84,11 @@ impl Bench {
             );
         }
         verifier.run(&["chown", "-R", "qrtotp-verifier:", FLOOR]).success();
-        Ok(Self { fleet, host, phone, fresh: users })
+        Ok(Self { fleet, host, fresh })
     }
 
     /// Users who have not logged in yet.
-    fn take(&mut self, count: usize) -> Vec<String> {
+    fn take(&mut self, count: usize) -> Vec<(String, Phone)> {
         self.fresh.split_off(self.fresh.len() - count)
     }
 
@@ -134,10 +133,11 @@ impl Bench {
     }
 
     /// Logs the users in, one after the other or from so many processes. The same as [`Bench::floor`].
-    fn drive(&self, users: &[String], processes: usize) -> Result<(Vec<u64>, f64)> {
-        self.phone.settle(30);
-        let (code, now) = (self.phone.code(), qrtotp_tests::clock::now());
-        let plan: String = users.iter().map(|user| format!("{SERVICE} {user} {code} {now}\n")).collect();
+    fn drive(&self, users: &[(String, Phone)], processes: usize) -> Result<(Vec<u64>, f64)> {
+        users[0].1.settle(30); // all phones show their next codes at the same time
+        let now = clock::now();
+        let line = |(user, phone): &(String, Phone)| format!("{SERVICE} {user} {} {now}\n", phone.code());
+        let plan: String = users.iter().map(line).collect();
         self.host.sandbox.overwrite("/tmp/plan", &plan);
         let argv = ["driver", "/tmp/plan", &processes.to_string()];
         let told = self.host.sandbox.run(&argv).success().stdout;
@@ -159,11 +159,9 @@ impl Bench {
     fn ssh(&mut self, rounds: usize) -> Result<(Times, Times)> {
         say("whole logins over ssh");
         let (single, users) = (Sandbox::new(), self.take(rounds + WARM_UP));
-        single.add_crowd(&users);
-        let row = |user: &String| format!("{user},phone,{},totp,6,{}\n", self.phone.key, self.phone.period);
-        let rows: String = users.iter().map(row).collect();
-        let table = format!("user,name,secret,type,digits,period\n{rows}");
-        single.run_with_input(&["qrtotp", "import", "csv", "-", "--unused"], &table).success();
+        let names: Vec<String> = users.iter().map(|(user, _)| user.clone()).collect();
+        single.add_crowd(&names);
+        single.run_with_input(&["qrtotp", "import", "csv", "-", "--unused"], &table_of(&users)).success();
         let hosts = [&single, &self.host.sandbox];
         // One after the other on port 22: the hosts have networks of their own.
         let _daemons = hosts.map(|host| {
@@ -173,10 +171,10 @@ impl Bench {
             host.start_sshd("")
         });
         let mut times = [Vec::new(), Vec::new()];
-        for (round, user) in users.iter().enumerate() {
+        for (round, (user, phone)) in users.iter().enumerate() {
             for (host, times) in hosts.iter().zip(&mut times) {
-                self.phone.settle(15);
-                host.overwrite("/root/code", &self.phone.code());
+                phone.settle(15);
+                host.overwrite("/root/code", &phone.code());
                 let took = ssh(host, user)?;
                 times.extend((round >= WARM_UP).then_some(took));
             }

@@ -234,4 +234,8 @@ fn nobody_is_told_apart_by_the_number_of_requests() {
         let [enrolled, unknown] = ["alice", "nobody"].map(|user| requests(user, typed));
         assert_eq!(enrolled, unknown, "{typed}");
     }
+    (0..8).for_each(|_| assert!(requests("alice", "000000") > 0));
+    let throttled = verify(&world.fleet.verifiers[0], "h1", id(), "alice", "000000");
+    assert!(throttled.log[0].contains("reason=throttled"), "{throttled:?}");
+    assert_eq!(requests("alice", "000000"), requests("nobody", "000000"), "throttled");
 }

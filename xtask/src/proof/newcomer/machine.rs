@@ -37,7 +37,9 @@ impl Machine {
         debs: &[PathBuf],
         network: &Path,
     ) -> Result<Self> {
-        let root = booted::root(release, &format!("newcomer-{name}"), packages, WAITS)?;
+        let kind = if packages.contains("etcd") { "verifier" } else { "host" };
+        let root =
+            booted::copy(release, &format!("newcomer-{kind}"), &format!("newcomer-{name}"), packages, WAITS)?;
         offer(&root, debs)?;
         fs::write(root.join("etc/hostname"), format!("{name}\n"))?;
         let mut nspawn = Command::new("systemd-nspawn");
