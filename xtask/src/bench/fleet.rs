@@ -44,10 +44,9 @@ struct Bench {
 
 /// # Errors
 /// A login is refused, or a part of the fleet does not start.
-pub fn measure(effort: &Effort, report: &mut Report) -> Result<()> {
+pub fn measure(place: &Place, effort: &Effort, report: &mut Report) -> Result<()> {
     debian::etcd()?;
-    let place = Place::on_disk()?;
-    let mut bench = Bench::new(&place, effort)?;
+    let mut bench = Bench::new(place, effort)?;
     let (floor, module) = bench.alone(effort.rounds)?;
     let rates = bench.at_once(effort.crowds)?;
     let (single, fleet) = bench.ssh(effort.rounds / 8)?;

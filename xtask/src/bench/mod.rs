@@ -25,7 +25,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use self::{host::Host, report::Report};
+use self::{host::Host, place::Place, report::Report};
 use crate::{
     apt, build,
     step::{is_root, say},
@@ -62,7 +62,7 @@ const PARTS: [(&str, Part); 9] = [
     ("chain", |host, effort, report| chain::measure(host, effort.rounds, effort.crowds, report)),
     ("accounts", |host, effort, report| accounts::measure(host, effort.rounds, effort.accounts, report)),
     ("work", |host, _, report| work::measure(host, report)),
-    ("fleet", |_, effort, report| fleet::measure(effort, report)),
+    ("fleet", |host, effort, report| fleet::measure(&host.place, effort, report)),
 ];
 
 /// Runs all measurements, or the named ones.
@@ -110,7 +110,7 @@ pub fn fleet_alone() -> Result<Report> {
     build::release()?;
     let mut report = Report::default();
     report.notes.push(idle::wait(FULL.patience)?);
-    fleet::measure(&FULL, &mut report)?;
+    fleet::measure(&Place::on_disk()?, &FULL, &mut report)?;
     Ok(report)
 }
 
