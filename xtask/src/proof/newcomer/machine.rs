@@ -21,8 +21,6 @@ pub struct Machine {
     pub name: &'static str,
     root: PathBuf,
     nspawn: Child,
-    /// Its first process.
-    init: u32,
 }
 
 impl Machine {
@@ -55,10 +53,7 @@ impl Machine {
             .stdout(console.try_clone()?)
             .stderr(console);
         let nspawn = nspawn.spawn().context("systemd-nspawn is needed")?;
-        let mut machine = Self { name, root, nspawn, init: 0 };
-        let id = machine.nspawn.id();
-        let init = || child_of(id).and_then(|init| u32::try_from(init.as_raw_pid()).ok());
-        machine.init = clock::poll(Duration::from_secs(30), init).context("nspawn starts nothing")?;
+        let machine = Self { name, root, nspawn };
         let is_up = || {
             machine
                 .run("systemctl is-active basic.target sshd.socket ssh.service | grep -q ^active")
@@ -69,22 +64,19 @@ impl Machine {
         Ok(machine)
     }
 
+    /// Its first process. While it starts, nspawn has other children.
+    fn init(&self) -> Result<String> {
+        let init = child_of(self.nspawn.id()).context("nspawn runs nothing")?;
+        Ok(init.as_raw_pid().to_string())
+    }
+
     /// The output of a command that root types.
     ///
     /// # Errors
     /// It fails.
     pub fn run(&self, command: &str) -> Result<String> {
         let mut enter = Command::new("nsenter");
-        enter.args([
-            "--target",
-            &self.init.to_string(),
-            "--mount",
-            "--uts",
-            "--ipc",
-            "--net",
-            "--pid",
-            "--cgroup",
-        ]);
+        enter.args(["--target", &self.init()?, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]);
         enter.args([
             "--",
             "env",
@@ -137,8 +129,8 @@ fn offer(root: &Path, debs: &[PathBuf]) -> Result<()> {
 impl Drop for Machine {
     fn drop(&mut self) {
         // Its first process takes all others with it.
-        if self.init > 1 {
-            let _ = Command::new("kill").args(["-KILL", &self.init.to_string()]).status();
+        if let Ok(init) = self.init() {
+            let _ = Command::new("kill").args(["-KILL", &init]).status();
         }
         let _ = self.nspawn.kill();
         let _ = self.nspawn.wait();
