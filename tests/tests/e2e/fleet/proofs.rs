@@ -214,6 +214,21 @@ fn without_any_verifier_a_login_is_denied_in_time_and_a_break_glass_code_works_o
     assert_eq!(one.answer(code), PAM_AUTH_ERR, "it was used");
 }
 
+#[test]
+fn setup_at_a_login_host_needs_a_verifier_that_answers_and_no_store() {
+    let mut fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    let setup = ["qrtotp", "setup", "su", "--apply", "--no-timer", "--no-trial"];
+    fleet.daemons[0].signal(rustix::process::Signal::KILL);
+    let refused = host.sandbox.run(&setup);
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains("no verifier"), "{refused:?}");
+    fleet.restart();
+    host.sandbox.run(&setup).success();
+    assert!(host.sandbox.read("/etc/pam.d/su").contains("pam_qrtotp.so"));
+    assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
+}
+
 /// These run while no other test does (`alone::`).
 mod alone {
     use super::*;

@@ -36,7 +36,7 @@ impl Network {
             script += &format!(
                 "hub ip link add p{number} type veth peer name lan0 netns {own}
                  hub ip link set p{number} master br0 up
-                 nsenter --net --target {own} sh -ec 'ip link set lo up; ip addr add {address}/16 dev lan0; ip link set lan0 up'\n"
+                 nsenter --net --target {own} sh -ec 'ip link set lo up; ip addr add {address}/8 dev lan0; ip link set lan0 up'\n"
             );
         }
         step(Command::new("sh").args(["-ec", &script]))?;
