@@ -11,6 +11,7 @@ use qrtotp_tests::{
     fleet::{Fleet, Host},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
     memory::{forms_of_key, from_base32, search},
+    verifiers,
 };
 
 /// How often something is tried.
@@ -212,6 +213,14 @@ fn without_any_verifier_a_login_is_denied_in_time_and_a_break_glass_code_works_o
     assert_eq!(two.answer(code), PAM_AUTH_ERR, "it is web1's");
     assert_eq!(one.answer(code), PAM_SUCCESS);
     assert_eq!(one.answer(code), PAM_AUTH_ERR, "it was used");
+}
+
+#[test]
+fn a_verifier_that_joined_has_an_applied_configuration_to_start_with() {
+    for verifier in verifiers::fleet(3) {
+        let applied = "/etc/qrtotp/verifier/qrtotp.toml.applied";
+        assert!(verifier.sandbox.exists(applied), "{}", verifier.name);
+    }
 }
 
 #[test]
