@@ -49,7 +49,7 @@ pub fn run() -> Result<Findings> {
     newcomer.joins_hosts()?;
     let took = started.elapsed();
     newcomer.expect(
-        "three of the newcomer's quarters of an hour were enough",
+        "at most 15 minutes from the packages to protected sshds",
         took <= LIMIT,
         &format!("{took:?}"),
     );
