@@ -192,8 +192,10 @@ static int log_in(struct login *login) {
         case 'x': report("close_session", last = pam_close_session(login->handle, 0)); break;
         }
         clock_gettime(CLOCK_MONOTONIC, &after);
-        if (!options.quiet)
-            printf("took_ms=%ld\n", (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000);
+        if (!options.quiet) {
+            long took = (after.tv_sec - before.tv_sec) * 1000000 + (after.tv_nsec - before.tv_nsec) / 1000;
+            printf("took_ms=%ld\ntook_us=%ld\n", took / 1000, took);
+        }
     }
     const void *user = NULL;
     if (!options.quiet && pam_get_item(login->handle, PAM_USER, &user) == PAM_SUCCESS && user) {

@@ -3,6 +3,7 @@
 
 use std::{
     os::unix::{fs::PermissionsExt, net::UnixListener},
+    path::PathBuf,
     process::{Child, Stdio},
     time::Duration,
 };
@@ -10,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 
 use crate::{
-    Output, Phone, Pty, Sandbox, artefacts,
+    Output, Phone, Pty, Sandbox, State, artefacts,
     broker::{Broker, TOKEN_QUESTION},
     clock,
     pty::child_of,
@@ -70,6 +71,16 @@ pub struct Host {
     pub sandbox: Sandbox,
 }
 
+/// What `qrtotp import csv` reads.
+#[must_use]
+pub fn table_of(crowd: &[(String, Phone)]) -> String {
+    let row = |(user, phone): &(String, Phone)| {
+        format!("{user},phone,{},totp,{},{}\n", phone.key, phone.digits, phone.period)
+    };
+    let rows: String = crowd.iter().map(row).collect();
+    format!("user,name,secret,type,digits,period\n{rows}")
+}
+
 fn as_verifier() -> [&'static str; 7] {
     ["setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", "--"]
 }
@@ -84,7 +95,16 @@ impl Fleet {
     /// So many verifiers.
     #[must_use]
     pub fn of(count: usize, groups: &str) -> Self {
-        let verifiers = verifiers::fleet(count);
+        Self::with(verifiers::fleet(count), groups)
+    }
+
+    /// The same on these places for the data of etcd.
+    #[must_use]
+    pub fn on(states: &[State]) -> Self {
+        Self::with(verifiers::fleet_on(states), "")
+    }
+
+    fn with(verifiers: Vec<Verifier>, groups: &str) -> Self {
         let mut daemons = Vec::new();
         for verifier in &verifiers {
             verifier.sandbox.install(&artefacts::broker(), VERIFIER, 0o755);
@@ -175,6 +195,15 @@ impl Fleet {
         phone
     }
 
+    /// Adds many users at the first verifier, and gives each a phone. No output is searched for their keys.
+    #[must_use]
+    pub fn import_crowd(&self, users: &[String]) -> Vec<(String, Phone)> {
+        self.verifier().add_crowd(users);
+        let crowd: Vec<_> = users.iter().map(|user| (user.clone(), Phone::any())).collect();
+        self.administer(&["import", "csv", "-", "--unused"], &table_of(&crowd)).success();
+        crowd
+    }
+
     /// A host in the verifier's network that has joined, with alice, and with its relay running.
     #[must_use]
     pub fn host(&self, name: &str, group: &str) -> Host {
@@ -185,18 +214,37 @@ impl Fleet {
     /// The same, of these verifiers only.
     #[must_use]
     pub fn host_at(&self, name: &str, group: &str, verifiers: &[usize]) -> Host {
-        let mut host = self.stranger();
+        self.joined(self.stranger(), name, group, verifiers)
+    }
+
+    fn joined(&self, mut host: Host, name: &str, group: &str, verifiers: &[usize]) -> Host {
         let addresses: Vec<String> = verifiers.iter().map(|number| address(number + 1)).collect();
         self.join(&host, name, group, &addresses.join(",")).success();
         host.start_relay();
         host
     }
 
+    /// The same in the network of a verifier, counted from 0: it reaches that one even if it is cut off.
+    #[must_use]
+    pub fn host_beside(&self, number: usize, name: &str, verifiers: &[usize]) -> Host {
+        self.joined(self.stranger_beside(number), name, "all", verifiers)
+    }
+
+    /// Cuts a verifier, counted from 0 and not the first one, off all others, or ends that.
+    pub fn cut(&self, number: usize, is_cut: bool) {
+        verifiers::cut(&self.verifiers, number, is_cut);
+    }
+
     /// A host that has not joined.
     #[must_use]
     pub fn stranger(&self) -> Host {
+        self.stranger_beside(0)
+    }
+
+    fn stranger_beside(&self, number: usize) -> Host {
         let (module, command) = (artefacts::module(), artefacts::command());
-        let sandbox = Sandbox::on_root(None, Some(self.verifier()), &module, &command);
+        let beside = &self.verifiers[number].sandbox;
+        let sandbox = Sandbox::on_root(None, Some(beside), &module, &command);
         sandbox.stack("");
         sandbox.add_user("alice");
         sandbox.add_user("bobby");
@@ -259,6 +307,13 @@ impl Host {
     pub fn stop_relay(&mut self) {
         self.relay = None;
         let _ = std::fs::remove_file(self.sandbox.path(RELAY));
+    }
+
+    /// The relay's directory in /proc.
+    #[must_use]
+    pub fn relay_in_proc(&self) -> PathBuf {
+        let relay = self.relay.as_ref().and_then(|relay| child_of(relay.0.id())).expect("a relay");
+        PathBuf::from(format!("/proc/{}", relay.as_raw_pid()))
     }
 
     /// A socket in the relay's place.

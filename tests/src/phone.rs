@@ -53,7 +53,9 @@ impl Phone {
         }
     }
 
-    fn any() -> Self {
+    /// The same in a moment: two of its codes may be alike.
+    #[must_use]
+    pub fn any() -> Self {
         use std::io::Read;
         let mut bytes = [0; 32];
         std::fs::File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();

@@ -34,6 +34,16 @@ impl Sandbox {
         self.run(&["install", "-d", "-m", "700", "-o", name, "-g", name, &format!("/home/{name}")]).success();
     }
 
+    /// Adds many users without homes: at every sandbox the same ones get the same uids.
+    pub fn add_crowd(&self, names: &[String]) {
+        let lines = |line: &dyn Fn(usize, &str) -> String| -> String {
+            (10_000..).zip(names).map(|(uid, name)| line(uid, name)).collect()
+        };
+        self.append("/etc/passwd", &lines(&|uid, name| format!("{name}:x:{uid}:{uid}::/tmp:/bin/sh\n")));
+        self.append("/etc/group", &lines(&|uid, name| format!("{name}:x:{uid}:\n")));
+        self.append("/etc/shadow", &lines(&|_, name| format!("{name}:{HASH}:20000:0:99999:7:::\n")));
+    }
+
     /// Removes the user's lines, as `userdel` would.
     pub fn delete_user(&self, name: &str) {
         for file in ["/etc/passwd", "/etc/group", "/etc/shadow"] {

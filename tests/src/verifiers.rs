@@ -10,9 +10,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
-    Output, Sandbox, clock,
+    Output, Sandbox, State, clock,
     fleet::{CONFIG, UID, USER},
     pty::child_of,
+    sandbox::STATE_DIR,
 };
 
 /// A verifier's host. Its etcd ends with it.
@@ -52,16 +53,28 @@ pub fn address(number: usize) -> String {
     format!("10.97.0.{number}")
 }
 
+/// Where etcd keeps its data.
+const DATA: &str = "/var/lib/qrtotp-etcd";
+
 /// Hosts on one network, without files of the fleet.
 #[must_use]
 pub fn hosts(count: usize) -> Vec<Verifier> {
+    hosts_on(&vec![State::Tmpfs("size=16m"); count])
+}
+
+/// The same, with etcd's data on these states of their sandboxes.
+fn hosts_on(states: &[State]) -> Vec<Verifier> {
     let mut all: Vec<Verifier> = Vec::new();
-    for number in 1..=count {
-        let sandbox = Sandbox::new();
+    for (number, state) in (1..).zip(states) {
+        let sandbox = Sandbox::with_state(*state);
         sandbox.add_user_with_uid(USER, UID);
         sandbox.add_user_with_uid("etcd", 2998);
         sandbox.add_user("alice");
-        sandbox.run(&["install", "-d", "-o", "etcd", "-m", "700", "/var/lib/qrtotp-etcd"]).success();
+        if let State::Directory(_) = state {
+            let mount = format!("mkdir -p {DATA} {STATE_DIR}/etcd && mount --bind {STATE_DIR}/etcd {DATA}");
+            sandbox.run(&["sh", "-ec", &mount]).success();
+        }
+        sandbox.run(&["install", "-d", "-o", "etcd", "-m", "700", DATA]).success();
         for name in ["etcd", "etcdctl", "etcdutl"] {
             sandbox.install(&program(name), &format!("/usr/local/bin/{name}"), 0o755);
         }
@@ -87,6 +100,12 @@ pub fn fleet(count: usize) -> Vec<Verifier> {
     fleet_among(count, hosts(count))
 }
 
+/// The same, a verifier for each of these places for its etcd's data.
+#[must_use]
+pub fn fleet_on(states: &[State]) -> Vec<Verifier> {
+    fleet_among(states.len(), hosts_on(states))
+}
+
 /// The same of the first ones of these hosts; the others may join later.
 #[must_use]
 pub fn fleet_among(count: usize, mut all: Vec<Verifier>) -> Vec<Verifier> {
@@ -105,6 +124,12 @@ pub fn fleet_among(count: usize, mut all: Vec<Verifier>) -> Vec<Verifier> {
     all[..count].iter_mut().for_each(Verifier::start_etcd);
     all[0].sandbox.run(&["qrtotp", "fleet", "create-store"]).success();
     all
+}
+
+/// Cuts a verifier, counted from 0 and not the first one, off all others, or ends that.
+pub fn cut(all: &[Verifier], number: usize, is_cut: bool) {
+    let (hub, state) = (all[0].sandbox.pid(), if is_cut { "down" } else { "up" });
+    outside(&format!("nsenter --net --target {hub} ip link set p{} {state}", number + 1));
 }
 
 impl Verifier {

@@ -52,6 +52,17 @@ pub fn release() -> Result<Artefacts> {
     })
 }
 
+/// The least that a login in a fleet can cost (crates/fleet/examples/floor.rs).
+///
+/// # Errors
+/// It can't be built.
+pub fn floor() -> Result<PathBuf> {
+    say("building the floor of a fleet's login (release)");
+    let example = ["build", "--release", "--package", "qrtotp-fleet", "--example", "floor"];
+    run(cargo(&example).args(["--config", &remap()?]))?;
+    built("release/examples/floor")
+}
+
 /// Leaves out the chain of audit lines (crates/audit).
 const WITHOUT_CHAIN: &str = "qrtotp_bench_without_chain";
 

@@ -31,7 +31,7 @@ pub fn run(fast: bool) -> Result<()> {
     clock.say("unit, property and command-line tests");
     let mut tests = cargo(&["test", "--workspace", "--exclude", "qrtotp-tests"]);
     step::run(tests.envs([lacks.variable()]))?;
-    clock.say("crates in the module, each with a reason");
+    clock.say("crates in the module and the relay, each with a reason");
     supply::check()?;
     clock.say("inputs that fuzzing begins with, and those that it found once");
     fuzz::known_inputs()?;
@@ -88,6 +88,7 @@ fn checks(clock: &Clock) -> Result<()> {
 fn end_to_end(clock: &Clock, lacks: &MissingTools) -> Result<()> {
     clock.say("builds for release");
     let artefacts = build::release()?;
+    supply::check_sizes(&artefacts)?;
     if is_root() {
         clock.say("instructions of a login");
         bench::guard::check(&artefacts)?;

@@ -152,7 +152,7 @@ impl HostFailures {
     /// Whether the host should be looked at.
     #[must_use]
     pub fn is_noisy(&self) -> bool {
-        self.failures > Self::LIMITS.0 || self.accounts > Self::LIMITS.1
+        self.failures > Self::LIMITS.0 || self.accounts >= Self::LIMITS.1
     }
 }
 

@@ -9,15 +9,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Connections that are kept while nobody uses them.
-const KEPT: usize = 4;
+/// Connections that are kept while nobody uses them: of that many logins at once, none waits for a handshake
+/// if as many came in the last minutes.
+const KEPT: usize = 64;
+/// How long one is kept. A verifier ends those that are silent for two minutes.
+const FRESH: Duration = Duration::from_secs(100);
 
 /// A verifier.
 pub struct Verifier {
     /// As `qrtotp fleet join` was told: a name or an address, and perhaps a port.
     name: String,
     address: Mutex<Option<SocketAddr>>,
-    idle: Mutex<Vec<ClientStream>>,
+    /// The one that was used last is the last.
+    idle: Mutex<Vec<(Deadline, ClientStream)>>,
 }
 
 impl Verifier {
@@ -73,7 +77,13 @@ impl Verifier {
 
     /// In a function, so that nothing holds the lock while the connection is used.
     fn kept(&self) -> Option<ClientStream> {
-        lock(&self.idle).pop()
+        let mut idle = lock(&self.idle);
+        let (fresh, stream) = idle.pop()?;
+        if fresh.left().is_zero() {
+            idle.clear(); // the others are older
+            return None;
+        }
+        Some(stream)
     }
 
     fn address(&self) -> io::Result<SocketAddr> {
@@ -93,7 +103,7 @@ impl Verifier {
         let response = receive(&mut stream)?;
         let mut idle = lock(&self.idle);
         if idle.len() < KEPT && !matches!(response, FleetResponse::Refused(_)) {
-            idle.push(stream);
+            idle.push((Deadline::after(FRESH), stream));
         }
         Ok(response)
     }
@@ -116,6 +126,7 @@ mod tests {
     };
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
     use std::net::TcpListener;
+    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::thread;
 
@@ -128,8 +139,9 @@ mod tests {
         client_config(&[ca.certificate().clone()], Identity { certificate, key }).unwrap()
     }
 
-    /// A verifier that closes each connection after two answers; counts the connections.
-    fn serve(ca: &Authority) -> (Verifier, Arc<AtomicUsize>) {
+    /// A verifier that takes its time, and closes each connection after so many answers; counts the
+    /// connections.
+    fn serve(ca: &Authority, answers: usize) -> (Verifier, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let verifier = Verifier::new(&listener.local_addr().unwrap().to_string());
         verifier.look_up();
@@ -139,12 +151,16 @@ mod tests {
         thread::spawn(move || {
             for socket in listener.incoming() {
                 counted.fetch_add(1, Ordering::Relaxed);
-                let mut stream = accept(socket.unwrap(), &config, LIMIT).unwrap();
-                for _ in 0..2 {
-                    receive::<FleetRequest>(&mut stream).unwrap();
-                    send(&mut stream, &FleetResponse::Done).unwrap();
-                    stream.flush().unwrap();
-                }
+                let config = Arc::clone(&config);
+                thread::spawn(move || {
+                    let mut stream = accept(socket.unwrap(), &config, LIMIT).unwrap();
+                    for _ in 0..answers {
+                        receive::<FleetRequest>(&mut stream).unwrap();
+                        qrtotp_clock::sleep(Duration::from_millis(50));
+                        send(&mut stream, &FleetResponse::Done).unwrap();
+                        stream.flush().unwrap();
+                    }
+                });
             }
         });
         (verifier, connections)
@@ -153,10 +169,29 @@ mod tests {
     #[test]
     fn a_connection_is_kept_and_one_that_the_verifier_closed_is_replaced() {
         let (ca, _) = Authority::generate().unwrap();
-        let ((verifier, connections), config) = (serve(&ca), config(&ca));
+        let ((verifier, connections), config) = (serve(&ca, 2), config(&ca));
         for used in [1, 1, 2, 2, 3] {
             let response = verifier.ask(&config, &FleetRequest::Renew, LIMIT).unwrap();
             assert_eq!((response, connections.load(Ordering::Relaxed)), (FleetResponse::Done, used));
         }
+    }
+
+    #[test]
+    fn as_many_connections_are_kept_as_requests_came_at_once() {
+        const AT_ONCE: usize = 20;
+        let (ca, _) = Authority::generate().unwrap();
+        let ((verifier, connections), config) = (serve(&ca, 1000), config(&ca));
+        for _ in 0..3 {
+            let start = Barrier::new(AT_ONCE);
+            thread::scope(|scope| {
+                for _ in 0..AT_ONCE {
+                    scope.spawn(|| {
+                        start.wait();
+                        assert!(verifier.ask(&config, &FleetRequest::Renew, LIMIT).is_ok());
+                    });
+                }
+            });
+        }
+        assert!(connections.load(Ordering::Relaxed) <= AT_ONCE, "{connections:?}");
     }
 }

@@ -27,10 +27,12 @@ pub fn serve(mut stream: ServerStream, verifier: &Verifier) {
         if let (Some(Some(caller)), FleetRequest::Session(open)) = (&caller, &request) {
             return session::serve(stream, verifier, caller, open);
         }
+        // Written once the host has its answer: the account's own lines are in the store already.
+        let mut log = None;
         let response = match &caller {
             None => without_certificate(verifier, &request),
             Some(None) => FleetResponse::Refused("the certificate names no host; let it join again".into()),
-            Some(Some(caller)) => answer(verifier, caller, request),
+            Some(Some(caller)) => answer(verifier, caller, request, &mut log),
         };
         stream.sock.last(FRAME_TIME);
         let sent = send(&mut stream, &response).is_ok() && stream.flush().is_ok();
@@ -50,10 +52,18 @@ fn without_certificate(verifier: &Verifier, request: &FleetRequest) -> FleetResp
     }
 }
 
-fn answer(verifier: &Verifier, caller: &Caller, request: FleetRequest) -> FleetResponse {
+fn answer(
+    verifier: &Verifier,
+    caller: &Caller,
+    request: FleetRequest,
+    log: &mut Option<RequestLog>,
+) -> FleetResponse {
     match request {
         FleetRequest::Join(request) => join(verifier, &request),
-        FleetRequest::Verify(request) => verify(verifier, caller, *request),
+        FleetRequest::Verify(request) => {
+            let log = log.insert(RequestLog::open(caller.name(), &request.attempt));
+            verify(verifier, caller, *request, log)
+        }
         FleetRequest::Session(_) => FleetResponse::Refused("a session has a connection of its own".into()),
         FleetRequest::OfflineUse(used) => note(verifier, caller, &used),
         FleetRequest::Renew => match caller.look_up(verifier) {

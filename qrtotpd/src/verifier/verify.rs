@@ -21,11 +21,15 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_millis(2500);
 
 /// Verifies an answer. The same attempt, sent again to any verifier, gets its first verdict again.
-pub fn verify(verifier: &Verifier, caller: &Caller, request: VerifyForHost) -> FleetResponse {
-    let mut log = RequestLog::open(caller.name(), &request.attempt);
+pub fn verify(
+    verifier: &Verifier,
+    caller: &Caller,
+    request: VerifyForHost,
+    log: &mut RequestLog,
+) -> FleetResponse {
     let deadline = Deadline::after(LIMIT);
     if let Some(why) = verifier.clocks.objection() {
-        unavailable("clock", &why, caller, &mut log);
+        unavailable("clock", &why, caller, log);
         return FleetResponse::Unavailable(Unavailable::Store);
     }
     // Requests for users that the host does not know don't wait for each other.
@@ -44,7 +48,7 @@ pub fn verify(verifier: &Verifier, caller: &Caller, request: VerifyForHost) -> F
     };
     let begun = match access.begin(&name) {
         Ok(begun) => begun,
-        Err(error) => return failed(&error, caller, &mut log),
+        Err(error) => return failed(&error, caller, log),
     };
     let Some(host) = &begun.host else {
         return FleetResponse::Unavailable(Unavailable::Store); // only an admin has no host
@@ -53,11 +57,11 @@ pub fn verify(verifier: &Verifier, caller: &Caller, request: VerifyForHost) -> F
         return FleetResponse::Unavailable(Unavailable::Store); // it has 32 bytes
     };
     if !request.is_signed_by(&key) {
-        return unsigned(caller, &mut log);
+        return unsigned(caller, log);
     }
     let tag = request.tag;
-    let verdict = decide(verifier, (caller, host, &begun), &access, request, &mut log);
-    alert(verifier, caller, &mut log);
+    let verdict = decide(verifier, (caller, host, &begun), &access, request, log);
+    alert(verifier, caller, log);
     match verdict {
         Ok(verdict) => FleetResponse::Verdict(verdict, key.verdict_tag(&tag, verdict)),
         Err(response) => response,

@@ -312,7 +312,7 @@ impl Tick {
 }
 
 /// Compiles a file of this workspace with the flags for modules.
-fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
+pub fn compile(source: &str, flags: &[&str]) -> Result<PathBuf> {
     let directory = build::target().join("bench");
     fs::create_dir_all(&directory)?;
     let path = build::workspace().join(source);

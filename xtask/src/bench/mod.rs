@@ -8,6 +8,7 @@ mod chain;
 mod command;
 mod count;
 mod crowd;
+mod fleet;
 mod flood;
 pub mod guard;
 mod host;
@@ -24,7 +25,7 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use self::{host::Host, report::Report};
+use self::{host::Host, place::Place, report::Report};
 use crate::{
     apt, build,
     step::{is_root, say},
@@ -52,7 +53,7 @@ const QUICK: Effort = Effort { rounds: 100, strangers: 200, crowds: 3, accounts:
 type Part = fn(&Host, &Effort, &mut Report) -> Result<()>;
 
 /// The measurements, in this order.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: [(&str, Part); 9] = [
     ("timing", |host, effort, report| timing::measure(host, effort.rounds, report)),
     ("loading", |host, effort, report| loading::measure(host, effort.rounds, report)),
     ("strangers", |host, effort, report| strangers::measure(host, effort.strangers, report)),
@@ -61,6 +62,7 @@ const PARTS: [(&str, Part); 8] = [
     ("chain", |host, effort, report| chain::measure(host, effort.rounds, effort.crowds, report)),
     ("accounts", |host, effort, report| accounts::measure(host, effort.rounds, effort.accounts, report)),
     ("work", |host, _, report| work::measure(host, report)),
+    ("fleet", |host, effort, report| fleet::measure(&host.place, effort, report)),
 ];
 
 /// Runs all measurements, or the named ones.
@@ -97,6 +99,19 @@ pub fn run(arguments: &[&str]) -> Result<()> {
     }
     ensure!(report.missed() == 0, "{} of {} bars are missed", report.missed(), report.bars.len());
     Ok(())
+}
+
+/// The part `fleet` alone, for its proof.
+///
+/// # Errors
+/// As [`run`].
+pub fn fleet_alone() -> Result<Report> {
+    apt::need(&[apt::DEMO, apt::BENCH])?;
+    build::release()?;
+    let mut report = Report::default();
+    report.notes.push(idle::wait(FULL.patience)?);
+    fleet::measure(&Place::on_disk()?, &FULL, &mut report)?;
+    Ok(report)
 }
 
 /// The candidates in random order: a fixed order would measure each one with the same predecessor's data in

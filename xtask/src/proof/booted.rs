@@ -36,10 +36,18 @@ ExecStart=/bin/bash -c '/bin/bash /root/inside.sh >>/root/seen'
 /// # Errors
 /// Unpacking fails.
 pub fn root(release: &str, name: &str, packages: &str, script: &str) -> Result<PathBuf> {
+    copy(release, name, name, packages, script)
+}
+
+/// The same for one machine of several.
+///
+/// # Errors
+/// As [`root`].
+pub fn copy(release: &str, name: &str, machine: &str, packages: &str, script: &str) -> Result<PathBuf> {
     let proofs = build::target().join("proof");
     let pristine = proofs.join(format!("{release}-{name}"));
     debian::unpack(release, packages, &pristine)?;
-    let root = proofs.join(format!("{release}-{name}-booted"));
+    let root = proofs.join(format!("{release}-{machine}-booted"));
     if root.exists() {
         fs::remove_dir_all(&root)?;
     }

@@ -3,9 +3,11 @@
 
 mod booted;
 mod faults;
+mod fleet;
 mod floods;
 mod fuzzing;
 mod mutants;
+mod newcomer;
 mod openssh;
 mod packages;
 mod power;
@@ -56,7 +58,8 @@ const PROOFS: &[Proof] = &[
         },
     },
     Proof { name: "trail", run: suite::trail },
-    Proof { name: "fleet", run: || suite::fleet(20) },
+    Proof { name: "fleet", run: fleet::run },
+    Proof { name: "newcomer", run: newcomer::run },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile::hosts::", "alone::setuid_limits::"]) },

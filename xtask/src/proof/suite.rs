@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use super::Findings;
-use crate::{apt, build, debian, step::cargo};
+use crate::{apt, build, step::cargo};
 
 /// Unit tests of one crate whose names begin like this.
 ///
@@ -41,16 +41,14 @@ pub fn trail() -> Result<Findings> {
     outcome(tests.args(names), 1)
 }
 
-/// The fleet's store on a real etcd, under faults for this many minutes, and every interleaving of its steps.
+/// Tests of the fleet's store whose names begin like this; those under faults for this many minutes.
 ///
 /// # Errors
-/// As [`unit_tests`]; etcd can't be unpacked.
-pub fn fleet(minutes: u32) -> Result<Findings> {
-    apt::need(&[apt::DEMO, apt::TEST])?;
-    debian::etcd()?;
-    let mut tests = cargo(&["test", "--package", "qrtotp-fleet", "--test", "fleet", "--"]);
-    tests.env("QRTOTP_FLEET_MINUTES", minutes.to_string());
-    outcome(tests.args(["--test-threads", "1"]), 1)
+/// As [`unit_tests`].
+pub fn fleet(tests: &str, minutes: u32) -> Result<Findings> {
+    let mut command = cargo(&["test", "--package", "qrtotp-fleet", "--test", "fleet", "--", tests]);
+    command.env("QRTOTP_FLEET_MINUTES", minutes.to_string());
+    outcome(command.args(["--test-threads", "1"]), 1)
 }
 
 /// The end-to-end tests whose path has one of these texts in it, with the release artefacts.
@@ -58,10 +56,18 @@ pub fn fleet(minutes: u32) -> Result<Findings> {
 /// # Errors
 /// Something can't be built, installed or run.
 pub fn end_to_end(paths: &[&str]) -> Result<Findings> {
+    end_to_end_with(paths, &[])
+}
+
+/// The same with variables in their environment.
+///
+/// # Errors
+/// As [`end_to_end`].
+pub fn end_to_end_with(paths: &[&str], variables: &[(&str, &str)]) -> Result<Findings> {
     apt::need(&[apt::DEMO, apt::TEST])?;
     let artefacts = build::release()?;
     let mut tests = cargo(&["test", "--package", "qrtotp-tests", "--test", "e2e", "--"]);
-    tests.args(paths).args(["--test-threads", "2"]);
+    tests.args(paths).args(["--test-threads", "2"]).envs(variables.iter().copied());
     outcome(tests.envs(artefacts.variables()), 1)
 }
 

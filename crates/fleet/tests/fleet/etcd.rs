@@ -4,10 +4,12 @@ use crate::accounts::{
     Fleet, Told, enrol, has_device, host, log_in, name, options, revoke, set_host, verify,
 };
 use crate::cluster::{Cluster, MEMBERS, isolated};
+use crate::flow::with;
 use nix::sys::signal::Signal;
 use qrtotp_account::{Decision, Name};
 use qrtotp_clock::{Deadline, sleep};
 use qrtotp_fleet::{Alarm, AttemptId, Engine, EngineError, FleetError, FleetStore, HostState, Op, Txn};
+use qrtotp_flow::regenerate_recovery;
 use qrtotp_store::{Store, StoreExt as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -275,8 +277,10 @@ fn restore(flags: &[&str]) {
     let fleet = with_alice(&cluster);
     let users: Vec<Name> = (0..5).map(|number| name(&format!("user{number}"))).collect();
     users.iter().for_each(|user| enrol(&fleet.verifiers[1].admin(), user));
+    let recovery = recovery_codes(&fleet.verifiers[0]);
     fleet.verifiers.iter().for_each(|verifier| verifier.keep_witness(1000).unwrap());
     cluster.backup("backup");
+    assert!(recovery.iter().all(|code| is_recovered(&fleet.verifiers[1], code)));
     for step in 1..=LOGINS {
         let verifier = &fleet.verifiers[step as usize % MEMBERS];
         assert_eq!(log_in(verifier, &host("h1"), id(), &alice(), step), ACCEPTED);
@@ -298,7 +302,23 @@ fn restore(flags: &[&str]) {
         assert_eq!(told, Ok(Some(Decision::Refused)), "{flags:?}: step {step}");
     }
     users.iter().for_each(|user| assert!(!has_device(&fleet.verifiers[1], user), "{flags:?}: {user}"));
+    for (code, verifier) in recovery.iter().zip(fleet.verifiers.iter().cycle()) {
+        assert!(!is_recovered(verifier, code), "{flags:?}: a used recovery code is accepted");
+    }
     assert_eq!(log_in(&fleet.verifiers[2], &host("h1"), id(), &alice(), LOGINS + 3), ACCEPTED, "{flags:?}");
+}
+
+/// Five recovery codes of a user with a device.
+fn recovery_codes(store: &FleetStore) -> Vec<String> {
+    enrol(&store.admin(), &name("carol"));
+    let made =
+        with(&store.admin(), "carol", |mut ctx| regenerate_recovery(&mut ctx, &name("carol")).unwrap());
+    made.0.iter().take(5).map(|code| code.to_string()).collect()
+}
+
+/// Whether a recovery code lets carol in.
+fn is_recovered(store: &FleetStore, code: &str) -> bool {
+    crate::flow::verify(store, "h1", id(), "carol", code).decision == Some(Decision::Accepted)
 }
 
 #[test]

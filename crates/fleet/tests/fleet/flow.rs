@@ -74,21 +74,21 @@ impl LoginHost for Answered {
 
 /// A verifier's answer: the flow's outcome, the decision that may be signed, and the events.
 #[derive(Debug)]
-struct Verified {
+pub struct Verified {
     outcome: Outcome,
-    decision: Option<Decision>,
+    pub decision: Option<Decision>,
     was_decided_before: bool,
     log: Vec<String>,
 }
 
-fn with<T>(store: &dyn Store, user: &str, run: impl FnOnce(Ctx<'_>) -> T) -> (T, Vec<String>) {
+pub fn with<T>(store: &dyn Store, user: &str, run: impl FnOnce(Ctx<'_>) -> T) -> (T, Vec<String>) {
     let (config, mut log) = (Config::default(), Log::default());
     let subject = Subject { user: user.to_owned(), service: "sshd".to_owned(), ..Subject::default() };
     let ctx = Ctx { config: &config, store, directory: &People, clock: &Now, audit: &mut log, subject };
     (run(ctx), log.0)
 }
 
-fn verify(store: &FleetStore, at: &str, attempt: AttemptId, user: &str, typed: &str) -> Verified {
+pub fn verify(store: &FleetStore, at: &str, attempt: AttemptId, user: &str, typed: &str) -> Verified {
     let asked =
         Asked { attempt, host: host_id(&host(at)), answer: AnswerDigest::of(attempt, typed.as_bytes()) };
     let access = store.attempt(asked, Deadline::after(Duration::from_secs(3)));
@@ -234,4 +234,8 @@ fn nobody_is_told_apart_by_the_number_of_requests() {
         let [enrolled, unknown] = ["alice", "nobody"].map(|user| requests(user, typed));
         assert_eq!(enrolled, unknown, "{typed}");
     }
+    (0..8).for_each(|_| assert!(requests("alice", "000000") > 0));
+    let throttled = verify(&world.fleet.verifiers[0], "h1", id(), "alice", "000000");
+    assert!(throttled.log[0].contains("reason=throttled"), "{throttled:?}");
+    assert_eq!(requests("alice", "000000"), requests("nobody", "000000"), "throttled");
 }

@@ -96,6 +96,7 @@ pub fn join(named: &Path, args: &JoinVerifier) -> Result<Exit, Failure> {
         shared.fleet,
         shown(&args.bundle)
     )?;
+    verifier::files(named)?; // applies the new configuration, without which the daemon does not start
     Ok(Exit::Done)
 }
 

@@ -197,8 +197,14 @@ fn factors(args: &Setup) -> Result<Factors, Failure> {
 
 /// Refuses where the changes would lock everybody out, or could not be undone by themselves.
 fn ready(context: &Context, config: &Config, args: &Setup) -> Result<(), Failure> {
-    let store = context.store()?;
-    if !config::an_admin_gets_in(config, &*store, &args.services)? {
+    if config.fleet.name.is_some() {
+        // Its verifiers have the devices.
+        if !reaches_a_verifier()? {
+            let text =
+                "no verifier of the fleet is reached, so nobody could log in; see `qrtotp fleet status`";
+            return Err(Failure::Refused(text.into()));
+        }
+    } else if !config::an_admin_gets_in(config, &*context.store()?, &args.services)? {
         let text = "nobody who can become root has a device, nor may enrol at these services; enrol one of them first, so that this host can be repaired: qrtotp enroll USER";
         return Err(Failure::Refused(text.into()));
     }
@@ -216,6 +222,12 @@ fn ready(context: &Context, config: &Config, args: &Setup) -> Result<(), Failure
         return Err(Failure::Refused(text.into()));
     }
     Ok(())
+}
+
+/// Whether `qrtotp fleet status` reaches a verifier.
+fn reaches_a_verifier() -> Result<bool, Failure> {
+    let mut status = std::process::Command::new(std::env::current_exe()?);
+    Ok(status.args(["fleet", "status"]).stdout(std::process::Stdio::null()).status()?.success())
 }
 
 /// Changes that were made.

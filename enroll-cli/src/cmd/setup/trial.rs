@@ -74,6 +74,9 @@ pub fn prepare(context: &Context, args: &Setup, with: With) -> Result<Trial, Fai
     if !std::io::stdin().is_terminal() {
         return skipped("there is no terminal to ask for a code on");
     }
+    if context.config.fleet.name.is_some() {
+        return skipped("the fleet's verifiers have the devices");
+    }
     let me = User::from_uid(acting_uid()).ok().flatten().map(|user| user.name);
     let Some(user) = args.trial.clone().or(me.filter(|name| name != "root")) else {
         return skipped("root does not log in by itself; give --trial USER");

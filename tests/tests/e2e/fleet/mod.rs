@@ -8,6 +8,7 @@ mod late_reports;
 mod logins;
 mod offline;
 mod ops;
+mod proofs;
 mod relay;
 mod remembered;
 mod rotation;
