@@ -155,7 +155,8 @@ fn a_finding_that_setup_can_mend_is_shown_and_applied() {
 #[test]
 fn where_sshd_takes_keys_only_a_fix_has_it_take_key_and_code_and_never_a_password() {
     let sandbox = host();
-    let keys_only = "PasswordAuthentication no\nKbdInteractiveAuthentication no\nInclude /usr/share/openssh/sshd_config\n";
+    let keys_only = "Include /etc/ssh/sshd_config.d/*.conf\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
+                     Include /usr/share/openssh/sshd_config\n";
     sandbox.overwrite("/etc/ssh/sshd_config", keys_only);
     let shown = doctor(&sandbox, &["--fix", "not-in-use"]).exited(0).stdout;
     assert_in_order(
