@@ -40,7 +40,7 @@ struct Admitted {
 
 /// Serves the session on `stream` until it ends.
 pub fn serve(mut stream: ServerStream, verifier: &Verifier, host: &Host, open: &OpenSession) {
-    let mut log = RequestLog::of_session(host.name(), &open.attempt);
+    let mut log = RequestLog::of_session(host.name(), &open.attempt, &open.account, &verifier.refusals);
     let of_account = (host.name().to_owned(), open.account.clone());
     let places = (verifier.sessions.begin(&of_account.0), verifier.sessions_of_account.begin(&of_account));
     let admitted = match places {

@@ -1,6 +1,7 @@
 //! State that all connections share.
 
 use super::clocks::Clocks;
+use super::log::SessionRefusals;
 use super::queue::Queue;
 use crate::work_limits::{Limit, WorkLimits};
 use qrtotp_fleet::FleetStore;
@@ -26,6 +27,8 @@ pub struct Verifier {
     pub sessions: Limit<String>,
     /// The same, by host and account.
     pub sessions_of_account: Limit<(String, String)>,
+    /// The refusals in sessions that the log leaves out.
+    pub refusals: Arc<SessionRefusals>,
 }
 
 impl Verifier {

@@ -116,16 +116,14 @@ fn a_request_that_is_not_signed_with_the_hosts_key_or_not_sealed_is_refused() {
 }
 
 #[test]
-fn it_keeps_no_more_than_four_sessions_of_an_account_and_others_keep_theirs() {
-    let (fleet, host, _phone) = with_phone();
-    let alice = uid(&host, "alice");
-    let held: Vec<_> = (0..4).map(|_| Session::open(&host, "alice", alice, None).ok().unwrap()).collect();
-    let (kind, why) = Session::open(&host, "alice", alice, None).err().unwrap();
-    assert_eq!((kind, why), (54, vec![0]), "busy");
-    assert!(Session::open(&host, "bobby", uid(&host, "bobby"), None).is_ok());
-    let other = fleet.host("web2", "all");
-    assert!(Session::open(&other, "alice", alice, None).is_ok(), "the account at another host");
-    drop(held);
-    let opens = || Session::open(&host, "alice", alice, None).ok();
-    assert!(clock::poll(Duration::from_secs(5), opens).is_some(), "an ended one leaves its place");
+fn refusals_of_one_account_fill_no_log_of_a_verifier() {
+    let (fleet, host, phone) = with_phone();
+    for _ in 0..40 {
+        refused(&host, "bobby", ENROLL, "");
+    }
+    refused(&host, "alice", REVOKE_ALL, &phone.wrong_code());
+    let _ = fleet.verifier().log.wait(&["event=device_proof result=denied", "user=alice", "host=web1"]);
+    let lines = fleet.verifier().log.lines();
+    let of_bobby = lines.iter().filter(|line| line.contains("reason=no_token_code user=bobby"));
+    assert_eq!(of_bobby.count(), 30);
 }
