@@ -211,3 +211,18 @@ fn without_a_relay_or_a_verifier_users_read_that_and_root_is_sent_to_the_verifie
     assert!(root.status.code() == Some(1) && root.stderr.contains("at a verifier"), "{root:?}");
     assert!(!host.sandbox.exists("/var/lib/qrtotp/accounts"), "nothing was made");
 }
+
+#[test]
+fn a_verifier_reports_a_record_that_is_damaged() {
+    let fleet = Fleet::new("");
+    let _phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let put = "cd /etc/qrtotp/etcd; etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem \
+               --key peer.key put /qrtotp/1/a/alice/r junk";
+    fleet.verifier().run(&["sh", "-c", put]).success();
+    let _ = host.sandbox.own_output("alice", &["status"]);
+    let _ =
+        fleet.verifier().log.wait(&["event=store_unavailable reason=record_damaged", "alice", "host=web1"]);
+    assert_eq!(host.answer("123456"), PAM_AUTH_ERR);
+}
