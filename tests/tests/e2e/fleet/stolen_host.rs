@@ -99,7 +99,7 @@ fn it_reads_no_secret_and_verifies_no_code_in_a_session() {
 
 #[test]
 fn a_request_that_is_not_signed_with_the_hosts_key_or_not_sealed_is_refused() {
-    let (fleet, host, phone) = with_phone();
+    let (fleet, host, _phone) = with_phone();
     let alice = uid(&host, "alice");
     let (kind, text) = Session::open(&host, "alice", alice, Some([7; 32])).err().unwrap();
     assert!(kind == 50 && String::from_utf8_lossy(&text).contains("not signed"), "{kind}");
@@ -110,9 +110,14 @@ fn a_request_that_is_not_signed_with_the_hosts_key_or_not_sealed_is_refused() {
     let mut session = Session::open(&host, "alice", alice, None).ok().unwrap();
     session.send(&qrtotp_tests::broker::frame(2, 41, &field(&[0; 40])));
     assert!(session.hear().is_none_or(|(kind, _)| kind == 50), "a seal that does not open");
-    let refused =
-        Session::open(&host, "alice", alice + 1, None).ok().unwrap().try_all(REVOKE_ALL, &phone.code());
-    assert!(refused.last().is_some_and(|(kind, _)| *kind == 50), "another uid: {refused:?}");
+}
+
+#[test]
+fn it_speaks_for_no_account_under_another_uid() {
+    let (fleet, host, _phone) = with_phone();
+    let (kind, text) = Session::open(&host, "alice", uid(&host, "alice") + 1, None).err().unwrap();
+    assert!(kind == 50 && String::from_utf8_lossy(&text).contains("uid"), "{kind}");
+    let _ = fleet.verifier().log.wait(&["event=caller_refused reason=uid_changed user=alice", "host=web1"]);
 }
 
 #[test]
