@@ -33,8 +33,8 @@ pub struct Verifier {
 
 impl Verifier {
     /// No host and no account can take all places for sessions, each of which lasts as long as a user
-    /// thinks.
+    /// thinks. An account has those that its host's broker lets it have: four, and one that asks nothing.
     pub fn session_limits() -> (Limit<String>, Limit<(String, String)>) {
-        (Limit::new(64, 1024), Limit::new(4, usize::MAX))
+        (Limit::new(64, 1024), Limit::new(5, usize::MAX))
     }
 }

@@ -213,6 +213,20 @@ fn without_a_relay_or_a_verifier_users_read_that_and_root_is_sent_to_the_verifie
 }
 
 #[test]
+fn a_user_with_four_open_requests_can_still_read_the_status() {
+    let fleet = Fleet::new("");
+    let _phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let mut open: Vec<_> = (0..4).map(|_| host.sandbox.own("alice", &["recovery", "regenerate"])).collect();
+    for pty in &mut open {
+        pty.expect(DEVICE_QUESTION);
+    }
+    host.sandbox.own_output("alice", &["status"]).success();
+    assert!(host.sandbox.own("alice", &["resync"]).failure().contains("too many connections of yours"));
+}
+
+#[test]
 fn a_verifier_reports_a_record_that_is_damaged() {
     let fleet = Fleet::new("");
     let _phone = fleet.import("alice");
