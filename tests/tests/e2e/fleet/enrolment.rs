@@ -213,6 +213,21 @@ fn without_a_relay_or_a_verifier_users_read_that_and_root_is_sent_to_the_verifie
 }
 
 #[test]
+fn recovery_codes_that_were_not_confirmed_are_made_by_the_command_that_is_named() {
+    let fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let (mut pty, phone) = host.enrol_by_token(&fleet.token_code("alice"));
+    pty.send(&phone.code());
+    for _ in 0..3 {
+        pty.expect("or skip: ");
+        pty.send("none");
+    }
+    let shown = pty.success();
+    assert!(shown.contains("not valid; `qrtotp recovery regenerate` makes new ones"), "{shown}");
+}
+
+#[test]
 fn a_user_with_four_open_requests_can_still_read_the_status() {
     let fleet = Fleet::new("");
     let _phone = fleet.import("alice");
