@@ -255,3 +255,22 @@ fn a_verifier_reports_a_record_that_is_damaged() {
         fleet.verifier().log.wait(&["event=store_unavailable reason=record_damaged", "alice", "host=web1"]);
     assert_eq!(host.answer("123456"), PAM_AUTH_ERR);
 }
+
+#[test]
+fn root_of_a_host_is_sent_to_the_verifiers_with_each_command_about_an_account_of_the_fleet() {
+    let fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let commands: [&[&str]; 5] =
+        [&["status"], &["device", "list"], &["revoke", "--all", "--yes"], &["unlock"], &["token", "revoke"]];
+    let tell = |argv: &[&str]| host.sandbox.run(&[&["qrtotp"], argv, &["alice"]].concat());
+    let without_store = tell(commands[0]);
+    assert!(without_store.stderr.contains("the fleet's accounts are at its verifiers"), "{without_store:?}");
+    host.sandbox.run(&["qrtotp", "init"]).success();
+    for command in commands {
+        let told = tell(command);
+        assert!(
+            told.status.code() == Some(1) && told.stderr.contains("run the command at a verifier"),
+            "{told:?}"
+        );
+    }
+}
