@@ -213,6 +213,45 @@ fn without_a_relay_or_a_verifier_users_read_that_and_root_is_sent_to_the_verifie
 }
 
 #[test]
+fn of_two_hosts_at_which_a_token_is_typed_one_enrols_the_device() {
+    let fleet = Fleet::new("");
+    let (one, two) = (fleet.host("web1", "all"), fleet.host("web2", "all"));
+    let (_one, _two) = (one.start_broker(), two.start_broker());
+    let code = fleet.token_code("alice");
+    let (mut first, phone) = one.enrol_by_token(&code);
+    let mut second = two.sandbox.own("alice", &["enroll"]);
+    second.expect(TOKEN_QUESTION);
+    second.send(&code);
+    second.expect("Code: ");
+    first.finish_enrolment(&one.sandbox, &phone);
+    second.send(&phone.code());
+    let shown = second.failure();
+    assert!(shown.contains("already used") && !shown.contains("Key: "), "{shown}");
+    let _ = fleet.verifier().log.wait(&["event=enrollment_abandoned reason=token_consumed", "host=web2"]);
+}
+
+#[test]
+fn a_verifier_that_is_lost_after_the_first_code_leaves_the_device_and_users_get_recovery_codes_later() {
+    let mut fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let (mut pty, phone) = host.enrol_by_token(&fleet.token_code("alice"));
+    pty.send(&phone.code());
+    pty.expect("or skip: ");
+    fleet.restart();
+    pty.send("skip");
+    assert!(pty.failure().contains("`qrtotp status` shows what was kept"));
+    assert!(
+        host.sandbox.own_output("alice", &["status"]).success().stdout.contains("alice (uid 3000): enrolled")
+    );
+    let mut pty = host.sandbox.own("alice", &["recovery", "regenerate"]);
+    pty.expect(DEVICE_QUESTION);
+    pty.send(&phone.wait_for_next_code());
+    pty.keep_recovery_codes(&host.sandbox);
+    pty.success();
+}
+
+#[test]
 fn recovery_codes_that_were_not_confirmed_are_made_by_the_command_that_is_named() {
     let fleet = Fleet::new("");
     let host = fleet.host("web1", "all");

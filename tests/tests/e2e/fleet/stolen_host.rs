@@ -121,6 +121,23 @@ fn it_speaks_for_no_account_under_another_uid() {
 }
 
 #[test]
+fn what_was_said_in_one_session_is_worth_nothing_in_another() {
+    let (_fleet, host, phone) = with_phone();
+    let open = || Session::open(&host, "alice", uid(&host, "alice"), None).ok().unwrap();
+    let label = [&[0][..], &field(b"stolen")].concat();
+    let mut first = open();
+    let said = [first.sealed(7, &label), first.sealed(16, &field(phone.previous_code().as_bytes()))];
+    let mut replayed = open();
+    replayed.send(&said.concat());
+    assert!(replayed.hear().is_none_or(|(kind, _)| kind == 50), "in a session that was opened alike");
+    first.send(&said.concat());
+    assert_eq!(first.hear().map(|(kind, _)| kind), Some(34));
+    assert_eq!(first.hear().map(|(kind, _)| kind), Some(49), "the answer was there before the question");
+    first.send(&said[1]);
+    assert_eq!(first.hear(), None, "it has ended");
+}
+
+#[test]
 fn refusals_of_one_account_fill_no_log_of_a_verifier() {
     let (fleet, host, phone) = with_phone();
     for _ in 0..40 {
@@ -131,4 +148,30 @@ fn refusals_of_one_account_fill_no_log_of_a_verifier() {
     let lines = fleet.verifier().log.lines();
     let of_bobby = lines.iter().filter(|line| line.contains("reason=no_token_code user=bobby"));
     assert_eq!(of_bobby.count(), 30);
+}
+
+#[test]
+fn sixty_four_sessions_of_a_host_keep_nobody_from_logging_in() {
+    let (fleet, host, phone) = with_phone();
+    let held: Vec<_> =
+        (0..64).map(|number| Session::open(&host, &format!("user{number}"), 1, None)).collect();
+    assert!(held.iter().all(Result::is_ok));
+    assert!(Session::open(&host, "bobby", 1, None).is_err_and(|(kind, why)| (kind, why) == (54, vec![0])));
+    assert_eq!(host.answer(&phone.previous_code()), PAM_SUCCESS);
+    assert!(Session::open(&fleet.host("web2", "all"), "bobby", 1, None).is_ok(), "another host");
+}
+
+#[test]
+fn it_keeps_no_more_than_five_sessions_of_an_account_and_others_keep_theirs() {
+    let (fleet, host, _phone) = with_phone();
+    let alice = uid(&host, "alice");
+    let held: Vec<_> = (0..5).map(|_| Session::open(&host, "alice", alice, None).ok().unwrap()).collect();
+    let (kind, why) = Session::open(&host, "alice", alice, None).err().unwrap();
+    assert_eq!((kind, why), (54, vec![0]), "busy");
+    assert!(Session::open(&host, "bobby", uid(&host, "bobby"), None).is_ok());
+    let other = fleet.host("web2", "all");
+    assert!(Session::open(&other, "alice", alice, None).is_ok(), "the account at another host");
+    drop(held);
+    let opens = || Session::open(&host, "alice", alice, None).ok();
+    assert!(clock::poll(Duration::from_secs(5), opens).is_some(), "an ended one leaves its place");
 }
