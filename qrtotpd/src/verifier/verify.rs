@@ -77,7 +77,8 @@ pub fn alert(verifier: &Verifier, caller: &Caller, log: &mut RequestLog) {
 pub fn failed(error: &FleetError, caller: &Caller, log: &mut RequestLog) -> FleetResponse {
     log.forget();
     let response = refusal(caller.name(), error, log);
-    if response == FleetResponse::Unavailable(Unavailable::Store) {
+    let is_damaged = matches!(error, FleetError::Damaged { .. });
+    if is_damaged || response == FleetResponse::Unavailable(Unavailable::Store) {
         unavailable(error.reason(), &error.to_string(), caller, log);
     }
     response

@@ -281,7 +281,7 @@ fn a_user_with_four_open_requests_can_still_read_the_status() {
 }
 
 #[test]
-fn a_verifier_reports_a_record_that_is_damaged() {
+fn a_record_that_is_damaged_is_reported_and_no_other_verifier_asked_in_vain() {
     let fleet = Fleet::new("");
     let _phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
@@ -289,10 +289,15 @@ fn a_verifier_reports_a_record_that_is_damaged() {
     let put = "cd /etc/qrtotp/etcd; etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem \
                --key peer.key put /qrtotp/1/a/alice/r junk";
     fleet.verifier().run(&["sh", "-c", put]).success();
-    let _ = host.sandbox.own_output("alice", &["status"]);
-    let _ =
-        fleet.verifier().log.wait(&["event=store_unavailable reason=record_damaged", "alice", "host=web1"]);
+    let refused = host.sandbox.own_output("alice", &["status"]);
+    assert!(refused.stderr.contains("ask your administrator"), "{refused:?}");
     assert_eq!(host.answer("123456"), PAM_AUTH_ERR);
+    let told = ["event=store_unavailable reason=record_damaged", "a/alice/r is damaged", "host=web1"];
+    let _ = fleet.verifier().log.wait(&told);
+    let _ =
+        host.sandbox.log.wait(&["event=login result=denied reason=fleet_refused", "a/alice/r is damaged"]);
+    let lines = fleet.verifier().log.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains(told[0])).count(), 2, "once for each request");
 }
 
 #[test]
