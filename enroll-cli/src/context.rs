@@ -94,9 +94,18 @@ impl Context {
             return Ok(());
         }
         Err(Failure::Refused(format!(
-            "{name} is an account of the fleet; at a verifier, `token issue {name}` prints a code with which they \
-             run `qrtotp enroll` here themselves"
+            "{name} is an account of the fleet: run the command at a verifier. To enrol, they run `qrtotp enroll` \
+             here themselves, with the code that `token issue {name}` prints there"
         )))
+    }
+
+    /// As [`record_name`]. Says where the account is kept if it is the fleet's and `store` has none.
+    pub fn record_name(&self, typed: &str, store: &dyn Store) -> Result<Name, Failure> {
+        let name = record_name(typed, store)?;
+        if matches!(store.load(&name), Ok(None)) {
+            self.refuse_fleets(&name)?;
+        }
+        Ok(name)
     }
 
     /// Whether this is the configuration of a fleet's verifier.
@@ -113,6 +122,11 @@ impl Context {
 
     /// Why the store can't be opened, and what to do about it.
     pub fn store_failure(&self, error: &StoreError) -> String {
+        if self.has_no_store_yet(error) && self.config.fleet.name.is_some() {
+            return "the fleet's accounts are at its verifiers, and this host has no store for local ones; \
+                    `qrtotp init` makes it"
+                .into();
+        }
         if self.has_no_store_yet(error) {
             return "there is no store yet; `qrtotp init` makes it, and so does `qrtotp enroll USER`".into();
         }

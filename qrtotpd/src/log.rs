@@ -7,6 +7,7 @@ use qrtotp_clock::Deadline;
 use qrtotp_frontend::Syslog;
 use qrtotp_values::text::logfmt;
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -19,15 +20,15 @@ const EACH: u32 = 30;
 /// The name for all of them together.
 const REFUSALS: &str = "refusals";
 
-/// The refusals of this period.
+/// The refusals of this period, by user: at a host's broker their uid.
 #[derive(Default)]
-pub struct Refusals {
-    counts: Mutex<HashMap<(Who, &'static str), Count>>,
+pub struct Refusals<U = u32> {
+    counts: Mutex<HashMap<(Option<U>, &'static str), Count>>,
     /// Held by each thread that writes.
     writers: Arc<()>,
 }
 
-/// A user; `None`: all uids without an account, of which there may be very many.
+/// A caller of a host's broker; `None`: all uids without an account, of which there may be very many.
 pub type Who = Option<u32>;
 
 struct Count {
@@ -39,9 +40,9 @@ struct Count {
 
 type Line = (Priority, String);
 
-impl Refusals {
+impl<U: Eq + Hash> Refusals<U> {
     /// Logs that a caller was sent away, once in a period, without waiting for the log.
-    pub fn caller(&self, who: Who, subject: &Subject, reason: &'static str) {
+    pub fn caller(&self, who: Option<U>, subject: &Subject, reason: &'static str) {
         if self.admit(who, reason, 1, &subject.by) {
             self.aside(vec![line(&Event::new(Kind::CallerRefused, subject).reason(reason))]);
         }
@@ -71,8 +72,13 @@ impl Refusals {
         });
     }
 
+    /// Whether a line about a request of `who` is to be logged.
+    pub fn admits(&self, entry: &Entry<'_>, who: Option<U>, by: &str) -> bool {
+        !is_limited(entry) || self.admit(who, REFUSALS, EACH, by)
+    }
+
     /// Counts a refusal. True if it is to be logged.
-    fn admit(&self, who: Who, reason: &'static str, most: u32, by: &str) -> bool {
+    fn admit(&self, who: Option<U>, reason: &'static str, most: u32, by: &str) -> bool {
         let mut counts = self.counts();
         let count = counts.entry((who, reason)).or_insert_with(|| Count {
             by: by.to_owned(),
@@ -90,7 +96,7 @@ impl Refusals {
             let over = is_over(count);
             let left_out = count.seen.saturating_sub(count.most);
             if over && left_out > 0 {
-                let by = who.map_or(String::new(), |_| count.by.clone());
+                let by = if who.is_some() { count.by.clone() } else { String::new() };
                 let subject = Subject { by, service: PROGRAM.into(), ..Subject::default() };
                 lines.push(line(&Event::new(Kind::LinesLeftOut, &subject).reason(reason).count(left_out)));
             }
@@ -99,7 +105,7 @@ impl Refusals {
         lines
     }
 
-    fn counts(&self) -> MutexGuard<'_, HashMap<(Who, &'static str), Count>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<(Option<U>, &'static str), Count>> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
     }
 }
@@ -138,7 +144,7 @@ impl Log {
 
 impl AuditSink for Log {
     fn record(&mut self, entry: &Entry<'_>) {
-        if is_limited(entry) && !self.refusals.admit(self.who, REFUSALS, EACH, &self.by) {
+        if !self.refusals.admits(entry, self.who, &self.by) {
             return;
         }
         let mut line = entry.line();
@@ -152,10 +158,12 @@ impl AuditSink for Log {
 }
 
 /// Whether callers could cause unlimited numbers of such lines. Changes and accepted logins take a code or a
-/// password, the throttle engages once in many guesses, and it counted each event of a chain.
+/// password, the throttle engages once in many guesses, a host is reported once an hour, and it counted each
+/// event of a chain.
 fn is_limited(entry: &Entry<'_>) -> bool {
     let urgent = matches!(entry.priority(), Priority::Warning | Priority::Error | Priority::Alert);
-    urgent && matches!(entry, Entry::Event(_)) && entry.kind() != Kind::ThrottleEngaged
+    let is_rare = matches!(entry.kind(), Kind::ThrottleEngaged | Kind::HostNoisy);
+    urgent && matches!(entry, Entry::Event(_)) && !is_rare
 }
 
 fn line(event: &Event<'_>) -> Line {
@@ -174,7 +182,7 @@ mod tests {
 
     #[test]
     fn refusals_are_logged_up_to_a_limit_for_each_caller_and_the_rest_is_counted() {
-        let refusals = Refusals::default();
+        let refusals = Refusals::<u32>::default();
         let logged = (0..100).filter(|_| refusals.admit(Some(1000), REFUSALS, EACH, "alice")).count();
         assert_eq!(logged, 30);
         assert!(
@@ -202,6 +210,7 @@ mod tests {
         assert!(limited(&login(Verdict::Denied)));
         assert!(limited(&Event::new(Kind::ConfigurationRefused, &subject)));
         assert!(!limited(&Event::new(Kind::ThrottleEngaged, &subject)));
+        assert!(!limited(&Event::new(Kind::HostNoisy, &subject)));
         assert!(!limited(&login(Verdict::Accepted)));
         assert!(!limited(&Event::new(Kind::CredentialRevoked, &subject)));
         let (kind, priority) = (Kind::Login, Priority::Warning);

@@ -2,10 +2,10 @@
 //! dialogue.
 
 use crate::served::{Ended, Served};
-use qrtotp_account::Label;
+use qrtotp_account::{Label, Place};
 use qrtotp_audit::AuditSink;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Authority, EnrollError, EnrolmentRequest, enroll};
+use qrtotp_flow::{Authority, Codes, EnrollError, EnrolmentRequest, enroll};
 use qrtotp_frontend::StatusView;
 use qrtotp_messages::{Message, text};
 use qrtotp_store::{Account, Store, StoreError};
@@ -59,7 +59,12 @@ impl<S: Store, L: AuditSink> Served<'_, S, L> {
         match enroll(&mut ctx, dialog, request) {
             Ok(enrolled) => {
                 let mut done = self.text(&text::new_device(name, &enrolled.credential));
-                if let Some(codes) = enrolled.codes.sentence() {
+                let codes = match enrolled.codes {
+                    // No login at a host of a fleet makes new ones.
+                    Codes::Lost if self.person.place != Place::Own => Some(text::CODES_LOST_AT_HOST),
+                    codes => codes.sentence(),
+                };
+                if let Some(codes) = codes {
                     done = done + " " + &self.text(&codes);
                 }
                 Ok(Response::Done(done))

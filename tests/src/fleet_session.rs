@@ -82,9 +82,15 @@ impl Session {
 
     /// Sends a message of the broker's protocol.
     pub fn say(&mut self, kind: u8, body: &[u8]) {
+        let sealed = self.sealed(kind, body);
+        self.send(&sealed);
+    }
+
+    /// The same message, not sent yet.
+    pub fn sealed(&mut self, kind: u8, body: &[u8]) -> Vec<u8> {
         let nonce = next(&mut self.out.1);
         let sealed = self.out.0.encrypt(&nonce, frame(1, kind, body).as_slice()).unwrap();
-        self.send(&frame(2, 41, &field(&sealed)));
+        frame(2, 41, &field(&sealed))
     }
 
     /// Sends bytes as they are.

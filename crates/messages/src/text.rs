@@ -270,6 +270,8 @@ messages! {
     text FLEET_NOT_REACHED = "no verifier of the fleet can be reached; nothing was changed. Try again later";
     /// An error, on a host of a fleet. Keep the command.
     text FLEET_LOST = "the connection to the verifier was lost; start again. `qrtotp status` shows what was kept";
+    /// After an enrolment on a host of a fleet. Keep the command.
+    text CODES_LOST_AT_HOST = "The recovery codes were not confirmed and are not valid; `qrtotp recovery regenerate` makes new ones.";
     /// A refusal, on a host of a fleet.
     text FLEET_REFUSES = "the fleet does not let this host speak for your account; ask your administrator";
     /// The end of an enrolment. `device` is an id such as c-7F3K2M.

@@ -3,7 +3,7 @@
 use super::config;
 use super::list::each_account;
 use crate::cli::{Device, Rename, Revoke};
-use crate::context::{Context, named_or_self, record_name, syslog};
+use crate::context::{Context, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
 use crate::language::catalogue;
@@ -30,7 +30,7 @@ fn list(context: &Context, user: Option<String>, json: bool) -> Result<Exit, Fai
             Ok(())
         })?,
         Some(typed) => {
-            let name = record_name(&typed, &*store)?;
+            let name = context.record_name(&typed, &*store)?;
             if let Some(account) = store.load(&name)? {
                 devices.add(&name, &account);
             }
@@ -44,7 +44,7 @@ fn list(context: &Context, user: Option<String>, json: bool) -> Result<Exit, Fai
 fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "device rename")?;
     let store = context.store()?;
-    let name = record_name(&typed, &*store)?;
+    let name = context.record_name(&typed, &*store)?;
     let id = args.credential.map_or_else(|| only(&*store, &name), Ok)?;
     let label = Label::new(&args.label);
     let mut log = syslog();
@@ -58,7 +58,7 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
 fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "revoke")?;
     let store = context.store()?;
-    let name = record_name(&typed, &*store)?;
+    let name = context.record_name(&typed, &*store)?;
     let which = match (args.credential, args.all) {
         (Some(id), _) => Selection::One(id),
         (None, true) => Selection::All,

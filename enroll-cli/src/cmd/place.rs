@@ -1,7 +1,7 @@
 //! `qrtotp place`, and `qrtotp unlock --from`.
 
 use crate::cli::Places;
-use crate::context::{Context, record_name, syslog};
+use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, PlaceId};
 use qrtotp_clock::{Clock as _, SystemClock};
@@ -13,9 +13,9 @@ use std::io::Write;
 pub fn run(context: &Context, what: Places) -> Result<Exit, Failure> {
     let store = context.store()?;
     match what {
-        Places::List { user } => list(context, &*store, &record_name(&user, &*store)?),
+        Places::List { user } => list(context, &*store, &context.record_name(&user, &*store)?),
         Places::Forget { user, place } => {
-            forget(context, &*store, &record_name(&user, &*store)?, place.as_deref())
+            forget(context, &*store, &context.record_name(&user, &*store)?, place.as_deref())
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `qrtotp recovery regenerate`.
 
 use crate::cli::Recovery;
-use crate::context::{Context, named_or_self, record_name, syslog};
+use crate::context::{Context, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::{put_recovery_codes, unbuffered_stdout};
 
@@ -9,7 +9,7 @@ pub fn run(context: &Context, what: Recovery) -> Result<Exit, Failure> {
     let Recovery::Regenerate { user } = what;
     let typed = named_or_self(user, "recovery regenerate")?;
     let store = context.store()?;
-    let name = record_name(&typed, &*store)?;
+    let name = context.record_name(&typed, &*store)?;
     // Before the old codes end, so that a full or closed output can't leave the account with none that are
     // known.
     let mut out = unbuffered_stdout()?;

@@ -4,7 +4,7 @@
 use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
 use super::token::advice;
 use crate::cli::Reissue;
-use crate::context::{Context, known_user, record_name, syslog};
+use crate::context::{Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, Token, TokenCode};
 use qrtotp_flow::{AdminError, Issue};
@@ -30,7 +30,7 @@ pub fn run(context: &Context, args: &Reissue) -> Result<Exit, Failure> {
 }
 
 fn one(context: &Context, store: &dyn AccountStore, user: &str, args: &Reissue) -> Result<Exit, Failure> {
-    let name = record_name(user, store)?;
+    let name = context.record_name(user, store)?;
     let account = store.load(&name)?;
     let target = account.and_then(|account| Target::of(name.clone(), &account.record));
     let target = target.ok_or_else(|| Failure::admin(&AdminError::NotEnrolled(name.clone()), user))?;

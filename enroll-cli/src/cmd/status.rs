@@ -2,7 +2,7 @@
 
 use super::list;
 use crate::cli::{List, Status};
-use crate::context::{Context, record_name};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::language::catalogue;
 use qrtotp_account::Name;
@@ -20,7 +20,7 @@ pub fn run(context: &Context, args: Status) -> Result<Exit, Failure> {
 
 fn one(context: &Context, typed: &str, json: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(typed, &*store)?;
+    let name = context.record_name(typed, &*store)?;
     let account = store.load(&name)?;
     let mut view = StatusView::new(&name, account.as_ref(), &context.config, SystemClock.now());
     let user = HostDirectory.find(name.as_str());

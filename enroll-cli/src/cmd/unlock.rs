@@ -1,13 +1,13 @@
 //! `qrtotp unlock`.
 
 use super::place;
-use crate::context::{Context, record_name, syslog};
+use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use std::io::Write;
 
 pub fn run(context: &Context, user: &str, from: Option<&str>) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(user, &*store)?;
+    let name = context.record_name(user, &*store)?;
     // First: a misspelt or unknown place must not leave half the work done.
     if let Some(from) = from {
         place::trust(context, &*store, &name, from)?;

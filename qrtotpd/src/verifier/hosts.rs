@@ -57,6 +57,7 @@ pub fn refusal(host: &str, error: &FleetError, log: &mut dyn AuditSink) -> Fleet
             FleetResponse::Refused(error.to_string())
         }
         FleetError::Busy => FleetResponse::Unavailable(Unavailable::Busy),
+        FleetError::Damaged { .. } => FleetResponse::Refused(error.to_string()), // another verifier reads the same
         _ => FleetResponse::Unavailable(Unavailable::Store),
     }
 }

@@ -95,6 +95,7 @@ fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), St
         work: Arc::default(),
         sessions,
         sessions_of_account,
+        refusals: Arc::default(),
     };
     Ok((Arc::new(verifier), tls))
 }

@@ -24,7 +24,7 @@ use qrtotp_frames::{
 use qrtotp_messages::text;
 use qrtotp_otp::random_bytes;
 use qrtotp_policy::Config;
-use qrtotp_store::StoreError;
+use qrtotp_store::{Store, StoreError};
 use qrtotp_wire::{CallerAnswer, Opening, Request, Response};
 use std::io::Write;
 use std::time::Duration;
@@ -40,7 +40,7 @@ struct Admitted {
 
 /// Serves the session on `stream` until it ends.
 pub fn serve(mut stream: ServerStream, verifier: &Verifier, host: &Host, open: &OpenSession) {
-    let mut log = RequestLog::of_session(host.name(), &open.attempt);
+    let mut log = RequestLog::of_session(host.name(), &open.attempt, &open.account, &verifier.refusals);
     let of_account = (host.name().to_owned(), open.account.clone());
     let places = (verifier.sessions.begin(&of_account.0), verifier.sessions_of_account.begin(&of_account));
     let admitted = match places {
@@ -75,8 +75,8 @@ fn admit(
     }
     let name = Name::new(&open.account)
         .map_err(|_| FleetResponse::Refused("the account's name can't be used".into()))?;
-    let begun = verifier.store.session(host.id.clone()).begin(&name);
-    let begun = begun.map_err(|error| failed(&error, host, log))?;
+    let store = verifier.store.session(host.id.clone());
+    let begun = store.begin(&name).map_err(|error| failed(&error, host, log))?;
     let known = begun.host.as_ref().ok_or_else(no_store)?;
     let key = verdict_key(known).ok_or_else(no_store)?;
     if !open.is_signed_by(&key) {
@@ -87,10 +87,13 @@ fn admit(
         unusable(&subject, error.reason(), &error.to_string(), log);
         no_store()
     })?;
+    let uid = store.load(&name).ok().flatten().map_or(open.uid, |account| account.record.uid);
     let refusal = if !begun.may_ask || !config.fleet.may_ask(&known.groups, name.as_str()) {
         Some(("host_group", "this account is not of this host's groups"))
     } else if !config.fleet.serves_users(&known.groups) {
         Some(("no_self_service", "[fleet] self_service names no group of this host"))
+    } else if uid != open.uid {
+        Some(("uid_changed", "this host's uid of the account is not the one that the verifiers have"))
     } else {
         None
     };

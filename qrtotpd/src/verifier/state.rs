@@ -1,6 +1,7 @@
 //! State that all connections share.
 
 use super::clocks::Clocks;
+use super::log::SessionRefusals;
 use super::queue::Queue;
 use crate::work_limits::{Limit, WorkLimits};
 use qrtotp_fleet::FleetStore;
@@ -29,12 +30,14 @@ pub struct Verifier {
     pub sessions: Limit<String>,
     /// The same, by host and account.
     pub sessions_of_account: Limit<(String, String)>,
+    /// The refusals in sessions that the log leaves out.
+    pub refusals: Arc<SessionRefusals>,
 }
 
 impl Verifier {
     /// No host and no account can take all places for sessions, each of which lasts as long as a user
-    /// thinks.
+    /// thinks. An account has those that its host's broker lets it have: four, and one that asks nothing.
     pub fn session_limits() -> (Limit<String>, Limit<(String, String)>) {
-        (Limit::new(64, 1024), Limit::new(4, usize::MAX))
+        (Limit::new(64, 1024), Limit::new(5, usize::MAX))
     }
 }

@@ -80,10 +80,12 @@ pub fn alert(verifier: &Verifier, caller: &Caller, log: &mut RequestLog) {
 /// The response if the store could not decide, with its line in the log in place of all others.
 pub fn failed(error: &FleetError, caller: &Caller, log: &mut RequestLog) -> FleetResponse {
     log.forget();
-    if error.is_elsewhere_worth_a_try() {
+    let response = refusal(caller.name(), error, log);
+    let is_damaged = matches!(error, FleetError::Damaged { .. });
+    if is_damaged || response == FleetResponse::Unavailable(Unavailable::Store) {
         unavailable(error.reason(), &error.to_string(), caller, log);
     }
-    refusal(caller.name(), error, log)
+    response
 }
 
 pub fn unavailable(reason: &str, why: &str, caller: &Caller, log: &mut RequestLog) {

@@ -43,6 +43,7 @@ pub fn keep(verifier: &Verifier) {
                 report(error.reason(), &error.to_string());
             }
         }
+        verifier.refusals.sweep();
         sleep(LOOK);
     }
 }

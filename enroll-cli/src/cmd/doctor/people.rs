@@ -127,12 +127,13 @@ pub fn check(config: &Config, store: &dyn AccountStore, files: &Files, report: &
 
 /// `people`: those without a device.
 fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding> {
+    // The devices of a fleet's accounts are known to its verifiers only.
     let exempt = |person: &Person| {
         let named = |rule: &Rule| {
             let matching = rule.conditions.user.iter().any(|user| user.matches(&person.name));
             rule.outcome == Outcome::Skip && matching
         };
-        rules.iter().any(named)
+        config.fleet.decides(&person.name) || rules.iter().any(named)
     };
     let (admins, others): (Vec<Person>, Vec<Person>) =
         people.into_iter().filter(|person| !exempt(person)).partition(|person| person.admin);
@@ -239,6 +240,10 @@ mod tests {
         );
         let denied = findings(host().people(|_| false), &Config::default(), &[]);
         assert!(denied.iter().all(|one| one.severity == Severity::Warn), "{denied:?}");
+        let of_fleet = rules("[fleet]\nname = \"corp\"\nlocal = [\"root\"]\n");
+        let local = findings(host().people(|_| true), &of_fleet.config, &[]);
+        let shown: Vec<_> = local.iter().map(|one| one.what.as_str()).collect();
+        assert_eq!(shown, ["can become root and have no device: root"], "the others are the verifiers'");
     }
 
     struct Nobody;

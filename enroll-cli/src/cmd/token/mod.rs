@@ -8,7 +8,7 @@ pub(super) mod whom;
 
 use super::list::each_account;
 use crate::cli;
-use crate::context::{Context, record_name, syslog};
+use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 pub(super) use issue::advice;
 use json::JsonList;
@@ -45,7 +45,7 @@ fn list(context: &Context, json: bool) -> Result<Exit, Failure> {
 
 fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(user, &*store)?;
+    let name = context.record_name(user, &*store)?;
     let account = store.load(&name)?;
     let view = account.as_ref().and_then(|account| {
         TokenView::new(&account.record, context.config.enroll.time_limit, SystemClock.now())
@@ -63,7 +63,7 @@ fn show(context: &Context, user: &str, json: bool) -> Result<Exit, Failure> {
 
 fn revoke(context: &Context, user: &str) -> Result<Exit, Failure> {
     let store = context.store()?;
-    let name = record_name(user, &*store)?;
+    let name = context.record_name(user, &*store)?;
     let mut log = syslog();
     let id = qrtotp_flow::revoke_token(&mut context.flow(&*store, name.as_str(), &mut log), &name)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;

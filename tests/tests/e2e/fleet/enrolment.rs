@@ -211,3 +211,110 @@ fn without_a_relay_or_a_verifier_users_read_that_and_root_is_sent_to_the_verifie
     assert!(root.status.code() == Some(1) && root.stderr.contains("at a verifier"), "{root:?}");
     assert!(!host.sandbox.exists("/var/lib/qrtotp/accounts"), "nothing was made");
 }
+
+#[test]
+fn of_two_hosts_at_which_a_token_is_typed_one_enrols_the_device() {
+    let fleet = Fleet::new("");
+    let (one, two) = (fleet.host("web1", "all"), fleet.host("web2", "all"));
+    let (_one, _two) = (one.start_broker(), two.start_broker());
+    let code = fleet.token_code("alice");
+    let (mut first, phone) = one.enrol_by_token(&code);
+    let mut second = two.sandbox.own("alice", &["enroll"]);
+    second.expect(TOKEN_QUESTION);
+    second.send(&code);
+    second.expect("Code: ");
+    first.finish_enrolment(&one.sandbox, &phone);
+    second.send(&phone.code());
+    let shown = second.failure();
+    assert!(shown.contains("already used") && !shown.contains("Key: "), "{shown}");
+    let _ = fleet.verifier().log.wait(&["event=enrollment_abandoned reason=token_consumed", "host=web2"]);
+}
+
+#[test]
+fn a_verifier_that_is_lost_after_the_first_code_leaves_the_device_and_users_get_recovery_codes_later() {
+    let mut fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let (mut pty, phone) = host.enrol_by_token(&fleet.token_code("alice"));
+    pty.send(&phone.code());
+    pty.expect("or skip: ");
+    fleet.restart();
+    pty.send("skip");
+    assert!(pty.failure().contains("`qrtotp status` shows what was kept"));
+    assert!(
+        host.sandbox.own_output("alice", &["status"]).success().stdout.contains("alice (uid 3000): enrolled")
+    );
+    let mut pty = host.sandbox.own("alice", &["recovery", "regenerate"]);
+    pty.expect(DEVICE_QUESTION);
+    pty.send(&phone.wait_for_next_code());
+    pty.keep_recovery_codes(&host.sandbox);
+    pty.success();
+}
+
+#[test]
+fn recovery_codes_that_were_not_confirmed_are_made_by_the_command_that_is_named() {
+    let fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let (mut pty, phone) = host.enrol_by_token(&fleet.token_code("alice"));
+    pty.send(&phone.code());
+    for _ in 0..3 {
+        pty.expect("or skip: ");
+        pty.send("none");
+    }
+    let shown = pty.success();
+    assert!(shown.contains("not valid; `qrtotp recovery regenerate` makes new ones"), "{shown}");
+}
+
+#[test]
+fn a_user_with_four_open_requests_can_still_read_the_status() {
+    let fleet = Fleet::new("");
+    let _phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let mut open: Vec<_> = (0..4).map(|_| host.sandbox.own("alice", &["recovery", "regenerate"])).collect();
+    for pty in &mut open {
+        pty.expect(DEVICE_QUESTION);
+    }
+    host.sandbox.own_output("alice", &["status"]).success();
+    assert!(host.sandbox.own("alice", &["resync"]).failure().contains("too many connections of yours"));
+}
+
+#[test]
+fn a_record_that_is_damaged_is_reported_and_no_other_verifier_asked_in_vain() {
+    let fleet = Fleet::new("");
+    let _phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    let _broker = host.start_broker();
+    let put = "cd /etc/qrtotp/etcd; etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem \
+               --key peer.key put /qrtotp/1/a/alice/r junk";
+    fleet.verifier().run(&["sh", "-c", put]).success();
+    let refused = host.sandbox.own_output("alice", &["status"]);
+    assert!(refused.stderr.contains("ask your administrator"), "{refused:?}");
+    assert_eq!(host.answer("123456"), PAM_AUTH_ERR);
+    let told = ["event=store_unavailable reason=record_damaged", "a/alice/r is damaged", "host=web1"];
+    let _ = fleet.verifier().log.wait(&told);
+    let _ =
+        host.sandbox.log.wait(&["event=login result=denied reason=fleet_refused", "a/alice/r is damaged"]);
+    let lines = fleet.verifier().log.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains(told[0])).count(), 2, "once for each request");
+}
+
+#[test]
+fn root_of_a_host_is_sent_to_the_verifiers_with_each_command_about_an_account_of_the_fleet() {
+    let fleet = Fleet::new("");
+    let host = fleet.host("web1", "all");
+    let commands: [&[&str]; 5] =
+        [&["status"], &["device", "list"], &["revoke", "--all", "--yes"], &["unlock"], &["token", "revoke"]];
+    let tell = |argv: &[&str]| host.sandbox.run(&[&["qrtotp"], argv, &["alice"]].concat());
+    let without_store = tell(commands[0]);
+    assert!(without_store.stderr.contains("the fleet's accounts are at its verifiers"), "{without_store:?}");
+    host.sandbox.run(&["qrtotp", "init"]).success();
+    for command in commands {
+        let told = tell(command);
+        assert!(
+            told.status.code() == Some(1) && told.stderr.contains("run the command at a verifier"),
+            "{told:?}"
+        );
+    }
+}

@@ -99,7 +99,7 @@ fn it_reads_no_secret_and_verifies_no_code_in_a_session() {
 
 #[test]
 fn a_request_that_is_not_signed_with_the_hosts_key_or_not_sealed_is_refused() {
-    let (fleet, host, phone) = with_phone();
+    let (fleet, host, _phone) = with_phone();
     let alice = uid(&host, "alice");
     let (kind, text) = Session::open(&host, "alice", alice, Some([7; 32])).err().unwrap();
     assert!(kind == 50 && String::from_utf8_lossy(&text).contains("not signed"), "{kind}");
@@ -110,16 +110,62 @@ fn a_request_that_is_not_signed_with_the_hosts_key_or_not_sealed_is_refused() {
     let mut session = Session::open(&host, "alice", alice, None).ok().unwrap();
     session.send(&qrtotp_tests::broker::frame(2, 41, &field(&[0; 40])));
     assert!(session.hear().is_none_or(|(kind, _)| kind == 50), "a seal that does not open");
-    let refused =
-        Session::open(&host, "alice", alice + 1, None).ok().unwrap().try_all(REVOKE_ALL, &phone.code());
-    assert!(refused.last().is_some_and(|(kind, _)| *kind == 50), "another uid: {refused:?}");
 }
 
 #[test]
-fn it_keeps_no_more_than_four_sessions_of_an_account_and_others_keep_theirs() {
+fn it_speaks_for_no_account_under_another_uid() {
+    let (fleet, host, _phone) = with_phone();
+    let (kind, text) = Session::open(&host, "alice", uid(&host, "alice") + 1, None).err().unwrap();
+    assert!(kind == 50 && String::from_utf8_lossy(&text).contains("uid"), "{kind}");
+    let _ = fleet.verifier().log.wait(&["event=caller_refused reason=uid_changed user=alice", "host=web1"]);
+}
+
+#[test]
+fn what_was_said_in_one_session_is_worth_nothing_in_another() {
+    let (_fleet, host, phone) = with_phone();
+    let open = || Session::open(&host, "alice", uid(&host, "alice"), None).ok().unwrap();
+    let label = [&[0][..], &field(b"stolen")].concat();
+    let mut first = open();
+    let said = [first.sealed(7, &label), first.sealed(16, &field(phone.previous_code().as_bytes()))];
+    let mut replayed = open();
+    replayed.send(&said.concat());
+    assert!(replayed.hear().is_none_or(|(kind, _)| kind == 50), "in a session that was opened alike");
+    first.send(&said.concat());
+    assert_eq!(first.hear().map(|(kind, _)| kind), Some(34));
+    assert_eq!(first.hear().map(|(kind, _)| kind), Some(49), "the answer was there before the question");
+    first.send(&said[1]);
+    assert_eq!(first.hear(), None, "it has ended");
+}
+
+#[test]
+fn refusals_of_one_account_fill_no_log_of_a_verifier() {
+    let (fleet, host, phone) = with_phone();
+    for _ in 0..40 {
+        refused(&host, "bobby", ENROLL, "");
+    }
+    refused(&host, "alice", REVOKE_ALL, &phone.wrong_code());
+    let _ = fleet.verifier().log.wait(&["event=device_proof result=denied", "user=alice", "host=web1"]);
+    let lines = fleet.verifier().log.lines();
+    let of_bobby = lines.iter().filter(|line| line.contains("reason=no_token_code user=bobby"));
+    assert_eq!(of_bobby.count(), 30);
+}
+
+#[test]
+fn sixty_four_sessions_of_a_host_keep_nobody_from_logging_in() {
+    let (fleet, host, phone) = with_phone();
+    let held: Vec<_> =
+        (0..64).map(|number| Session::open(&host, &format!("user{number}"), 1, None)).collect();
+    assert!(held.iter().all(Result::is_ok));
+    assert!(Session::open(&host, "bobby", 1, None).is_err_and(|(kind, why)| (kind, why) == (54, vec![0])));
+    assert_eq!(host.answer(&phone.previous_code()), PAM_SUCCESS);
+    assert!(Session::open(&fleet.host("web2", "all"), "bobby", 1, None).is_ok(), "another host");
+}
+
+#[test]
+fn it_keeps_no_more_than_five_sessions_of_an_account_and_others_keep_theirs() {
     let (fleet, host, _phone) = with_phone();
     let alice = uid(&host, "alice");
-    let held: Vec<_> = (0..4).map(|_| Session::open(&host, "alice", alice, None).ok().unwrap()).collect();
+    let held: Vec<_> = (0..5).map(|_| Session::open(&host, "alice", alice, None).ok().unwrap()).collect();
     let (kind, why) = Session::open(&host, "alice", alice, None).err().unwrap();
     assert_eq!((kind, why), (54, vec![0]), "busy");
     assert!(Session::open(&host, "bobby", uid(&host, "bobby"), None).is_ok());
