@@ -119,7 +119,7 @@ killed() {
     done
     # Its terminal must not end.
     sleep 60 | setsid script -qfc "qrtotp setup sshd sudo --apply --confirm 1m --trial alice" /root/said >/dev/null &
-    for _ in $(seq 300); do grep -q assword /root/said && break; sleep 0.1; done
+    for _ in $(seq 300); do grep -q 'Password: ' /root/said && break; sleep 0.1; done
     date +%s >/root/applied
     pkill -9 -x qrtotp
     say killed_last "$(state)$(grep ^Done /root/said), $(rolls_back)"
