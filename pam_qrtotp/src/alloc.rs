@@ -52,9 +52,16 @@ const STACK: usize = 20 * 1024;
 /// Wipes the stack below the caller, with the remains of hashes, ciphers and moves.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
-    let mut stack = MaybeUninit::<[u8; STACK]>::uninit();
-    // SAFETY: the bytes are the array's.
-    unsafe { libc::explicit_bzero(stack.as_mut_ptr().cast(), STACK) };
+    // More than a register at a time: a loop over words takes three times as long. Not memset: callgrind counts
+    // each byte of its `rep stosb`.
+    type Line = [u64; 8];
+    const LINES: usize = STACK / size_of::<Line>();
+    let mut stack = MaybeUninit::<[Line; LINES]>::uninit();
+    let first = stack.as_mut_ptr().cast::<Line>();
+    for line in 0..LINES {
+        // SAFETY: the line is within the array. Volatile, so that it stays.
+        unsafe { first.add(line).write_volatile([0; 8]) };
+    }
     black_box(&stack);
 }
 
