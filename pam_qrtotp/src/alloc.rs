@@ -52,8 +52,8 @@ const STACK: usize = 20 * 1024;
 /// Wipes the stack below the caller, with the remains of hashes, ciphers and moves.
 #[inline(never)]
 pub(crate) fn wipe_stack() {
-    // More than a register at a time: a loop over words takes three times as long. Not memset: callgrind counts
-    // each byte of its `rep stosb`.
+    // More than a register at a time: a loop over words takes three times as long. Not memset: callgrind
+    // counts each byte of its `rep stosb`.
     type Line = [u64; 8];
     const LINES: usize = STACK / size_of::<Line>();
     let mut stack = MaybeUninit::<[Line; LINES]>::uninit();

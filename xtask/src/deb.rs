@@ -52,6 +52,8 @@ pub fn of_release() -> Result<PathBuf> {
         rules.current_dir(build::workspace()).arg(target).env("TARGET", build::target());
         // Files in the package belong to root even if we are not root; `cargo xtask test` runs the tests.
         rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
+        // .cargo/config.toml sets them for what cargo runs, us included; the package's are debhelper's.
+        rules.env_remove("SOURCE_DATE_EPOCH").env_remove("CFLAGS");
         run(&mut rules)
     };
     rules("clean")?;
