@@ -50,10 +50,7 @@ pub fn of_release() -> Result<PathBuf> {
     let rules = |target: &str| {
         let mut rules = Command::new("debian/rules");
         rules.current_dir(build::workspace()).arg(target).env("TARGET", build::target());
-        // Files in the package belong to root even if we are not root; `cargo xtask test` runs the tests.
-        rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
-        // .cargo/config.toml sets them for what cargo runs, us included; the package's are debhelper's.
-        rules.env_remove("SOURCE_DATE_EPOCH").env_remove("CFLAGS");
+        prepare(&mut rules);
         run(&mut rules)
     };
     rules("clean")?;
@@ -61,6 +58,14 @@ pub fn of_release() -> Result<PathBuf> {
     rules("clean")?;
     ensure!(packages(&directory)?.len() == 2, "debian/rules did not make two packages");
     Ok(directory.canonicalize()?)
+}
+
+/// Sets what debian/rules takes from the environment.
+pub fn prepare(rules: &mut Command) {
+    // Files in the package belong to root even if we are not root; `cargo xtask test` runs the tests.
+    rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
+    // .cargo/config.toml sets them for what cargo runs, us included; the package's are debhelper's.
+    rules.env_remove("SOURCE_DATE_EPOCH").env_remove("CFLAGS");
 }
 
 /// Builds and packs on the files of the oldest release.

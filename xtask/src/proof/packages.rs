@@ -59,7 +59,7 @@ fn build_in(top: &Path) -> Result<PathBuf> {
     rules.args(["-ec", "umask 027; debian/rules clean; debian/rules binary"]).current_dir(&source);
     rules.env_remove("CARGO_HOME").env_remove("CARGO_TARGET_DIR").env_remove("TARGET");
     rules.envs([("HOME", home.as_os_str()), ("PATH", path.as_ref())]);
-    rules.envs([("DEB_RULES_REQUIRES_ROOT", "no"), ("DEB_BUILD_OPTIONS", "nocheck")]);
+    deb::prepare(&mut rules);
     rules.envs([("CARGO_NET_OFFLINE", "true"), ("TZ", "Asia/Tokyo"), ("LC_ALL", "C.UTF-8")]);
     step(&mut rules)?;
     Ok(source.join("target/deb"))
