@@ -14,6 +14,12 @@ pub fn call(what: &str, done: nix::Result<()>) -> Result<(), Failure> {
     done.map_err(|error| Failure::Error(format!("can't mount over {what} in a private namespace: {error}")))
 }
 
+/// Keeps what is mounted from now on from the host. The caller has a mount namespace of its own.
+pub fn apart() -> Result<(), Failure> {
+    let none = None::<&str>;
+    call("/", mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none))
+}
+
 /// Makes all that is mounted read-only, here and not on the host, and keeps what is mounted later from the
 /// host. The caller has a mount namespace of its own.
 pub fn read_only() -> Result<(), Failure> {

@@ -61,8 +61,8 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     if !args.json {
         show(&changes)?;
     }
+    judge(path, &changes, None)?;
     let context = if args.apply { Context::load(path)? } else { Context::look(path)? };
-    judge(path, &context, &changes, None)?;
     make(path, &context, &changes, (with, config.as_ref()), args)
 }
 
@@ -73,13 +73,12 @@ fn guided(path: &Path, args: &Setup, files: &Files) -> Result<Exit, Failure> {
     if changes.is_empty() {
         return Ok(Exit::Done);
     }
-    let context = Context::load(path)?;
-    judge(path, &context, &changes, None)?;
+    judge(path, &changes, None)?;
     if !guide::agrees()? {
         return Err(Failure::Refused("nothing was changed".into()));
     }
     let args = Setup { apply: true, ..args.clone() };
-    make(path, &context, &changes, (with, config.as_ref()), &args)
+    make(path, &Context::load(path)?, &changes, (with, config.as_ref()), &args)
 }
 
 /// What changes, the factor that sshd takes then, and the configuration if it changes.
@@ -105,17 +104,18 @@ pub fn mend(
     id: &str,
 ) -> Result<Exit, Failure> {
     show(changes)?;
-    judge(path, context, changes, Some(id))?;
+    judge(path, changes, Some(id))?;
     make(path, context, changes, (with, None), args)
 }
 
 /// Tries the changes in a private copy of the host.
-fn judge(path: &Path, context: &Context, changes: &[Change], mends: Option<&str>) -> Result<(), Failure> {
+fn judge(path: &Path, changes: &[Change], mends: Option<&str>) -> Result<(), Failure> {
     // A caller who can't make the changes can't make the copy.
     if changes.is_empty() || !geteuid().is_root() {
         return Ok(());
     }
-    preview::judge(path, changes, &context.config, mends)
+    // Not loaded yet: that may apply a configuration that never was.
+    preview::judge(path, changes, &Context::look(path)?.config, mends)
 }
 
 /// With --apply makes the changes. `with`: the factor that sshd takes then, besides the code, and the

@@ -7,7 +7,7 @@ use crate::applied;
 use crate::cmd::doctor::report::Severity;
 use crate::cmd::doctor::{self, Problem};
 use crate::error::Failure;
-use crate::private::{overlay, read_only, tmpfs};
+use crate::private::{apart, overlay, tmpfs};
 use nix::sched::{CloneFlags, unshare};
 use qrtotp_policy::Config;
 use std::collections::BTreeSet;
@@ -49,7 +49,7 @@ pub fn judge(path: &Path, changes: &[Change], config: &Config, mends: Option<&st
     })
 }
 
-/// Calls `judge` where the changes are made and nothing else can be written.
+/// Calls `judge` where the changes are made, in memory.
 fn in_a_copy(changes: &[Change], judge: impl FnOnce() -> Result<(), Failure> + Send) -> Result<(), Failure> {
     // A thread can have a mount namespace of its own, which the programs that it starts share.
     let inside = || {
@@ -57,9 +57,10 @@ fn in_a_copy(changes: &[Change], judge: impl FnOnce() -> Result<(), Failure> + S
             let text = format!("the changes can't be tried in a private copy of the host: {error}");
             Failure::Error(format!("{text}; in a container without that right, make them by hand"))
         })?;
-        read_only()?;
+        let directories = directories(changes);
+        apart()?;
         tmpfs(LAYERS, "mode=700")?;
-        for directory in directories(changes) {
+        for directory in directories {
             overlay(LAYERS, &directory.display().to_string())?;
         }
         changes.iter().try_for_each(backup::apply)?;
@@ -68,7 +69,12 @@ fn in_a_copy(changes: &[Change], judge: impl FnOnce() -> Result<(), Failure> + S
     thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// The directories in which files change, or appear with their directory.
-fn directories(changes: &[Change]) -> BTreeSet<&Path> {
-    changes.iter().filter_map(|change| change.file.ancestors().skip(1).find(|path| path.is_dir())).collect()
+/// The directories in which files change, or appear with their directory, without those below another one.
+fn directories(changes: &[Change]) -> Vec<&Path> {
+    let existing: BTreeSet<&Path> = changes
+        .iter()
+        .filter_map(|change| change.file.ancestors().skip(1).find(|path| path.is_dir()))
+        .collect();
+    let is_first = |path: &&Path| !path.ancestors().skip(1).any(|above| existing.contains(above));
+    existing.iter().copied().filter(is_first).collect()
 }
