@@ -41,7 +41,7 @@ pub fn init(named: &Path, args: &Init) -> Result<Exit, Failure> {
         let (bundle, names) = (shown(&bundle), names(others));
         writeln!(
             out,
-            "\nCopy {bundle} to {names}. Whoever has it has all secrets of the fleet. Then run on {}:",
+            "\nCopy {bundle} to {names}. It holds all secrets of the fleet. Then run on {}:",
             first.name
         )?;
         writeln!(out, "    qrtotp fleet join-verifier --name {} {bundle}", first.name)?;

@@ -36,7 +36,7 @@ use qrtotp_values::{ConfigDuration, UnixTime};
 use serde_json::json;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use trial::Trial;
 
 const LEAST_CONFIRM: ConfigDuration = ConfigDuration::seconds(60);
@@ -226,8 +226,8 @@ fn ready(context: &Context, config: &Config, args: &Setup) -> Result<(), Failure
 
 /// Whether `qrtotp fleet status` reaches a verifier.
 fn reaches_a_verifier() -> Result<bool, Failure> {
-    let mut status = std::process::Command::new(std::env::current_exe()?);
-    Ok(status.args(["fleet", "status"]).stdout(std::process::Stdio::null()).status()?.success())
+    let mut status = Command::new(std::env::current_exe()?);
+    Ok(status.args(["fleet", "status"]).stdout(Stdio::null()).status()?.success())
 }
 
 /// Changes that were made.
