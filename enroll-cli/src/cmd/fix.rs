@@ -83,11 +83,11 @@ pub fn run(config: &Path, socket: Option<&Path>, id: &str, args: &Doctor) -> Res
         Cure::Setup(services) => setup::run(path, &set_up(args, services_of(services, &subjects))),
         Cure::Pam(candidates) => {
             let changes = pam_changes(&subjects, *candidates).ok_or_else(|| by_hand(first))?;
-            setup::mend(path, &context(path, args)?, &changes, With::Password, &set_up(args, Vec::new()), id)
+            setup::mend(path, &changes, With::Password, &set_up(args, Vec::new()), id)
         }
         Cure::SshdSettings => {
             let (change, with) = sshd_settings().ok_or_else(|| by_hand(first))?;
-            setup::mend(path, &context(path, args)?, &[change], with, &set_up(args, Vec::new()), id)
+            setup::mend(path, &[change], with, &set_up(args, Vec::new()), id)
         }
         Cure::Reload => reload(args, findings),
         Cure::OwnFiles => own_files(path, args, first),
@@ -99,10 +99,6 @@ pub fn run(config: &Path, socket: Option<&Path>, id: &str, args: &Doctor) -> Res
 fn by_hand(finding: &Finding) -> Failure {
     let what = if finding.fix.is_empty() { "read what it says" } else { &finding.fix };
     Failure::Refused(format!("this can't be mended by itself; do it by hand: {what}"))
-}
-
-fn context(path: &Path, args: &Doctor) -> Result<Context, Failure> {
-    if args.apply { Context::load(path) } else { Context::look(path) }
 }
 
 /// The arguments of `setup` that do the same.

@@ -62,8 +62,7 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
         show(&changes)?;
     }
     judge(path, &changes, None)?;
-    let context = if args.apply { Context::load(path)? } else { Context::look(path)? };
-    make(path, &context, &changes, (with, config.as_ref()), args)
+    make(path, &context_of(path, args)?, &changes, (with, config.as_ref()), args)
 }
 
 /// Shows the changes that the answers ask for, and makes them if the person agrees.
@@ -95,17 +94,14 @@ fn planned(path: &Path, args: &Setup, files: &Files) -> Result<(Vec<Change>, Wit
 }
 
 /// Shows changes that must rid the host of the finding `id`, and with --apply makes them.
-pub fn mend(
-    path: &Path,
-    context: &Context,
-    changes: &[Change],
-    with: With,
-    args: &Setup,
-    id: &str,
-) -> Result<Exit, Failure> {
+pub fn mend(path: &Path, changes: &[Change], with: With, args: &Setup, id: &str) -> Result<Exit, Failure> {
     show(changes)?;
     judge(path, changes, Some(id))?;
-    make(path, context, changes, (with, None), args)
+    make(path, &context_of(path, args)?, changes, (with, None), args)
+}
+
+fn context_of(path: &Path, args: &Setup) -> Result<Context, Failure> {
+    if args.apply { Context::load(path) } else { Context::look(path) }
 }
 
 /// Tries the changes in a private copy of the host.
