@@ -6,6 +6,10 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // Relocations as a bit map: 24 bytes each become less than one. Needs glibc 2.36 (Debian 12).
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,pack-relative-relocs");
+    // Cargo forgets the profile's `strip` for a package with an optimization level of its own.
+    if std::env::var("DEBUG").is_ok_and(|debug| debug == "false") {
+        println!("cargo:rustc-link-arg-cdylib=-Wl,--strip-all");
+    }
     // The unwinder statically: loading libgcc_s.so costs more than checking a code does.
     let Ok(out) = std::env::var("OUT_DIR") else { return };
     // The standard library asks for -lgcc_s; a linker script of that name, found first, gives it the archive

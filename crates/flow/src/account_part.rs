@@ -3,7 +3,7 @@
 
 use super::answer_place::is_key_service;
 use super::login::{Ending, finish};
-use super::ruling::{Part, Ruling, ruling};
+use super::ruling::{Decided, Part, Ruling, ruling};
 use super::{Directory, LoginHost, NOBODY, Outcome, Refusal};
 use qrtotp_audit::{AuditSink, Subject};
 use qrtotp_clock::Clock;
@@ -46,7 +46,7 @@ fn decide(
         return Some(Ending::clock_implausible());
     }
     let known = person.as_ref().map(|person| person.name.as_str());
-    let Ok((Ruling { outcome, fresh, message, .. }, _, by)) =
+    let Ok(Decided { ruling: Ruling { outcome, fresh, message, .. }, by, .. }) =
         ruling(config, known, subject, host, directory, clock.now(), Part::Account)
     else {
         return Some(Ending::broken("policy_damaged", "run `qrtotp config apply`"));

@@ -15,7 +15,7 @@ pub(super) use ending::{Ending, finish};
 
 use super::answer::Answer;
 use super::ask::ask_code;
-use super::ruling::Ruling;
+use super::ruling::{Decided, Ruling};
 use super::verification::Recorded;
 use super::{Ctx, FirstPass, LoginHost, LookupError, NOBODY, Options, Outcome, Person, Unproven};
 use factor::Factor;
@@ -39,11 +39,12 @@ pub fn login(mut ctx: Ctx<'_>, options: &Options, host: &mut dyn LoginHost) -> O
     if let Ok(Some(person)) = &person {
         ctx.subject.user.clone_from(&person.name);
     }
-    let (ruling, config) = match rules::decide(&mut ctx, host, &person) {
+    let Decided { ruling, settings, .. } = match rules::decide(&mut ctx, host, &person) {
         Ok(decided) => decided,
         Err(ending) => return finish(&ctx.subject, ctx.audit, host, ending),
     };
-    let mut login = Login { ctx: ctx.under(&config), options, host, ruling };
+    let config = settings.as_deref().unwrap_or(ctx.config);
+    let mut login = Login { ctx: ctx.under(config), options, host, ruling };
     let (Ok(ending) | Err(ending)) = login.steps(person);
     finish(&login.ctx.subject, login.ctx.audit, login.host, ending)
 }

@@ -8,7 +8,6 @@ use qrtotp_policy::{Config, Damaged, Facts, FirstLogin, Lookups, Outcome, Verify
 use qrtotp_store::{Account, SealKey};
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
-use std::borrow::Cow;
 
 /// The rules' decision on a login, besides its settings.
 #[derive(Clone, Debug)]
@@ -135,23 +134,33 @@ fn exact_origin(
     Some(origin.at(place.pam_service(), config.rules.generation))
 }
 
-/// Applies the rules to a login of `user` (`None`: an account that the host does not know). Returns the
-/// ruling, the settings for this login, and the rule's name for the log.
+/// What the rules decided.
+pub(super) struct Decided {
+    /// The decision.
+    pub(super) ruling: Ruling,
+    /// The settings for this login, if the rule changes them.
+    pub(super) settings: Option<Box<Config>>,
+    /// The rule, for the log.
+    pub(super) by: Option<DecidedBy>,
+}
+
+/// Applies the rules to a login of `user` (`None`: an account that the host does not know).
 ///
 /// # Errors
 /// The rules are damaged; deny.
-pub(super) fn ruling<'c>(
-    config: &'c Config,
+pub(super) fn ruling(
+    config: &Config,
     user: Option<&str>,
     place: &qrtotp_audit::Subject,
     host: &mut dyn LoginHost,
     directory: &dyn Directory,
     now: UnixTime,
     part: Part<'_>,
-) -> Result<(Ruling, Cow<'c, Config>, Option<DecidedBy>), Damaged> {
-    let usual = Ruling { outcome: config.default_outcome(), ..Ruling::default() };
+) -> Result<Decided, Damaged> {
+    let usual = config.default_outcome();
     if config.rules.is_empty() {
-        return Ok((usual, Cow::Borrowed(config), None));
+        let ruling = Ruling { outcome: usual, ..Ruling::default() };
+        return Ok(Decided { ruling, settings: None, by: None });
     }
     let says_keys = is_key_service(config, place);
     let accepted = match part {
@@ -174,17 +183,19 @@ pub(super) fn ruling<'c>(
         LoginLookups { throttle, user, directory, accepted, part, answer_place, now, hardware_key: None };
     let decision = host.decide(&config.rules, &facts, &mut lookups)?;
     let effects = &decision.effects;
-    let mut ruled = Cow::Borrowed(config);
+    let mut settings = None;
+    let changed = || Box::new(config.clone());
     // A service that asks through the broker lets no user in without a code.
     let lets_in = |first_login| first_login == FirstLogin::Allow && !host.allows_grace();
     if let Some(first_login) = effects.first_login.filter(|first_login| !lets_in(*first_login)) {
-        let defaults = &mut ruled.to_mut().defaults;
+        let defaults = &mut settings.get_or_insert_with(changed).defaults;
         (defaults.first_login, defaults.allow_until) = (first_login, effects.allow_until);
     }
     if effects.fresh {
-        ruled.to_mut().verify = Verify { window_back: 0, window_ahead: 0, resync: false };
+        settings.get_or_insert_with(changed).verify =
+            Verify { window_back: 0, window_ahead: 0, resync: false };
     }
-    let mut outcome = decision.outcome.unwrap_or(usual.outcome);
+    let mut outcome = decision.outcome.unwrap_or(usual);
     // A caller that names its service and terminal itself must not skip a code by doing so.
     if outcome == Outcome::Skip && decision.outcome.is_some() && !host.knows_place() {
         outcome = Outcome::Code;
@@ -211,5 +222,5 @@ pub(super) fn ruling<'c>(
         (false, false) => Priority::Info,
     };
     let by = DecidedBy { policy: config.rules.generation, rule: decision.rule.to_owned(), at_least };
-    Ok((ruling, ruled, Some(by)))
+    Ok(Decided { ruling, settings, by: Some(by) })
 }

@@ -1,19 +1,17 @@
 //! Which rule decides a login.
 
 use super::ending::Ending;
-use crate::ruling::{Part, Ruling, ruling};
+use crate::ruling::{Decided, Part, ruling};
 use crate::{Ctx, LoginHost, LookupError, Person};
 use qrtotp_account::Name;
-use qrtotp_policy::Config;
 use qrtotp_values::EARLIEST_PLAUSIBLE;
-use std::borrow::Cow;
 
-/// The ruling, and the settings under it.
-pub(super) fn decide<'c>(
-    ctx: &mut Ctx<'c>,
+/// Decides, and gives the rule to the log.
+pub(super) fn decide(
+    ctx: &mut Ctx<'_>,
     host: &mut dyn LoginHost,
     person: &Result<Option<Person>, LookupError>,
-) -> Result<(Ruling, Cow<'c, Config>), Box<Ending>> {
+) -> Result<Decided, Box<Ending>> {
     if !ctx.config.rules.is_empty() {
         // A failed look-up hides rules for this user, and a reset clock revives expired ones. Neither may
         // skip a code.
@@ -30,7 +28,7 @@ pub(super) fn decide<'c>(
         let account = ctx.store.load(&Name::new(name).ok()?).ok()??;
         Some(account).filter(|account| account.record.uid == *uid)
     };
-    let decided = ruling(
+    let Ok(mut decided) = ruling(
         ctx.config,
         known.map(|person| person.name.as_str()),
         &ctx.subject,
@@ -38,9 +36,9 @@ pub(super) fn decide<'c>(
         ctx.directory,
         ctx.now(),
         Part::Auth(&mut account, ctx.store.key()),
-    );
-    let (ruling, config, by) =
-        decided.map_err(|_| Ending::broken("policy_damaged", "run `qrtotp config apply`"))?;
-    ctx.subject.rule = by;
-    Ok((ruling, config))
+    ) else {
+        return Err(Ending::broken("policy_damaged", "run `qrtotp config apply`"));
+    };
+    ctx.subject.rule = decided.by.take();
+    Ok(decided)
 }
