@@ -40,6 +40,16 @@ impl WorkPermit {
     }
 }
 
+impl qrtotp_fleet::Permit for WorkPermit {
+    fn give_back(&self) {
+        self.0.leave();
+    }
+
+    fn take_again(&self) {
+        self.0.enter();
+    }
+}
+
 /// Takes a turn again when dropped, on every path.
 struct Back<'a>(&'a WorkLimits);
 

@@ -6,7 +6,7 @@ use crate::engine::{Op, Txn, gets};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
 use crate::keys::{self, HostId, HostName};
-use crate::limit::{EACH, Left, Limit};
+use crate::limit::{EACH, Left, Limit, Permit};
 use crate::ring::local;
 use crate::values::{Host, StateValue, Value};
 use crate::view::View;
@@ -48,6 +48,7 @@ pub struct Access<'a> {
     host: Option<HostId>,
     attempt: Option<(AttemptId, AnswerDigest)>,
     limit: Limit,
+    permit: Option<&'a dyn Permit>,
     decision: Cell<Option<Decision>>,
     was_decided_before: Cell<bool>,
     failure: RefCell<Option<FleetError>>,
@@ -92,6 +93,7 @@ impl<'a> Access<'a> {
             host,
             attempt,
             limit,
+            permit: None,
             decision: Cell::new(None),
             was_decided_before: Cell::new(false),
             failure: RefCell::new(None),
@@ -99,6 +101,12 @@ impl<'a> Access<'a> {
             begun: RefCell::new(None),
             read: RefCell::new(None),
         }
+    }
+
+    /// Gives a permit back while it waits for etcd.
+    #[must_use]
+    pub fn with_permit(self, permit: &'a dyn Permit) -> Self {
+        Self { permit: Some(permit), ..self }
     }
 
     /// The attempt's decision, if it is known to be in etcd. Nothing else may be told to the host as a
@@ -125,7 +133,7 @@ impl<'a> Access<'a> {
     /// # Errors
     /// The host is unknown, held or revoked; etcd does not answer.
     pub fn begin(&self, name: &Name) -> Result<Begun, FleetError> {
-        let (view, policy) = self.fleet.view_and_policy(name, self.host_name(), &self.limit.start())?;
+        let (view, policy) = self.fleet.view_and_policy(name, self.host_name(), &self.left())?;
         view.permit_host(self.host.as_ref())?;
         let may_ask = view.permit(self.host.as_ref()).is_ok();
         let begun = Begun { host: view.host.clone(), may_ask, policy };
@@ -144,6 +152,10 @@ impl<'a> Access<'a> {
         Ok(StateValue { attempts: view.attempts, state: account.state, lines: view.lines }.audit_lines())
     }
 
+    fn left(&self) -> Left<'_> {
+        self.limit.start().with_permit(self.permit)
+    }
+
     fn host_name(&self) -> Option<&HostName> {
         self.host.as_ref().map(|host| &host.name)
     }
@@ -159,7 +171,7 @@ impl<'a> Access<'a> {
     }
 
     fn view(&self, name: &Name) -> Result<View, FleetError> {
-        let view = self.fleet.view(name, self.host_name(), &self.limit.start())?;
+        let view = self.fleet.view(name, self.host_name(), &self.left())?;
         view.permit(self.host.as_ref())?;
         Ok(view)
     }
@@ -173,7 +185,7 @@ impl<'a> Access<'a> {
             }
         };
         let tag: Tag = random_bytes().map_err(|error| local(&error))?;
-        let (host, left) = (self.host.as_ref(), self.limit.start());
+        let (host, left) = (self.host.as_ref(), self.left());
         let change = Change { id, answer, host, tag, decided: self.decision.get(), left };
         let changed = self.fleet.change(name, &change, self.begun(name), f);
         match &changed {
@@ -189,7 +201,7 @@ impl<'a> Access<'a> {
 
     /// Writes what a refusal would have written, under a key that nothing reads.
     fn write_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), FleetError> {
-        let (fleet, left) = (self.fleet, self.limit.start());
+        let (fleet, left) = (self.fleet, self.left());
         let begun = || self.begun.take().map(|(_, view)| Box::new(view));
         let view = match self.read.take().or_else(begun) {
             Some(view) => view,

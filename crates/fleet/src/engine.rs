@@ -32,6 +32,20 @@ pub enum Op {
     Delete(String),
 }
 
+impl Op {
+    /// Its key.
+    pub(crate) fn key(&self) -> &str {
+        match self {
+            Self::Get(key) | Self::Put(key, _) | Self::Delete(key) => key,
+        }
+    }
+
+    /// Whether it only reads.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self, Self::Get(_))
+    }
+}
+
 /// If every key in `compare` has that revision: `then`, else `otherwise`. All or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Txn {

@@ -153,7 +153,10 @@ impl FleetStore {
         let mut failed = FleetError::NoQuorum("no time was left".to_owned());
         while let Some(time) = left.next() {
             let floor = self.guard.floor();
-            let reply = match self.engine.transact(&Txn::read(keys), time) {
+            let wait = left.wait();
+            let answer = self.engine.transact(&Txn::read(keys), time);
+            drop(wait);
+            let reply = match answer {
                 Ok(reply) => reply,
                 Err(error @ EngineError::Unknown(_)) => {
                     failed = of_read(error);
@@ -178,7 +181,9 @@ impl FleetStore {
     /// Sends a transaction with compares. An error of [`EngineError::Unknown`] has to be resolved by reading.
     pub(crate) fn send(&self, txn: &Txn, left: &Left<'_>) -> Result<Reply, EngineError> {
         let late = || EngineError::NotSent("no time was left".to_owned());
-        self.engine.transact(txn, left.next().ok_or_else(late)?)
+        let time = left.next().ok_or_else(late)?;
+        let _wait = left.wait();
+        self.engine.transact(txn, time)
     }
 
     /// The store's meta value.

@@ -105,6 +105,7 @@ pub use files::{ETCD_CA, ETCD_CERTIFICATE, ETCD_KEY, FLEET_KEYS, VerifierFiles};
 pub use fleet::{FleetStore, Options};
 pub use hosts::Invitation;
 pub use keys::{HostId, HostName, HostNameError};
+pub use limit::Permit;
 pub use merge::Merged;
 pub use ring::Ring;
 pub use values::{Condition, Host, HostFailures, HostReport, HostState, Meta, Witness};

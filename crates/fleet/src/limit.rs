@@ -15,28 +15,65 @@ pub(crate) enum Limit {
 }
 
 /// The time that one operation has.
-#[derive(Debug)]
-pub(crate) enum Left<'a> {
+pub(crate) struct Left<'a> {
+    time: Time<'a>,
+    /// Given back while the operation waits for etcd.
+    permit: Option<&'a dyn Permit>,
+}
+
+enum Time<'a> {
     Of(&'a Deadline),
     Own(Deadline),
 }
 
+/// A permit to compute, which its holder gives back for as long as it waits for etcd.
+pub trait Permit {
+    /// Lets others compute.
+    fn give_back(&self);
+    /// Waits until it may compute again.
+    fn take_again(&self);
+}
+
+/// A wait for etcd.
+pub(crate) struct Wait<'a>(Option<&'a dyn Permit>);
+
 impl Limit {
     pub fn start(&self) -> Left<'_> {
-        match self {
-            Self::Together(deadline) => Left::Of(deadline),
-            Self::Each(time) => Left::Own(Deadline::after(*time)),
-        }
+        let time = match self {
+            Self::Together(deadline) => Time::Of(deadline),
+            Self::Each(time) => Time::Own(Deadline::after(*time)),
+        };
+        Left { time, permit: None }
     }
 }
 
-impl Left<'_> {
+impl<'a> Left<'a> {
+    pub fn with_permit(self, permit: Option<&'a dyn Permit>) -> Self {
+        Self { permit, ..self }
+    }
+
     /// The time for the next request. None: it is over.
     pub fn next(&self) -> Option<Duration> {
-        let left = match self {
-            Left::Of(deadline) => deadline.left(),
-            Left::Own(deadline) => deadline.left(),
+        let left = match &self.time {
+            Time::Of(deadline) => deadline.left(),
+            Time::Own(deadline) => deadline.left(),
         };
         Some(left.min(TRY)).filter(|left| !left.is_zero())
+    }
+
+    /// Begins a wait for etcd, which ends when it is dropped.
+    pub fn wait(&self) -> Wait<'a> {
+        if let Some(permit) = self.permit {
+            permit.give_back();
+        }
+        Wait(self.permit)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if let Some(permit) = self.0 {
+            permit.take_again();
+        }
     }
 }

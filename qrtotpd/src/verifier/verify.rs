@@ -37,11 +37,11 @@ pub fn verify(
     let Some(_turn) = verifier.queue.enter(&waits_as) else {
         return FleetResponse::Unavailable(Unavailable::Busy);
     };
-    let _permit = WorkPermit::wait(&verifier.work);
+    let permit = WorkPermit::wait(&verifier.work);
     let attempt = AttemptId(request.attempt);
     // The tag covers the answer and all else that the host says.
     let asked = Asked { attempt, host: caller.id.clone(), answer: AnswerDigest::of(attempt, &request.tag) };
-    let access = verifier.store.attempt(asked, deadline);
+    let access = verifier.store.attempt(asked, deadline).with_permit(&permit);
     let name = Name::new(if request.account.is_empty() { NOBODY } else { &request.account });
     let Ok(name) = name else {
         return FleetResponse::Refused("the account's name can't be used".into());

@@ -60,7 +60,7 @@ pub struct Empty {}
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct RequestOp {
-    #[prost(oneof = "RequestKind", tags = "1, 2, 3")]
+    #[prost(oneof = "RequestKind", tags = "1, 2, 3, 4")]
     pub request: Option<RequestKind>,
 }
 
@@ -72,11 +72,13 @@ pub enum RequestKind {
     Put(PutRequest),
     #[prost(message, tag = "3")]
     DeleteRange(DeleteRangeRequest),
+    #[prost(message, tag = "4")]
+    Txn(TxnRequest),
 }
 
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct ResponseOp {
-    #[prost(oneof = "ResponseKind", tags = "1, 2, 3")]
+    #[prost(oneof = "ResponseKind", tags = "1, 2, 3, 4")]
     pub response: Option<ResponseKind>,
 }
 
@@ -88,6 +90,8 @@ pub enum ResponseKind {
     Put(Empty),
     #[prost(message, tag = "3")]
     DeleteRange(Empty),
+    #[prost(message, tag = "4")]
+    Txn(TxnResponse),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]

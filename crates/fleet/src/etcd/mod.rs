@@ -1,5 +1,6 @@
 //! etcd's client: TLS with certificates of both sides, transactions, lists, status. Linearizable reads only.
 
+mod batch;
 mod connection;
 mod error;
 mod members;
@@ -7,6 +8,7 @@ mod messages;
 mod status;
 
 use crate::engine::{Engine, EngineError, Op, Page, Reply, Stored, Txn};
+use batch::{Job, Lane, only_reads};
 use connection::Connections;
 pub use connection::EtcdOptions;
 use messages::{
@@ -14,10 +16,12 @@ use messages::{
     RequestKind, RequestOp, ResponseKind, ResponseOp, TxnRequest, TxnResponse,
 };
 pub use status::{Alarm, EtcdStatus, Member};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How much longer than its limit a caller waits for a call: the limit itself is kept by the runtime's
 /// thread.
@@ -26,6 +30,8 @@ const SLACK: Duration = Duration::from_millis(100);
 /// A client of one etcd member. Many threads can use it at a time.
 pub struct Etcd {
     connections: Connections,
+    reads: Arc<Lane>,
+    writes: Arc<Lane>,
     runtime: Handle,
     /// Ends the thread when dropped.
     stop: Option<oneshot::Sender<()>>,
@@ -48,7 +54,8 @@ impl Etcd {
             })
             .map_err(failed)?;
         let connections = Connections::new(options)?;
-        Ok(Self { connections, runtime: handle, stop: Some(stop), thread: Some(thread) })
+        let (reads, writes) = Default::default();
+        Ok(Self { connections, reads, writes, runtime: handle, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Sends a request, and waits for the answer until `limit` is over.
@@ -62,9 +69,12 @@ impl Etcd {
         self.runtime.spawn(async move {
             let _ = tell.send(connections.call(path, request, limit).await);
         });
-        let late = |_| EngineError::Unknown("no answer from etcd in time".to_owned());
-        told.recv_timeout(limit + SLACK).map_err(late)?
+        told.recv_timeout(limit + SLACK).map_err(|_| late())?
     }
+}
+
+fn late() -> EngineError {
+    EngineError::Unknown("no answer from etcd in time".to_owned())
 }
 
 impl Drop for Etcd {
@@ -78,8 +88,13 @@ impl Drop for Etcd {
 
 impl Engine for Etcd {
     fn transact(&self, txn: &Txn, limit: Duration) -> Result<Reply, EngineError> {
-        let (answer, connection) = self.call("/etcdserverpb.KV/Txn", request(txn), limit)?;
-        Ok(reply(answer, connection))
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let lane = if only_reads(txn) { &self.reads } else { &self.writes };
+        if lane.add(Job { txn: txn.clone(), end: Instant::now() + limit, tell }) {
+            let (lane, connections) = (Arc::clone(lane), self.connections.clone());
+            self.runtime.spawn(async move { lane.run(connections).await });
+        }
+        told.recv_timeout(limit + SLACK).map_err(|_| late())?
     }
 
     fn list(&self, prefix: &str, after: &str, most: u32, limit: Duration) -> Result<Page, EngineError> {
@@ -132,7 +147,7 @@ fn request_op(op: &Op) -> RequestKind {
 fn reply(answer: TxnResponse, connection: u64) -> Reply {
     let value = |op: ResponseOp| match op.response {
         Some(ResponseKind::Range(range)) => Some(range.kvs.into_iter().next().map(stored)),
-        Some(ResponseKind::Put(_) | ResponseKind::DeleteRange(_)) | None => None,
+        Some(ResponseKind::Put(_) | ResponseKind::DeleteRange(_) | ResponseKind::Txn(_)) | None => None,
     };
     Reply {
         equal: answer.succeeded,

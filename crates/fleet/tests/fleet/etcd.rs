@@ -68,6 +68,63 @@ fn one_of_five_hosts_with_the_same_code_is_accepted_in_each_round() {
     });
 }
 
+/// Adds 1 to a key's value until it was done so often; the revisions at which it was.
+fn count_up(client: &dyn Engine, key: &str, times: usize) -> Vec<i64> {
+    let limit = Duration::from_secs(10);
+    let get = || vec![Op::Get(key.to_owned())];
+    let (mut seen, mut revisions) = ((0_u64, 0), Vec::new());
+    while revisions.len() < times {
+        let next = (seen.0 + 1).to_string().into_bytes();
+        let (compare, then) = (vec![(key.to_owned(), seen.1)], vec![Op::Put(key.to_owned(), next)]);
+        let reply = client.transact(&Txn { compare, then, otherwise: get() }, limit).unwrap();
+        if reply.equal {
+            revisions.push(reply.revision);
+        }
+        // After a success from a request of its own, else from the answer.
+        let reply = match reply.equal {
+            true => client.transact(&Txn { then: get(), ..Txn::default() }, limit).unwrap(),
+            false => reply,
+        };
+        let stored = reply.values[0].clone().unwrap();
+        seen = (String::from_utf8(stored.value).unwrap().parse().unwrap(), stored.revision);
+    }
+    revisions
+}
+
+#[test]
+fn transactions_of_many_at_once_each_get_their_own_answer() {
+    isolated("etcd::transactions_of_many_at_once_each_get_their_own_answer", || {
+        const EACH: usize = 40;
+        let cluster = Cluster::start(&[]);
+        let client = cluster.client(1);
+        let own: Vec<String> = (0..40).map(|number| format!("/own/{number}")).collect();
+        let shared = std::thread::scope(|scope| {
+            let counting: Vec<_> =
+                own.iter().map(|key| scope.spawn(|| count_up(&*client, key, EACH))).collect();
+            let shared: Vec<_> =
+                (0..5).map(|_| scope.spawn(|| count_up(&*client, "/shared", EACH))).collect();
+            for counted in counting {
+                let revisions = counted.join().unwrap();
+                assert!(revisions.is_sorted_by(|before, after| before < after), "{revisions:?}");
+            }
+            shared.into_iter().flat_map(|counted| counted.join().unwrap()).collect::<Vec<_>>()
+        });
+        let value = |key: &str| {
+            let read = Txn { then: vec![Op::Get(key.to_owned())], ..Txn::default() };
+            let reply = cluster.client(0).transact(&read, Duration::from_secs(5)).unwrap();
+            (String::from_utf8(reply.values[0].clone().unwrap().value).unwrap(), reply.revision)
+        };
+        for key in &own {
+            assert_eq!(value(key).0, EACH.to_string(), "{key}");
+        }
+        assert_eq!(value("/shared").0, (5 * EACH).to_string());
+        let at = shared.iter().collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(at.len(), 5 * EACH, "no two changes of a key are in one transaction");
+        let changes = i64::try_from((own.len() + 5) * EACH).unwrap();
+        assert!(value("/shared").1 < changes, "several went to etcd together");
+    });
+}
+
 #[test]
 fn a_killed_frozen_or_isolated_leader_lets_nobody_in_twice_and_logins_go_on() {
     isolated("etcd::a_killed_frozen_or_isolated_leader_lets_nobody_in_twice_and_logins_go_on", || {

@@ -1,0 +1,252 @@
+//! Transactions that come while others are under way wait, and go to etcd together: many at once then cost
+//! etcd little more than one. Each of them keeps its own compares and its own answer.
+
+use super::connection::Connections;
+use super::messages::{RequestKind, RequestOp, ResponseKind, ResponseOp, TxnRequest, TxnResponse};
+use super::{reply, request, request_op};
+use crate::engine::{EngineError, Op, Reply, Txn};
+use std::collections::BTreeSet;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::time::Instant;
+
+/// Requests under way at a time.
+const UNDER_WAY: usize = 2;
+/// Most transactions in a request.
+const TOGETHER: usize = 32;
+/// Most keys in a request that only reads; etcd allows 128 operations.
+const KEYS: usize = 100;
+
+/// A transaction that somebody waits for.
+pub struct Job {
+    pub txn: Txn,
+    pub end: Instant,
+    pub tell: SyncSender<Result<Reply, EngineError>>,
+}
+
+/// Those of one kind: that only read, or that write.
+#[derive(Default)]
+pub struct Lane(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    jobs: Vec<Job>,
+    under_way: usize,
+}
+
+impl Lane {
+    /// Adds a transaction. True: the caller has to [`Lane::run`], because not enough others do.
+    pub fn add(&self, job: Job) -> bool {
+        let mut waiting = self.waiting();
+        waiting.jobs.push(job);
+        let is_free = waiting.under_way < UNDER_WAY;
+        waiting.under_way += usize::from(is_free);
+        is_free
+    }
+
+    /// Sends what waits, until nothing does.
+    pub async fn run(&self, connections: Connections) {
+        while let Some(jobs) = self.next() {
+            send(&connections, jobs).await;
+        }
+    }
+
+    /// The oldest transactions that may go together.
+    fn next(&self) -> Option<Vec<Job>> {
+        let mut waiting = self.waiting();
+        let (mut batch, mut chosen) = (Batch::default(), Vec::new());
+        let mut left = Vec::new();
+        for job in std::mem::take(&mut waiting.jobs) {
+            let place = if batch.take(&job.txn) { &mut chosen } else { &mut left };
+            place.push(job);
+        }
+        waiting.jobs = left;
+        if chosen.is_empty() {
+            waiting.under_way -= 1;
+            return None;
+        }
+        Some(chosen)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner) // never half-changed
+    }
+}
+
+/// Whether a transaction only reads.
+pub fn only_reads(txn: &Txn) -> bool {
+    txn.compare.is_empty() && txn.then.iter().all(Op::is_read)
+}
+
+/// The keys of transactions that go together. None writes what another one reads, compares or writes, so
+/// together they do the same as one after the other.
+#[derive(Default)]
+struct Batch {
+    count: usize,
+    used: BTreeSet<String>,
+    written: BTreeSet<String>,
+}
+
+impl Batch {
+    /// Takes a transaction, if it may go with those that were taken. The first one always may.
+    fn take(&mut self, txn: &Txn) -> bool {
+        let ops = || txn.then.iter().chain(&txn.otherwise);
+        let written = || ops().filter(|op| !op.is_read()).map(Op::key);
+        let used = || ops().map(Op::key).chain(txn.compare.iter().map(|(key, _)| key.as_str()));
+        let collides =
+            written().any(|key| self.used.contains(key)) || used().any(|key| self.written.contains(key));
+        let is_full = self.count >= TOGETHER || self.used.len() + used().count() > KEYS && only_reads(txn);
+        if self.count > 0 && (collides || is_full) {
+            return false;
+        }
+        self.count += 1;
+        self.used.extend(used().map(str::to_owned));
+        self.written.extend(written().map(str::to_owned));
+        true
+    }
+}
+
+/// Sends transactions together, and tells each one's answer.
+async fn send(connections: &Connections, jobs: Vec<Job>) {
+    let now = Instant::now();
+    let (jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.end > now);
+    for job in late {
+        let _ = job.tell.send(Err(EngineError::NotSent("etcd was busy for too long".to_owned())));
+    }
+    if jobs.len() > 1 {
+        match together(connections, &jobs).await {
+            Ok(replies) => return tell(jobs, replies),
+            Err(error @ (EngineError::Unknown(_) | EngineError::TooOld(_))) => {
+                let replies = jobs.iter().map(|_| Err(error.clone())).collect();
+                return tell(jobs, replies);
+            }
+            // One of them may be the reason, such as a quota that is reached; nothing was carried out.
+            Err(EngineError::NotSent(_) | EngineError::NoSpace) => {}
+        }
+    }
+    for job in jobs {
+        let limit = job.end.saturating_duration_since(Instant::now());
+        let answer = connections.call("/etcdserverpb.KV/Txn", request(&job.txn), limit).await;
+        tell(vec![job], vec![answer.map(|(answer, connection)| reply(answer, connection))]);
+    }
+}
+
+/// A caller that no longer waits misses its answer.
+fn tell(jobs: Vec<Job>, replies: Vec<Result<Reply, EngineError>>) {
+    for (job, reply) in jobs.into_iter().zip(replies) {
+        let _ = job.tell.send(reply);
+    }
+}
+
+async fn together(
+    connections: &Connections,
+    jobs: &[Job],
+) -> Result<Vec<Result<Reply, EngineError>>, EngineError> {
+    let end = jobs.iter().map(|job| job.end).max().unwrap_or_else(Instant::now);
+    let txns: Vec<&Txn> = jobs.iter().map(|job| &job.txn).collect();
+    let limit = end.saturating_duration_since(Instant::now());
+    if txns.iter().all(|txn| only_reads(txn)) {
+        let keys = keys_of(&txns);
+        let success = keys.iter().map(|key| op(request_op(&Op::Get((*key).to_owned())))).collect();
+        let merged = TxnRequest { success, ..TxnRequest::default() };
+        let (answer, connection) = connections.call("/etcdserverpb.KV/Txn", merged, limit).await?;
+        return Ok(replies_of_reads(&txns, &keys, &reply(answer, connection)));
+    }
+    let success = txns.iter().map(|txn| op(RequestKind::Txn(request(txn)))).collect();
+    let merged = TxnRequest { success, ..TxnRequest::default() };
+    let (answer, connection) = connections.call("/etcdserverpb.KV/Txn", merged, limit).await?;
+    Ok(replies_of_writes(txns.len(), answer, connection))
+}
+
+fn op(request: RequestKind) -> RequestOp {
+    RequestOp { request: Some(request) }
+}
+
+/// All keys, each once, in order.
+fn keys_of<'t>(txns: &[&'t Txn]) -> Vec<&'t str> {
+    txns.iter().flat_map(|txn| &txn.then).map(Op::key).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn replies_of_reads(txns: &[&Txn], keys: &[&str], all: &Reply) -> Vec<Result<Reply, EngineError>> {
+    let value = |op: &Op| all.values.get(keys.binary_search(&op.key()).ok()?).cloned();
+    let one = |txn: &&Txn| {
+        let values = txn.then.iter().map(value).collect::<Option<_>>().ok_or_else(left_out)?;
+        Ok(Reply { values, ..*all })
+    };
+    txns.iter().map(one).collect()
+}
+
+fn left_out() -> EngineError {
+    EngineError::Unknown("etcd left out an answer".to_owned())
+}
+
+fn replies_of_writes(count: usize, answer: TxnResponse, connection: u64) -> Vec<Result<Reply, EngineError>> {
+    // Only the whole transaction's header has the revision.
+    let header = answer.header;
+    let mut parts = answer.responses.into_iter();
+    let mut one = || match parts.next() {
+        Some(ResponseOp { response: Some(ResponseKind::Txn(part)) }) => {
+            Ok(reply(TxnResponse { header: header.clone(), ..part }, connection))
+        }
+        _ => Err(left_out()),
+    };
+    (0..count).map(|_| one()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn txn(compare: &[&str], then: Vec<Op>, otherwise: &[&str]) -> Txn {
+        let compare = compare.iter().map(|key| ((*key).to_owned(), 1)).collect();
+        Txn { compare, then, otherwise: crate::engine::gets(otherwise) }
+    }
+
+    fn swap(key: &str) -> Txn {
+        txn(&["meta", key], vec![Op::Put(key.to_owned(), b"x".to_vec())], &["meta", key])
+    }
+
+    fn taken(txns: &[Txn]) -> Vec<bool> {
+        let mut batch = Batch::default();
+        txns.iter().map(|txn| batch.take(txn)).collect()
+    }
+
+    #[test]
+    fn only_transactions_that_do_not_touch_what_others_write_go_together() {
+        let remove = txn(&[], vec![Op::Delete("meta".to_owned())], &[]);
+        assert_eq!(taken(&[swap("a"), swap("b"), swap("a"), swap("c")]), [true, true, false, true]);
+        assert_eq!(taken(&[swap("a"), remove.clone()]), [true, false], "the first one compares it");
+        assert_eq!(taken(&[remove, swap("a")]), [true, false]);
+        assert_eq!(taken(&[swap("a"), txn(&["a"], Vec::new(), &[])]), [true, false]);
+        assert_eq!(taken(&[swap("a"), txn(&[], Vec::new(), &["a"])]), [true, false]);
+        let many: Vec<Txn> = (0..TOGETHER + 1).map(|number| swap(&number.to_string())).collect();
+        assert_eq!(taken(&many).iter().filter(|taken| **taken).count(), TOGETHER);
+    }
+
+    #[test]
+    fn a_request_that_reads_has_no_more_keys_than_etcd_allows() {
+        let read = |from: usize, count: usize| {
+            let keys: Vec<String> = (from..from + count).map(|number| number.to_string()).collect();
+            Txn::read(&keys.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        assert_eq!(taken(&[read(0, 60), read(60, 60), read(60, 40)]), [true, false, true]);
+        assert_eq!(taken(&[read(0, KEYS + 1)]), [true], "alone it is etcd's to refuse");
+    }
+
+    #[test]
+    fn each_reader_gets_its_own_values_in_its_own_order() {
+        let txns = [Txn::read(&["meta", "b"]), Txn::read(&["c", "meta"])];
+        let txns: Vec<&Txn> = txns.iter().collect();
+        let keys = keys_of(&txns);
+        assert_eq!(keys, ["b", "c", "meta"]);
+        let stored = |revision| Some(crate::engine::Stored { value: Vec::new(), revision });
+        let values = vec![stored(1), None, stored(3)];
+        let all = Reply { equal: true, revision: 7, values, connection: 2 };
+        let replies = replies_of_reads(&txns, &keys, &all);
+        let values: Vec<_> = replies.into_iter().map(|reply| reply.unwrap().values).collect();
+        assert_eq!(values, [vec![stored(3), stored(1)], vec![None, stored(3)]]);
+        let short = Reply { values: Vec::new(), ..all };
+        assert!(replies_of_reads(&txns, &keys, &short).iter().all(Result::is_err));
+    }
+}
