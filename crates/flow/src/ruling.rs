@@ -134,7 +134,7 @@ fn exact_origin(
     Some(origin.at(place.pam_service(), config.rules.generation))
 }
 
-/// What the rules decided.
+/// The rules' decision with all that follows from it.
 pub(super) struct Decided {
     /// The decision.
     pub(super) ruling: Ruling,

@@ -82,8 +82,8 @@ impl Bench {
         let named = |line: &str| Some((line.split(':').next()?.to_owned(), format!("{line}\n")));
         let passwd = (before, after.lines().filter_map(named).collect());
         host.sandbox.pam(SERVICE, "auth required pam_qrtotp.so\n");
-        // As at the single host: libpam reads this file in every login to any service, and Debian's loads five
-        // more modules.
+        // As at the single host: libpam reads this file in every login to any service, and Debian's loads
+        // five more modules.
         let other = host.sandbox.read("/etc/pam.d/other");
         host.sandbox.pam("other", "");
         let driver = compile("xtask/bench/driver.c", &["-rdynamic"])?;
