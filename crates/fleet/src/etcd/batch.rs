@@ -2,8 +2,8 @@
 //! etcd little more than one. Each of them keeps its own compares and its own answer.
 
 use super::connection::Connections;
+use super::convert::{reply, request, request_op};
 use super::messages::{RequestKind, RequestOp, ResponseKind, ResponseOp, TxnRequest, TxnResponse};
-use super::{reply, request, request_op};
 use crate::engine::{EngineError, Op, Reply, Txn};
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;

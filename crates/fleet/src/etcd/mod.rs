@@ -2,19 +2,18 @@
 
 mod batch;
 mod connection;
+mod convert;
 mod error;
 mod members;
 mod messages;
 mod status;
 
-use crate::engine::{Engine, EngineError, Op, Page, Reply, Stored, Txn};
+use crate::engine::{Engine, EngineError, Page, Reply, Txn};
 use batch::{Job, Lane, only_reads};
 use connection::Connections;
 pub use connection::EtcdOptions;
-use messages::{
-    Compare, CompareTarget, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RangeResponse,
-    RequestKind, RequestOp, ResponseKind, ResponseOp, TxnRequest, TxnResponse,
-};
+use convert::stored;
+use messages::{KeyValue, RangeRequest, RangeResponse};
 pub use status::{Alarm, EtcdStatus, Member};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -110,49 +109,5 @@ impl Engine for Etcd {
         let (page, _): (RangeResponse, _) = self.call("/etcdserverpb.KV/Range", request, limit)?;
         let named = |entry: KeyValue| Some((String::from_utf8(entry.key.clone()).ok()?, stored(entry)));
         Ok(Page { entries: page.kvs.into_iter().filter_map(named).collect(), more: page.more })
-    }
-}
-
-fn stored(entry: KeyValue) -> Stored {
-    Stored { value: entry.value, revision: entry.mod_revision }
-}
-
-fn request(txn: &Txn) -> TxnRequest {
-    let compare = |(key, revision): &(String, i64)| Compare {
-        result: 0, // equal
-        target: CompareTarget::Mod.into(),
-        key: key.clone().into_bytes(),
-        mod_revision: Some(*revision),
-    };
-    let ops = |ops: &[Op]| ops.iter().map(|op| RequestOp { request: Some(request_op(op)) }).collect();
-    TxnRequest {
-        compare: txn.compare.iter().map(compare).collect(),
-        success: ops(&txn.then),
-        failure: ops(&txn.otherwise),
-    }
-}
-
-fn request_op(op: &Op) -> RequestKind {
-    match op {
-        Op::Get(key) => {
-            RequestKind::Range(RangeRequest { key: key.clone().into_bytes(), ..RangeRequest::default() })
-        }
-        Op::Put(key, value) => {
-            RequestKind::Put(PutRequest { key: key.clone().into_bytes(), value: value.clone() })
-        }
-        Op::Delete(key) => RequestKind::DeleteRange(DeleteRangeRequest { key: key.clone().into_bytes() }),
-    }
-}
-
-fn reply(answer: TxnResponse, connection: u64) -> Reply {
-    let value = |op: ResponseOp| match op.response {
-        Some(ResponseKind::Range(range)) => Some(range.kvs.into_iter().next().map(stored)),
-        Some(ResponseKind::Put(_) | ResponseKind::DeleteRange(_) | ResponseKind::Txn(_)) | None => None,
-    };
-    Reply {
-        equal: answer.succeeded,
-        revision: answer.header.map_or(0, |header| header.revision),
-        values: answer.responses.into_iter().filter_map(value).collect(),
-        connection,
     }
 }
