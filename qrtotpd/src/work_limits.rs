@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Requests that may compute, read or write at a time.
+/// Requests that may compute, or use the disk, at a time. A verifier's wait for etcd is none of that.
 const AT_WORK: usize = 8;
 /// PAM children. A user may take minutes to answer a child's question.
 const CHECKS: usize = 32;
@@ -22,7 +22,7 @@ pub struct WorkLimits {
     freed: Condvar,
 }
 
-/// A connection's turn; it holds one except during [`WorkPermit::away`].
+/// A connection's turn; it holds one except during [`WorkPermit::away`] and while it waits for etcd.
 pub struct WorkPermit(Arc<WorkLimits>);
 
 impl WorkPermit {

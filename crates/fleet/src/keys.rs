@@ -6,6 +6,8 @@ use thiserror::Error;
 
 /// What every key begins with; the number is the version of the layout.
 pub(crate) const PREFIX: &str = "/qrtotp/1/";
+/// Put by transactions that go together, without a value. Not among the sealed values of a layout.
+pub(crate) const TOGETHER: &str = "/qrtotp/together";
 /// Most characters of a host's name.
 const MAX_HOST: usize = 64;
 

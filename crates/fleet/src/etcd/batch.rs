@@ -3,14 +3,16 @@
 
 use super::connection::Connections;
 use super::convert::{reply, request, request_op};
+use super::error::late;
 use super::messages::{RequestKind, RequestOp, ResponseKind, ResponseOp, TxnRequest, TxnResponse};
 use crate::engine::{EngineError, Op, Reply, Txn};
+use crate::keys;
 use std::collections::BTreeSet;
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// Requests under way at a time.
+/// Requests of a lane that are under way at a time.
 const UNDER_WAY: usize = 2;
 /// Most transactions in a request.
 const TOGETHER: usize = 32;
@@ -78,12 +80,16 @@ pub fn only_reads(txn: &Txn) -> bool {
     txn.compare.is_empty() && txn.then.iter().all(Op::is_read)
 }
 
-/// The keys of transactions that go together. None writes what another one reads, compares or writes, so
-/// together they do the same as one after the other.
+/// The keys of transactions that go together. None writes what another one reads or compares, so together
+/// they do the same as one after the other.
+///
+/// Of those that put a key which none compares, the last one puts it, if its own compares hold. Those keys
+/// are a host's failures, which the next one counts as well, and decoys. Else the refusals at a host would
+/// wait for each other, and right codes would pass them.
 #[derive(Default)]
 struct Batch {
     count: usize,
-    used: BTreeSet<String>,
+    seen: BTreeSet<String>,
     written: BTreeSet<String>,
 }
 
@@ -92,40 +98,62 @@ impl Batch {
     fn take(&mut self, txn: &Txn) -> bool {
         let ops = || txn.then.iter().chain(&txn.otherwise);
         let written = || ops().filter(|op| !op.is_read()).map(Op::key);
-        let used = || ops().map(Op::key).chain(txn.compare.iter().map(|(key, _)| key.as_str()));
-        let collides =
-            written().any(|key| self.used.contains(key)) || used().any(|key| self.written.contains(key));
-        let is_full = self.count >= TOGETHER || self.used.len() + used().count() > KEYS && only_reads(txn);
+        let compared = txn.compare.iter().map(|(key, _)| key.as_str());
+        let seen: Vec<&str> =
+            ops().filter(|op| !matches!(op, Op::Put(..))).map(Op::key).chain(compared).collect();
+        let collides = written().any(|key| self.seen.contains(key))
+            || seen.iter().any(|key| self.written.contains(*key));
+        let is_full = self.count >= TOGETHER || self.seen.len() + seen.len() > KEYS && only_reads(txn);
         if self.count > 0 && (collides || is_full) {
             return false;
         }
         self.count += 1;
-        self.used.extend(used().map(str::to_owned));
+        self.seen.extend(seen.into_iter().map(str::to_owned));
         self.written.extend(written().map(str::to_owned));
         true
     }
 }
 
+/// The transactions as parts of one, in which each key is put once.
+fn parts(txns: &[&Txn]) -> Vec<RequestOp> {
+    let mut put = BTreeSet::new();
+    let mut part = |txn: &Txn| {
+        let is_last = |op: &&Op| !matches!(op, Op::Put(key, _) if !put.insert(key.clone()));
+        let then = txn.then.iter().filter(is_last).cloned().collect();
+        op(RequestKind::Txn(request(&Txn { then, ..txn.clone() })))
+    };
+    let mut parts: Vec<RequestOp> = txns.iter().rev().map(|txn| part(txn)).collect();
+    parts.reverse();
+    parts
+}
+
 /// Sends transactions together, and tells each one's answer.
 async fn send(connections: &Connections, jobs: Vec<Job>) {
     let now = Instant::now();
-    let (jobs, late): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.end > now);
-    for job in late {
-        let _ = job.tell.send(Err(EngineError::NotSent("etcd was busy for too long".to_owned())));
-    }
+    let (jobs, expired): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.end > now);
+    let give_up = |jobs: Vec<Job>| {
+        // As after any other silence of etcd, a caller that has time left asks again.
+        let replies = jobs.iter().map(|_| Err(late())).collect();
+        tell(jobs, replies);
+    };
+    give_up(expired);
     if jobs.len() > 1 {
         match together(connections, &jobs).await {
             Ok(replies) => return tell(jobs, replies),
-            Err(error @ (EngineError::Unknown(_) | EngineError::TooOld(_))) => {
+            // One of them may be the reason, such as a value that is too large; nothing was carried out.
+            Err(EngineError::NotSent(_)) => {}
+            Err(error) => {
                 let replies = jobs.iter().map(|_| Err(error.clone())).collect();
                 return tell(jobs, replies);
             }
-            // One of them may be the reason, such as a quota that is reached; nothing was carried out.
-            Err(EngineError::NotSent(_) | EngineError::NoSpace) => {}
         }
     }
     for job in jobs {
         let limit = job.end.saturating_duration_since(Instant::now());
+        if limit.is_zero() {
+            give_up(vec![job]);
+            continue;
+        }
         let answer = connections.call("/etcdserverpb.KV/Txn", request(&job.txn), limit).await;
         tell(vec![job], vec![answer.map(|(answer, connection)| reply(answer, connection))]);
     }
@@ -152,7 +180,9 @@ async fn together(
         let (answer, connection) = connections.call("/etcdserverpb.KV/Txn", merged, limit).await?;
         return Ok(replies_of_reads(&txns, &keys, &reply(answer, connection)));
     }
-    let success = txns.iter().map(|txn| op(RequestKind::Txn(request(txn)))).collect();
+    // etcd counts only what a transaction itself puts against its quota, not what parts of it do.
+    let counted = op(request_op(&Op::Put(keys::TOGETHER.to_owned(), Vec::new())));
+    let success = std::iter::once(counted).chain(parts(&txns)).collect();
     let merged = TxnRequest { success, ..TxnRequest::default() };
     let (answer, connection) = connections.call("/etcdserverpb.KV/Txn", merged, limit).await?;
     Ok(replies_of_writes(txns.len(), answer, connection))
@@ -183,7 +213,7 @@ fn left_out() -> EngineError {
 fn replies_of_writes(count: usize, answer: TxnResponse, connection: u64) -> Vec<Result<Reply, EngineError>> {
     // Only the whole transaction's header has the revision.
     let header = answer.header;
-    let mut parts = answer.responses.into_iter();
+    let mut parts = answer.responses.into_iter().skip(1);
     let mut one = || match parts.next() {
         Some(ResponseOp { response: Some(ResponseKind::Txn(part)) }) => {
             Ok(reply(TxnResponse { header: header.clone(), ..part }, connection))
@@ -195,7 +225,7 @@ fn replies_of_writes(count: usize, answer: TxnResponse, connection: u64) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     fn txn(compare: &[&str], then: Vec<Op>, otherwise: &[&str]) -> Txn {
@@ -220,8 +250,30 @@ mod tests {
         assert_eq!(taken(&[remove, swap("a")]), [true, false]);
         assert_eq!(taken(&[swap("a"), txn(&["a"], Vec::new(), &[])]), [true, false]);
         assert_eq!(taken(&[swap("a"), txn(&[], Vec::new(), &["a"])]), [true, false]);
+        let put = |key: &str| txn(&[key], vec![Op::Put("failures".to_owned(), key.into())], &[]);
+        assert_eq!(taken(&[put("a"), put("b"), txn(&["failures"], Vec::new(), &[])]), [true, true, false]);
+        assert_eq!(taken(&[txn(&[], Vec::new(), &["failures"]), put("a")]), [true, false]);
         let many: Vec<Txn> = (0..TOGETHER + 1).map(|number| swap(&number.to_string())).collect();
         assert_eq!(taken(&many).iter().filter(|taken| **taken).count(), TOGETHER);
+    }
+
+    #[test]
+    fn of_those_that_only_put_the_same_key_the_last_one_puts_it() {
+        let refusal = |key: &str| {
+            let puts = [key, "failures"].map(|put| Op::Put(put.to_owned(), key.into()));
+            txn(&[key], puts.into(), &[key])
+        };
+        let txns = [refusal("a"), refusal("b")];
+        let puts = |part: RequestOp| match part.request {
+            Some(RequestKind::Txn(part)) => part.success.into_iter().map(|op| match op.request {
+                Some(RequestKind::Put(put)) => String::from_utf8(put.key).unwrap(),
+                other => panic!("{other:?}"),
+            }),
+            other => panic!("{other:?}"),
+        };
+        let parts = parts(&txns.iter().collect::<Vec<_>>());
+        let puts: Vec<Vec<String>> = parts.into_iter().map(|part| puts(part).collect()).collect();
+        assert_eq!(puts, [vec!["a"], vec!["b", "failures"]]);
     }
 
     #[test]

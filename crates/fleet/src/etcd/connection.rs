@@ -1,7 +1,7 @@
 //! Connections to an etcd member, one at a time. After an unclear error the next call makes a new one, so
 //! that a refused connection is known to have carried nothing.
 
-use super::error::of_status;
+use super::error::{late, of_status};
 use super::messages::{Empty, StatusResponse};
 use crate::engine::EngineError;
 use http::Uri;
@@ -78,10 +78,9 @@ impl Connections {
         A: prost::Message + Default + Send + Sync + 'static,
     {
         let end = Instant::now() + limit;
-        let late = |_| EngineError::NotSent("no connection to etcd in time".to_owned());
-        let (channel, number) = timeout_at(end, self.connected()).await.map_err(late)??;
-        let late = |_| EngineError::Unknown("no answer from etcd in time".to_owned());
-        let answer = timeout_at(end, unary(channel, path, request)).await.map_err(late);
+        let unconnected = |_| EngineError::NotSent("no connection to etcd in time".to_owned());
+        let (channel, number) = timeout_at(end, self.connected()).await.map_err(unconnected)??;
+        let answer = timeout_at(end, unary(channel, path, request)).await.map_err(|_| late());
         let answer = answer.and_then(|answer| answer.map_err(|status| of_status(&status)));
         if matches!(answer, Err(EngineError::Unknown(_))) {
             self.give_up(number);

@@ -18,6 +18,11 @@ pub fn of_status(status: &Status) -> EngineError {
     }
 }
 
+/// There was no answer in time.
+pub fn late() -> EngineError {
+    EngineError::Unknown("no answer from etcd in time".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ use batch::{Job, Lane, only_reads};
 use connection::Connections;
 pub use connection::EtcdOptions;
 use convert::stored;
+use error::late;
 use messages::{KeyValue, RangeRequest, RangeResponse};
 pub use status::{Alarm, EtcdStatus, Member};
 use std::sync::Arc;
@@ -70,10 +71,6 @@ impl Etcd {
         });
         told.recv_timeout(limit + SLACK).map_err(|_| late())?
     }
-}
-
-fn late() -> EngineError {
-    EngineError::Unknown("no answer from etcd in time".to_owned())
 }
 
 impl Drop for Etcd {
