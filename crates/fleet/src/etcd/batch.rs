@@ -26,7 +26,7 @@ pub struct Job {
     pub tell: SyncSender<Result<Reply, EngineError>>,
 }
 
-/// Those of one kind: that only read, or that write.
+/// The waiting transactions of one kind: those that only read, or those that write.
 #[derive(Default)]
 pub struct Lane(Mutex<Waiting>);
 
@@ -89,7 +89,9 @@ pub fn only_reads(txn: &Txn) -> bool {
 #[derive(Default)]
 struct Batch {
     count: usize,
+    /// Read, compared or removed.
     seen: BTreeSet<String>,
+    /// Put or removed.
     written: BTreeSet<String>,
 }
 
