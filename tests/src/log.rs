@@ -1,10 +1,14 @@
 //! The sandbox's system log: everything written to its /dev/log, kept in order.
 
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    time::Timespec,
+};
 use std::{
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::Path,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -17,8 +21,25 @@ use crate::clock;
 const AUTHPRIV: u8 = 10 << 3;
 
 pub struct Log {
-    lines: Arc<Mutex<Vec<String>>>,
+    received: Arc<Received>,
     over: Arc<AtomicBool>,
+}
+
+struct Received {
+    socket: UnixDatagram,
+    lines: Mutex<Vec<String>>,
+}
+
+impl Received {
+    /// All lines, with those that still waited in the socket.
+    fn drain(&self) -> MutexGuard<'_, Vec<String>> {
+        let mut lines = self.lines.lock().unwrap();
+        let mut buffer = vec![0; 65536];
+        while let Ok(length) = self.socket.recv(&mut buffer) {
+            lines.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        lines
+    }
 }
 
 impl Log {
@@ -27,24 +48,24 @@ impl Log {
     pub fn listen(path: &Path) -> Self {
         let socket = UnixDatagram::bind(path).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap();
-        socket.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        let log = Self { lines: Arc::default(), over: Arc::default() };
-        let (lines, over) = (Arc::clone(&log.lines), Arc::clone(&log.over));
+        socket.set_nonblocking(true).unwrap();
+        let received = Arc::new(Received { socket, lines: Mutex::default() });
+        let log = Self { received: Arc::clone(&received), over: Arc::default() };
+        let over = Arc::clone(&log.over);
         thread::spawn(move || {
-            let mut buffer = vec![0; 65536];
+            let moment = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
             while !over.load(Ordering::Relaxed) {
-                if let Ok(length) = socket.recv(&mut buffer) {
-                    lines.lock().unwrap().push(String::from_utf8_lossy(&buffer[..length]).into_owned());
-                }
+                let _ = poll(&mut [PollFd::new(&received.socket, PollFlags::IN)], Some(&moment));
+                drop(received.drain());
             }
         });
         log
     }
 
-    /// Every datagram so far, unchanged.
+    /// Every datagram so far, unchanged: also what was sent the moment before.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap().clone()
+        self.received.drain().clone()
     }
 
     /// The audit lines of the module and the command: only lines for AUTHPRIV, from `event=` on.

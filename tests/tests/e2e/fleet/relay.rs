@@ -101,17 +101,18 @@ fn a_request_that_is_sent_again_gets_the_same_verdict_and_is_decided_once() {
     let phone = fleet.import("alice");
     let mut host = fleet.host("web1", "all");
     let (request, accepted) = record_one(&mut host, &phone.code(), PAM_SUCCESS);
+    let _ = fleet.verifier().log.wait(&["event=login result=accepted", "host=web1"]);
     assert_eq!(ask(&host, &request), accepted);
     fleet.restart();
     assert_eq!(ask(&host, &request), accepted, "a verifier that starts anew knows it, too");
-    let logged = fleet.verifier().log.lines();
-    let logins = logged.iter().filter(|line| line.contains("event=login ")).count();
-    assert_eq!(logins, 1, "{logged:?}");
     // Another account in the same request is not what root has signed.
     let mut changed = request.clone();
     changed[4 + 16 + 2] ^= 1;
     assert_eq!(ask(&host, &changed)[1], 50);
     let _ = fleet.verifier().log.wait(&["event=caller_refused reason=host_signature", "by=web1"]);
+    let logged = fleet.verifier().log.lines();
+    let logins = logged.iter().filter(|line| line.contains("event=login ")).count();
+    assert_eq!(logins, 1, "{logged:?}");
 }
 
 #[test]
