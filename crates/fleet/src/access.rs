@@ -54,6 +54,8 @@ pub struct Access<'a> {
     failure: RefCell<Option<FleetError>>,
     /// The account of [`Access::begin`].
     account: RefCell<Option<Name>>,
+    /// The revision of the guessed policy, as long as etcd was not asked since [`Access::guess`].
+    guess: Cell<Option<i64>>,
     /// Read by [`Access::begin`], for the first operation on this account.
     begun: RefCell<Option<(Name, View)>>,
     /// The values that the last operation read, if it wrote nothing. A simulated write goes on from there.
@@ -98,6 +100,7 @@ impl<'a> Access<'a> {
             was_decided_before: Cell::new(false),
             failure: RefCell::new(None),
             account: RefCell::new(None),
+            guess: Cell::new(None),
             begun: RefCell::new(None),
             read: RefCell::new(None),
         }
@@ -128,15 +131,37 @@ impl<'a> Access<'a> {
         self.failure.borrow().clone()
     }
 
+    /// Begins with what this verifier remembers of host, account and policy, if that is all. The flow that
+    /// follows can only accept the answer, in a transaction that compares all of it; nothing else is written.
+    /// If [`Access::is_guess`] is still true after it, its outcome is void: [`Access::begin`], and again.
+    #[must_use]
+    pub fn guess(&self, name: &Name) -> Option<Begun> {
+        let (view, policy) = self.fleet.guess(name, self.host_name())?;
+        view.account.as_ref()?;
+        view.permit(self.host.as_ref()).ok()?;
+        let begun = Begun { host: view.host.clone(), may_ask: true, policy: policy.bytes };
+        self.guess.set(Some(policy.revision));
+        self.account.replace(Some(name.clone()));
+        self.begun.replace(Some((name.clone(), view)));
+        Some(begun)
+    }
+
+    /// Whether what was answered since [`Access::guess`] is from memory alone.
+    #[must_use]
+    pub fn is_guess(&self) -> bool {
+        self.guess.get().is_some()
+    }
+
     /// Reads host, account and policy. The next operation does not read again.
     ///
     /// # Errors
     /// The host is unknown, held or revoked; etcd does not answer.
     pub fn begin(&self, name: &Name) -> Result<Begun, FleetError> {
+        self.guess.set(None);
         let (view, policy) = self.fleet.view_and_policy(name, self.host_name(), &self.left())?;
         view.permit_host(self.host.as_ref())?;
         let may_ask = view.permit(self.host.as_ref()).is_ok();
-        let begun = Begun { host: view.host.clone(), may_ask, policy };
+        let begun = Begun { host: view.host.clone(), may_ask, policy: policy.bytes };
         self.account.replace(Some(name.clone()));
         self.begun.replace(Some((name.clone(), view)));
         Ok(begun)
@@ -185,9 +210,15 @@ impl<'a> Access<'a> {
             }
         };
         let tag: Tag = random_bytes().map_err(|error| local(&error))?;
-        let (host, left) = (self.host.as_ref(), self.left());
-        let change = Change { id, answer, host, tag, decided: self.decision.get(), left };
-        let changed = self.fleet.change(name, &change, self.begun(name), f);
+        let (host, left, first) = (self.host.as_ref(), self.left(), self.begun(name));
+        if self.is_guess() && first.is_none() {
+            return Err(FleetError::Busy);
+        }
+        let change = Change { id, answer, host, tag, decided: self.decision.get(), guess: &self.guess, left };
+        let changed = self.fleet.change(name, &change, first, f);
+        if self.is_guess() {
+            return Err(FleetError::Busy);
+        }
         match &changed {
             Ok(Changed::Kept(decision)) if self.attempt.is_some() => self.decision.set(*decision),
             Err(FleetError::Decided(decision)) => {
@@ -248,6 +279,9 @@ impl Store for Access<'_> {
             let account = view.permit(self.host.as_ref()).map(|()| view.account.clone());
             return self.observe(account);
         }
+        if self.is_guess() {
+            return self.observe(Err(FleetError::Busy));
+        }
         Ok(self.observe(self.view(name))?.account)
     }
 
@@ -268,6 +302,9 @@ impl Store for Access<'_> {
     }
 
     fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
+        if self.is_guess() {
+            return;
+        }
         let _ = self.write_decoy(f); // the answer is a refusal anyway
     }
 

@@ -1,7 +1,7 @@
 //! One change of one account: read, decide, compare and swap.
 
 use crate::attempts::{AnswerDigest, AttemptId, Attempts, Kept, Tag, host_digest};
-use crate::engine::{EngineError, Op, Reply, Txn, gets};
+use crate::engine::{EngineError, Op, Reply, Stored, Txn, gets, revision_of};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
 use crate::journal::Line;
@@ -12,6 +12,7 @@ use crate::view::{View, keys_of, open_tagged};
 use qrtotp_account::{Decision, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_store::Account;
+use std::cell::Cell;
 
 /// How often a decision is repeated because the account changed in between.
 const RETRIES: usize = 8;
@@ -25,6 +26,9 @@ pub(crate) struct Change<'a> {
     pub tag: Tag,
     /// The decision that we made for this attempt in an earlier change.
     pub decided: Option<Decision>,
+    /// The revision of the guessed policy, if the first values are a guess. The change is made only if it
+    /// accepts, and only if they are in etcd. It is `None` afterwards if etcd was asked.
+    pub guess: &'a Cell<Option<i64>>,
     pub left: Left<'a>,
 }
 
@@ -37,6 +41,13 @@ pub(crate) enum Changed {
     Nothing(Box<View>),
     /// The result of the last run is in etcd.
     Kept(Option<Decision>),
+}
+
+/// The fleet's policy in its applied form, if one was set.
+#[derive(Debug)]
+pub(crate) struct Policy {
+    pub bytes: Option<Vec<u8>>,
+    pub revision: i64,
 }
 
 /// A transaction, and what has to be noted once it was carried out.
@@ -60,22 +71,45 @@ impl FleetStore {
         View::read(&self.ring, name, host, &reply.values)
     }
 
-    /// The same, and the fleet's policy.
+    /// The same, and the fleet's policy. What is there is remembered.
     pub(crate) fn view_and_policy(
         &self,
         name: &Name,
         host: Option<&HostName>,
         left: &Left<'_>,
-    ) -> Result<(View, Option<Vec<u8>>), FleetError> {
-        let (mut keys, policy) = (keys_of(name, host), keys::policy());
-        keys.push(policy.clone());
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        let reply = self.read(&keys, left)?;
-        let view = View::read(&self.ring, name, host, &reply.values)?;
-        let stored = reply.values.last().and_then(Option::as_ref);
-        let open = |stored| Ok::<_, FleetError>(open_tagged(&self.ring, &view.meta, &policy, stored)?.bytes);
-        let policy = stored.map(open).transpose()?;
+    ) -> Result<(View, Policy), FleetError> {
+        let mut keys = keys_of(name, host);
+        keys.push(keys::policy());
+        let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let reply = self.read(&names, left)?;
+        let (view, policy) = self.open_view_and_policy(name, host, &reply.values)?;
+        if view.account.is_some() {
+            self.memory.note(reply.connection, keys.into_iter().zip(reply.values));
+        }
         Ok((view, policy))
+    }
+
+    /// The same from memory. The policy is compared with the other values, for it may have changed since.
+    pub(crate) fn guess(&self, name: &Name, host: Option<&HostName>) -> Option<(View, Policy)> {
+        let mut keys = keys_of(name, host);
+        keys.push(keys::policy());
+        let values = self.memory.recall(&keys, self.guard.trusted_connection()?)?;
+        let (mut view, policy) = self.open_view_and_policy(name, host, &values).ok()?;
+        view.revisions.push((keys::policy(), policy.revision));
+        Some((view, policy))
+    }
+
+    fn open_view_and_policy(
+        &self,
+        name: &Name,
+        host: Option<&HostName>,
+        values: &[Option<Stored>],
+    ) -> Result<(View, Policy), FleetError> {
+        let view = View::read(&self.ring, name, host, values)?;
+        let stored = values.last().and_then(Option::as_ref);
+        let open = |stored| open_tagged(&self.ring, &view.meta, &keys::policy(), stored);
+        let bytes = stored.map(open).transpose()?.map(|policy| policy.bytes);
+        Ok((view, Policy { bytes, revision: revision_of(stored) }))
     }
 
     /// Runs `f` on the account, and makes what its last run did durable. `first`: values that were read just
@@ -108,15 +142,29 @@ impl FleetStore {
             if before.as_ref() == Some(&after) {
                 return Ok(Changed::Nothing(Box::new(view)));
             }
+            let is_guess = change.guess.get().is_some();
+            if is_guess && after.state.decision != Some(Decision::Accepted) {
+                return Err(FleetError::Busy);
+            }
             let plan = self.plan(name, change, &view, &after, &mut counted)?;
             match self.swap(&plan.txn, &change.left) {
-                Ok(Swapped::Done(revision)) => return self.finish(name, &plan, revision),
+                Ok(Swapped::Done(revision)) => {
+                    change.guess.take();
+                    return self.finish(name, &plan, revision);
+                }
+                Ok(Swapped::Differs(_)) if is_guess => return Err(FleetError::Busy),
                 Ok(Swapped::Differs(reply)) => {
                     view = View::read(&self.ring, name, host, &reply.values)?;
                 }
                 Err(FleetError::Unclear(why)) => {
-                    view =
-                        self.view(name, host, &change.left).map_err(|_| FleetError::Unclear(why.clone()))?;
+                    let guessed = change.guess.take();
+                    let (found, policy) = self
+                        .view_and_policy(name, host, &change.left)
+                        .map_err(|_| FleetError::Unclear(why.clone()))?;
+                    if guessed.is_some_and(|revision| revision != policy.revision) {
+                        return Err(FleetError::Unclear(why)); // the decision was made by another policy
+                    }
+                    view = found;
                     unclear = Some((plan, why));
                 }
                 Err(error) => return Err(error),
@@ -197,7 +245,17 @@ impl FleetStore {
                 other => other,
             })?;
         }
-        Ok(if reply.equal { Swapped::Done(reply.revision) } else { Swapped::Differs(reply) })
+        if !reply.equal {
+            return Ok(Swapped::Differs(reply));
+        }
+        let swapped = |op: &Op| match op {
+            Op::Put(key, value) if txn.compare.iter().any(|(compared, _)| compared == key) => {
+                Some((key.clone(), Some(Stored { value: value.clone(), revision: reply.revision })))
+            }
+            _ => None,
+        };
+        self.memory.note(reply.connection, txn.then.iter().filter_map(swapped));
+        Ok(Swapped::Done(reply.revision))
     }
 
     fn finish(&self, name: &Name, plan: &Plan, revision: i64) -> Result<Changed, FleetError> {

@@ -8,6 +8,7 @@ use crate::guard::{Guard, Look, NO_STORE, TRY, of_read, open_meta};
 use crate::journal::{Journal, Line, newest};
 use crate::keys::{self, HostName};
 use crate::limit::{EACH, Left, Limit};
+use crate::memory::Memory;
 use crate::merge::{Merged, Restored, merge};
 use crate::noted::Noted;
 use crate::ring::{Ring, local};
@@ -39,6 +40,7 @@ pub struct FleetStore {
     pub(crate) guard: Guard,
     pub(crate) failures: Counters,
     pub(crate) noted: Noted,
+    pub(crate) memory: Memory,
     /// The record that refusals for nobody read.
     pub(crate) dummy: Record,
 }
@@ -80,6 +82,7 @@ impl FleetStore {
             guard,
             failures: Counters::default(),
             noted: Noted::default(),
+            memory: Memory::default(),
             dummy,
         })
     }

@@ -93,6 +93,12 @@ impl Guard {
         Floor { revision, connection: known.connection, generation }
     }
 
+    /// The connection that was looked at, unless the store is refused.
+    pub fn trusted_connection(&self) -> Option<u64> {
+        let known = lock(&self.seen);
+        Some(known.connection).filter(|_| known.refusal.is_none())
+    }
+
     /// Whether a reply needs no look at the store. `generation`: the one in it, if it was read.
     pub fn admits(&self, reply: &Reply, floor: Floor, generation: Option<u64>) -> bool {
         let mut known = lock(&self.seen);

@@ -84,6 +84,7 @@ mod hosts;
 mod journal;
 mod keys;
 mod limit;
+mod memory;
 mod merge;
 mod noted;
 mod renewed;

@@ -46,10 +46,34 @@ pub fn verify(
     let Ok(name) = name else {
         return FleetResponse::Refused("the account's name can't be used".into());
     };
-    let begun = match access.begin(&name) {
-        Ok(begun) => begun,
-        Err(error) => return failed(&error, caller, log),
-    };
+    // Only an answer can be accepted from what is remembered.
+    if !request.answer.is_empty()
+        && let Some(begun) = access.guess(&name)
+    {
+        let response = answer(verifier, (caller, &begun), &access, &request, log);
+        if !access.is_guess() {
+            return response;
+        }
+        log.forget();
+    }
+    match access.begin(&name) {
+        Ok(begun) => {
+            let response = answer(verifier, (caller, &begun), &access, &request, log);
+            alert(verifier, caller, log);
+            response
+        }
+        Err(error) => failed(&error, caller, log),
+    }
+}
+
+/// The answer from what was read, or guessed.
+fn answer(
+    verifier: &Verifier,
+    (caller, begun): (&Caller, &Begun),
+    access: &Access<'_>,
+    request: &VerifyForHost,
+    log: &mut RequestLog,
+) -> FleetResponse {
     let Some(host) = &begun.host else {
         return FleetResponse::Unavailable(Unavailable::Store); // only an admin has no host
     };
@@ -59,11 +83,8 @@ pub fn verify(
     if !request.is_signed_by(&key) {
         return unsigned(caller, log);
     }
-    let tag = request.tag;
-    let verdict = decide(verifier, (caller, host, &begun), &access, request, log);
-    alert(verifier, caller, log);
-    match verdict {
-        Ok(verdict) => FleetResponse::Verdict(verdict, key.verdict_tag(&tag, verdict)),
+    match decide(verifier, (caller, host, begun), access, request, log) {
+        Ok(verdict) => FleetResponse::Verdict(verdict, key.verdict_tag(&request.tag, verdict)),
         Err(response) => response,
     }
 }
@@ -112,25 +133,30 @@ fn decide(
     verifier: &Verifier,
     (caller, host, begun): (&Caller, &Host, &Begun),
     access: &Access<'_>,
-    request: VerifyForHost,
+    request: &VerifyForHost,
     log: &mut RequestLog,
 ) -> Result<Verdict, FleetResponse> {
-    let VerifyForHost { account, uid, facts, answer, .. } = request;
+    let VerifyForHost { account, uid, facts, .. } = request;
     let user = if account.is_empty() { NOBODY.to_owned() } else { account.clone() };
-    let subject =
-        Subject { user, service: facts.service, rhost: facts.rhost, tty: facts.tty, ..Subject::default() };
+    let subject = Subject {
+        user,
+        service: facts.service.clone(),
+        rhost: facts.rhost.clone(),
+        tty: facts.tty.clone(),
+        ..Subject::default()
+    };
     let config = policy(verifier, begun.policy.as_deref()).map_err(|error| {
         let event = Event::new(Kind::ConfigurationRefused, &subject).reason(error.reason());
         event.detail(&error.to_string()).emit(log);
         FleetResponse::Unavailable(Unavailable::Store)
     })?;
-    let is_in_group = account.is_empty() || config.fleet.may_ask(&host.groups, &account);
+    let is_in_group = account.is_empty() || config.fleet.may_ask(&host.groups, account);
     if !begun.may_ask || !is_in_group {
         access.simulate(&mut |_, state| state.decision = Some(Decision::Refused));
         Event::login(&subject, Verdict::Denied, "host_group").emit(log);
         return Ok(Verdict::Denied);
     }
-    let person = Some(Person { name: account, uid }).filter(|person| !person.name.is_empty());
+    let person = Some(Person { name: account.clone(), uid: *uid }).filter(|person| !person.name.is_empty());
     let options = Options { nullok: facts.nullok, ..Options::default() };
     let ctx = Ctx {
         config: &without_enrolment(&config),
@@ -142,9 +168,10 @@ fn decide(
     };
     let host_name = Name::new(caller.name()).map_err(|error| FleetResponse::Refused(error.to_string()))?;
     // Without an answer the host asks whether one is needed.
-    let answer = Some(answer).filter(|answer| !answer.is_empty());
+    let answer = Some(request.answer.clone()).filter(|answer| !answer.is_empty());
     let is_attempt = answer.is_some();
-    let mut claimed = ClaimedLogin { host: &host_name, answer, keys: facts.keys, groups: &host.groups };
+    let mut claimed =
+        ClaimedLogin { host: &host_name, answer, keys: facts.keys.clone(), groups: &host.groups };
     let outcome = login(ctx, &options, &mut claimed);
     let verdict = conclude(access, outcome, caller, log);
     if !is_attempt && matches!(verdict, Ok(Verdict::Denied)) {

@@ -30,6 +30,9 @@ const FLOOR: &str = "/tmp/floor";
 const TURN: usize = 20;
 /// Logins of each process when fifty are there at once.
 const EACH: usize = 4;
+/// The codes of a phone: that of the period before, or of this one.
+const PREVIOUS: u64 = 1;
+const PRESENT: u64 = 0;
 /// ssh logins before those that count.
 const WARM_UP: usize = 3;
 
@@ -54,10 +57,10 @@ struct Bench {
 pub fn measure(place: &Place, effort: &Effort, report: &mut Report) -> Result<()> {
     debian::etcd()?;
     let mut bench = Bench::new(place, effort)?;
-    let (floor, module) = bench.alone(effort.rounds)?;
+    let alone = bench.alone(effort.rounds)?;
     let rates = bench.at_once(effort.crowds)?;
     let (single, fleet) = bench.ssh(effort.rounds / 8)?;
-    add_to(report, [floor, module], rates, [single, fleet]);
+    add_to(report, alone, rates, [single, fleet]);
     Ok(())
 }
 
@@ -114,20 +117,21 @@ impl Bench {
         self.fresh.split_off(self.fresh.len() - count)
     }
 
-    /// The floor and the module's part of a login, in turn.
-    fn alone(&mut self, rounds: usize) -> Result<(Times, Times)> {
+    /// The floor and the module's part of a login, in turn: of users whom the verifier does not remember, and
+    /// of the same users again.
+    fn alone(&mut self, rounds: usize) -> Result<[Times; 3]> {
         say("the floor, and logins one after the other");
-        let (mut floor, mut module) = (Vec::new(), Vec::new());
+        let mut times = [const { Vec::new() }; 3];
         for round in 0..=rounds / TURN {
-            let (least, users) = (self.floor(TURN, 1)?.0, self.take(TURN));
-            let ours = self.drive(&users, 0)?.0;
+            let users = self.take(TURN);
+            let first = self.drive(&users, 0, PREVIOUS)?.0;
+            let took = [self.floor(TURN, 1)?.0, first, self.drive(&users, 0, PRESENT)?.0];
             // The first round only warms up.
             if round > 0 {
-                floor.extend(least);
-                module.extend(ours);
+                times.iter_mut().zip(took).for_each(|(all, these)| all.extend(these));
             }
         }
-        Ok((Times::of(floor.into_iter()), Times::of(module.into_iter())))
+        Ok(times.map(|times| Times::of(times.into_iter())))
     }
 
     /// Decisions and round trips of the floor a second, of fifty at once, in the median round.
@@ -136,7 +140,7 @@ impl Bench {
         let (mut ours, mut floor) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let users = self.take(CROWD * EACH);
-            ours.push(users.len() as f64 / self.drive(&users, CROWD)?.1);
+            ours.push(users.len() as f64 / self.drive(&users, CROWD, PRESENT)?.1);
             floor.push(users.len() as f64 / self.floor(users.len(), CROWD)?.1);
         }
         Ok([median(ours.into_iter()), median(floor.into_iter())])
@@ -155,11 +159,12 @@ impl Bench {
     }
 
     /// Logs the users in, one after the other or from so many processes. The same as [`Bench::floor`].
-    fn drive(&self, users: &[(String, Phone)], processes: usize) -> Result<(Vec<u64>, f64)> {
+    fn drive(&self, users: &[(String, Phone)], processes: usize, code: u64) -> Result<(Vec<u64>, f64)> {
         self.know(users);
-        users[0].1.settle(30); // all phones show their next codes at the same time
+        users[0].1.settle(15); // all of them log in within one period
         let now = clock::now();
-        let line = |(user, phone): &(String, Phone)| format!("{SERVICE} {user} {} {now}\n", phone.code());
+        let code = |phone: &Phone| phone.code_of_step(phone.step() - code);
+        let line = |(user, phone): &(String, Phone)| format!("{SERVICE} {user} {} {now}\n", code(phone));
         let plan: String = users.iter().map(line).collect();
         self.host.sandbox.overwrite("/tmp/plan", &plan);
         let argv = ["driver", "/tmp/plan", &processes.to_string()];
@@ -187,6 +192,7 @@ impl Bench {
         self.host.sandbox.overwrite("/etc/pam.d/other", &self.other);
         self.know(&users);
         single.run_with_input(&["qrtotp", "import", "csv", "-", "--unused"], &table_of(&users)).success();
+        self.drive(&users, 0, PREVIOUS)?; // as people who log in every day
         let hosts = [&single, &self.host.sandbox];
         // One after the other on port 22: the hosts have networks of their own.
         let _daemons = hosts.map(|host| {
@@ -231,7 +237,7 @@ fn ssh(host: &Sandbox, user: &str) -> Result<u64> {
 
 fn add_to(
     report: &mut Report,
-    [floor, module]: [Times; 2],
+    [floor, first, module]: [Times; 3],
     [ours, least]: [f64; 2],
     [single, fleet]: [Times; 2],
 ) {
@@ -245,6 +251,7 @@ fn add_to(
         rows: vec![
             row("floor: one TLS hop and one transaction", &floor),
             row("module, pam_start to pam_end", &module),
+            row("the same, first login since the verifier started", &first),
             row("whole login over ssh, single host", &single),
             row("whole login over ssh, fleet", &fleet),
         ],

@@ -3,11 +3,11 @@
 use qrtotp_account::{Credential, CredentialId, Decision, Label, Name, Origin, Record, RecordId, State};
 use qrtotp_clock::Deadline;
 use qrtotp_fleet::{
-    AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostId, HostName, HostState,
-    Options, Ring,
+    Access, AnswerDigest, Asked, AttemptId, Engine, FleetError, FleetStore, Host, HostId, HostName,
+    HostState, Options, Ring,
 };
 use qrtotp_otp::{Params, Secret};
-use qrtotp_store::{Account, SealKey, Store, StoreExt as _};
+use qrtotp_store::{Account, SealKey, Store, StoreError, StoreExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +96,7 @@ pub fn enrol(store: &dyn Store, name: &Name) {
     try_enrol(store, name).unwrap();
 }
 
-pub fn try_enrol(store: &dyn Store, name: &Name) -> Result<(), qrtotp_store::StoreError> {
+pub fn try_enrol(store: &dyn Store, name: &Name) -> Result<(), StoreError> {
     let mut record = Record::new(name.clone(), 1000, RecordId([9; 16]));
     let params = Params::default();
     let sealed = store.key().seal_secret(&record, device(), params, &Secret::generate().unwrap()).unwrap();
@@ -110,7 +110,7 @@ pub fn try_enrol(store: &dyn Store, name: &Name) -> Result<(), qrtotp_store::Sto
 }
 
 /// Revokes all devices.
-pub fn revoke(store: &dyn Store, name: &Name) -> Result<(), qrtotp_store::StoreError> {
+pub fn revoke(store: &dyn Store, name: &Name) -> Result<(), StoreError> {
     store.change_account(name, &mut |account| {
         let account = account.as_mut().expect("it is enrolled");
         account.record.revoke(&mut account.state, |_| true, 1000);
@@ -131,11 +131,27 @@ pub fn verify(record: &Record, state: &mut State, step: u64) {
 /// The result of an attempt, as its host is told.
 pub type Told = Result<Option<Decision>, FleetError>;
 
-/// One attempt with a code of this step.
+/// One attempt with a code of this step, as a verifier's daemon makes it.
 pub fn log_in(store: &FleetStore, at: &HostName, attempt: AttemptId, name: &Name, step: u64) -> Told {
+    let access = attempt_at(store, at, attempt, step);
+    let decide = || access.update_state(name, |record, state| verify(record, state, step));
+    if access.guess(name).is_some() {
+        let done = decide();
+        if !access.is_guess() {
+            return told(&access, done);
+        }
+    }
+    access.begin(name)?;
+    told(&access, decide())
+}
+
+pub fn attempt_at<'a>(store: &'a FleetStore, at: &HostName, attempt: AttemptId, step: u64) -> Access<'a> {
     let asked = Asked { attempt, host: host_id(at), answer: AnswerDigest::of(attempt, &step.to_le_bytes()) };
-    let access = store.attempt(asked, Deadline::after(Duration::from_secs(3)));
-    let done = access.update_state(name, |record, state| verify(record, state, step));
+    store.attempt(asked, Deadline::after(Duration::from_secs(3)))
+}
+
+/// What a host is told after a change of the state.
+pub fn told(access: &Access<'_>, done: Result<Option<()>, StoreError>) -> Told {
     match (access.decision(), done) {
         (Some(decision), _) => Ok(Some(decision)),
         (None, Ok(_)) => Ok(None),

@@ -179,7 +179,8 @@ fn a_member_cut_off_the_others_accepts_and_tells_nothing_old() {
             assert!(deadline.pause(), "{error}");
         }
         let told = log_in(isolated, &host("h0"), id(), &alice(), 2);
-        assert!(matches!(told, Err(FleetError::NoQuorum(_))), "{told:?}");
+        // It was sent, for the account is remembered.
+        assert!(matches!(told, Err(FleetError::Unclear(_))), "{told:?}");
         let error = isolated.admin().load(&alice()).unwrap_err();
         assert_eq!(error.reason(), "no_quorum");
         cluster.cut(2, false);
@@ -277,11 +278,11 @@ fn failures_at_a_noisy_host_delay_no_right_login_there() {
                 })
                 .collect();
             let told = |step| log_in(&fleet.verifiers[0], &host("h1"), id(), &alice(), step);
-            let right = (1..=50).filter(|step| told(*step) == ACCEPTED).count();
+            let right = (1..=100).filter(|step| told(*step) == ACCEPTED).count();
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
             (right, bots.into_iter().map(|bot| bot.join().unwrap()).sum::<usize>())
         });
-        assert!(right == 50 && wrong > 50, "{right} right logins accepted, {wrong} wrong ones refused");
+        assert!(right == 100 && wrong > 20, "{right} right logins accepted, {wrong} wrong ones refused");
         let counted = fleet.verifiers[0].host_failures().unwrap();
         let counted: u32 = counted.iter().map(|(_, _, failures)| failures.failures).sum();
         assert!(counted as usize >= wrong.min(300), "{counted} of {wrong}");
@@ -356,7 +357,10 @@ fn restore(flags: &[&str]) {
     fleet.verifiers.iter().for_each(|verifier| verifier.keep_witness(1005).unwrap());
     cluster.restore("backup", flags);
     for verifier in &fleet.verifiers {
-        let told = log_in(verifier, &host("h1"), id(), &alice(), LOGINS + 50);
+        let told = || log_in(verifier, &host("h1"), id(), &alice(), LOGINS + 50);
+        // What is remembered is sent over the connection that has ended.
+        assert!(matches!(told(), Err(FleetError::RolledBack(_) | FleetError::Unclear(_))));
+        let told = told();
         assert!(matches!(told, Err(FleetError::RolledBack(_))), "{flags:?}: {told:?}");
     }
     let journals: Vec<_> = fleet.verifiers.iter().map(|verifier| verifier.journal().to_owned()).collect();

@@ -1,7 +1,8 @@
 //! The store on the double: attempts, groups, fence, a restored backup, journals.
 
 use crate::accounts::{
-    Fleet, enrol, has_device, host, host_id, log_in, name, new_host, revoke, set_host, verify, watermark,
+    Fleet, attempt_at, enrol, has_device, host, host_id, log_in, name, new_host, revoke, set_host, told,
+    verify, watermark,
 };
 use crate::memory::{Fate, Memory};
 use qrtotp_account::{CredentialId, Decision, Name};
@@ -518,4 +519,96 @@ fn a_device_whose_clock_is_ahead_has_its_steps_burnt_with_it() {
     world.verifier(0).accept_restore(3000, &[]).unwrap();
     assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 109), REFUSED);
     assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 110), ACCEPTED);
+}
+
+/// What an attempt is told from what verifier 0 remembers; `None`: it has to be read.
+fn told_from_memory(world: &World, step: u64) -> Option<Result<Option<Decision>, FleetError>> {
+    let access = attempt_at(world.verifier(0), &host("h1"), id(), step);
+    access.guess(&alice())?;
+    let done = access.update_state(&alice(), |record, state| verify(record, state, step));
+    (!access.is_guess()).then(|| told(&access, done))
+}
+
+#[test]
+fn a_right_code_of_an_account_that_is_remembered_costs_one_request() {
+    let world = World::new();
+    assert_eq!(told_from_memory(&world, 50), None);
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    for step in 51..54 {
+        let before = world.requests();
+        assert_eq!(told_from_memory(&world, step), Some(ACCEPTED));
+        assert_eq!(world.requests() - before, 1);
+    }
+}
+
+#[test]
+fn memory_accepts_or_says_nothing_and_writes_nothing_else() {
+    let world = World::new();
+    let (first, second) = (id(), id());
+    assert_eq!(log_in(world.verifier(0), &host("h1"), first, &alice(), 50), ACCEPTED);
+    let before = world.requests();
+    assert_eq!(told_from_memory(&world, 50), None, "a used code");
+    let access = attempt_at(world.verifier(0), &host("h1"), first, 50);
+    access.guess(&alice()).unwrap();
+    access.update_state(&alice(), |record, state| verify(record, state, 51)).unwrap_err();
+    assert!(access.is_guess() && !access.was_decided_before(), "an attempt that was decided");
+    let access = attempt_at(world.verifier(0), &host("h1"), second, 51);
+    access.guess(&alice()).unwrap();
+    access.load(&alice()).unwrap();
+    access.load(&name("bobby")).unwrap_err();
+    access.simulate(&mut |_, state| state.decision = Some(Decision::Refused));
+    assert!(access.is_guess() && access.decision().is_none());
+    assert_eq!(world.requests(), before);
+    access.begin(&alice()).unwrap();
+    access.update_state(&alice(), |record, state| verify(record, state, 51)).unwrap();
+    assert_eq!((access.is_guess(), access.decision()), (false, Some(Decision::Accepted)));
+}
+
+#[test]
+fn what_changed_elsewhere_is_not_accepted_from_memory() {
+    let fleet = |world: &World, f: &dyn Fn(&FleetStore)| {
+        assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+        f(world.verifier(1));
+        let before = world.memory.data.lock().unwrap().revision;
+        assert_eq!(told_from_memory(world, 51), None);
+        assert_eq!(world.memory.data.lock().unwrap().revision, before);
+        log_in(world.verifier(0), &host("h1"), id(), &alice(), 51)
+    };
+    let used = |store: &FleetStore| {
+        assert_eq!(log_in(store, &host("h2"), id(), &alice(), 51), ACCEPTED);
+    };
+    assert_eq!(fleet(&World::new(), &used), REFUSED);
+    let revoked = |store: &FleetStore| revoke(&store.admin(), &alice()).unwrap();
+    assert_eq!(fleet(&World::new(), &revoked), REFUSED);
+    let held = |store: &FleetStore| set_host(store, "h1", HostState::Held).unwrap();
+    assert_eq!(fleet(&World::new(), &held), Err(FleetError::HostHeld("h1".to_owned())));
+    let moved = |store: &FleetStore| assert!(store.set_groups(&alice(), &["db".to_owned()]).unwrap());
+    assert_eq!(fleet(&World::new(), &moved), Err(FleetError::OutOfGroup("h1".to_owned())));
+    let ruled = |store: &FleetStore| store.set_policy(b"rules").unwrap();
+    assert_eq!(fleet(&World::new(), &ruled), ACCEPTED, "by the new policy");
+    let removed = |store: &FleetStore| assert!(store.remove(&alice()).unwrap());
+    assert_eq!(fleet(&World::new(), &removed), Ok(None));
+}
+
+#[test]
+fn nothing_is_remembered_of_a_connection_that_has_ended() {
+    let world = World::new();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    let backup = world.memory.data.lock().unwrap().clone();
+    assert_eq!(told_from_memory(&world, 51), Some(ACCEPTED));
+    world.restore(&backup, 0);
+    // The first request over the new connection finds out what it leads to.
+    assert!(!matches!(told_from_memory(&world, 52), Some(Ok(_))));
+    assert_eq!(told_from_memory(&world, 52), None);
+}
+
+#[test]
+fn a_lost_answer_to_an_acceptance_from_memory_is_found_by_reading() {
+    let world = World::new();
+    assert_eq!(log_in(world.verifier(0), &host("h1"), id(), &alice(), 50), ACCEPTED);
+    *world.memory.next_write.lock().unwrap() = Fate::DoneAndLost;
+    assert_eq!(told_from_memory(&world, 51), Some(ACCEPTED));
+    *world.memory.next_write.lock().unwrap() = Fate::Lost;
+    assert_eq!(told_from_memory(&world, 52), Some(ACCEPTED));
+    assert_eq!(told_from_memory(&world, 53), Some(ACCEPTED));
 }
