@@ -1,8 +1,8 @@
 //! [`qrtotp_store::Store`] for one attempt, one session, or one admin's command.
 
 use crate::attempts::{AnswerDigest, AttemptId, Tag};
-use crate::change::{Change, Changed};
-use crate::engine::{Op, Txn, gets};
+use crate::change::{Change, Changed, Guess};
+use crate::engine::{Op, Txn, gets, revision_of};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
 use crate::keys::{self, HostId, HostName};
@@ -54,8 +54,7 @@ pub struct Access<'a> {
     failure: RefCell<Option<FleetError>>,
     /// The account of [`Access::begin`].
     account: RefCell<Option<Name>>,
-    /// The revision of the guessed policy, as long as etcd was not asked since [`Access::guess`].
-    guess: Cell<Option<i64>>,
+    guess: Guess,
     /// Read by [`Access::begin`], for the first operation on this account.
     begun: RefCell<Option<(Name, View)>>,
     /// The values that the last operation read, if it wrote nothing. A simulated write goes on from there.
@@ -100,7 +99,7 @@ impl<'a> Access<'a> {
             was_decided_before: Cell::new(false),
             failure: RefCell::new(None),
             account: RefCell::new(None),
-            guess: Cell::new(None),
+            guess: Guess::default(),
             begun: RefCell::new(None),
             read: RefCell::new(None),
         }
@@ -132,39 +131,48 @@ impl<'a> Access<'a> {
     }
 
     /// Begins with what this verifier remembers of host, account and policy, if that is all. The flow that
-    /// follows can only accept the answer, in a transaction that compares all of it; nothing else is written.
-    /// If [`Access::is_guess`] is still true after it, its outcome is void: [`Access::begin`], and again.
+    /// follows can accept the answer, in a transaction that compares all of it, or does nothing. If
+    /// [`Access::is_guess`] is still true after it, its outcome is void: [`Access::begin`], and again.
     #[must_use]
     pub fn guess(&self, name: &Name) -> Option<Begun> {
-        let (view, policy) = self.fleet.guess(name, self.host_name())?;
-        view.account.as_ref()?;
+        let values = self.fleet.recall_all(name, self.host_name())?;
+        let (mut view, policy) = self.fleet.open_all(name, self.host_name(), &values).ok()?;
         view.permit(self.host.as_ref()).ok()?;
-        let begun = Begun { host: view.host.clone(), may_ask: true, policy: policy.bytes };
-        self.guess.set(Some(policy.revision));
-        self.account.replace(Some(name.clone()));
-        self.begun.replace(Some((name.clone(), view)));
-        Some(begun)
+        // It may have changed since, as the others may.
+        view.revisions.push((keys::policy(), revision_of(values.last()?.as_ref())));
+        self.guess.is_open.set(true);
+        Some(self.begin_with(name, view, policy))
     }
 
     /// Whether what was answered since [`Access::guess`] is from memory alone.
     #[must_use]
     pub fn is_guess(&self) -> bool {
-        self.guess.get().is_some()
+        self.guess.is_open.get()
     }
 
-    /// Reads host, account and policy. The next operation does not read again.
+    /// Reads host, account and policy, if etcd has not just said what it holds in place of a guess. The next
+    /// operation does not read again.
     ///
     /// # Errors
     /// The host is unknown, held or revoked; etcd does not answer.
     pub fn begin(&self, name: &Name) -> Result<Begun, FleetError> {
-        self.guess.set(None);
-        let (view, policy) = self.fleet.view_and_policy(name, self.host_name(), &self.left())?;
+        self.guess.is_open.set(false);
+        self.failure.take();
+        let values = match self.guess.found.take() {
+            Some(found) => found,
+            None => self.fleet.read_all(name, self.host_name(), &self.left())?,
+        };
+        let (view, policy) = self.fleet.open_all(name, self.host_name(), &values)?;
         view.permit_host(self.host.as_ref())?;
+        Ok(self.begin_with(name, view, policy))
+    }
+
+    fn begin_with(&self, name: &Name, view: View, policy: Option<Vec<u8>>) -> Begun {
         let may_ask = view.permit(self.host.as_ref()).is_ok();
-        let begun = Begun { host: view.host.clone(), may_ask, policy: policy.bytes };
+        let begun = Begun { host: view.host.clone(), may_ask, policy };
         self.account.replace(Some(name.clone()));
         self.begun.replace(Some((name.clone(), view)));
-        Ok(begun)
+        begun
     }
 
     /// The account's last audit lines, as logged but without `detail`, in no order.

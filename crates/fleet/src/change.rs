@@ -26,9 +26,8 @@ pub(crate) struct Change<'a> {
     pub tag: Tag,
     /// The decision that we made for this attempt in an earlier change.
     pub decided: Option<Decision>,
-    /// The revision of the guessed policy, if the first values are a guess. The change is made only if it
-    /// accepts, and only if they are in etcd. It is `None` afterwards if etcd was asked.
-    pub guess: &'a Cell<Option<i64>>,
+    /// The first values are a guess.
+    pub guess: &'a Guess,
     pub left: Left<'a>,
 }
 
@@ -43,11 +42,14 @@ pub(crate) enum Changed {
     Kept(Option<Decision>),
 }
 
-/// The fleet's policy in its applied form, if one was set.
-#[derive(Debug)]
-pub(crate) struct Policy {
-    pub bytes: Option<Vec<u8>>,
-    pub revision: i64,
+/// Whether the first values of a change are a guess. Such a change is made only if it accepts, and only if
+/// etcd holds them.
+#[derive(Default)]
+pub(crate) struct Guess {
+    /// Until etcd has said that it holds them.
+    pub is_open: Cell<bool>,
+    /// What etcd holds instead, by the keys that were compared.
+    pub found: Cell<Option<Vec<Option<Stored>>>>,
 }
 
 /// A transaction, and what has to be noted once it was carried out.
@@ -71,45 +73,36 @@ impl FleetStore {
         View::read(&self.ring, name, host, &reply.values)
     }
 
-    /// The same, and the fleet's policy. What is there is remembered.
-    pub(crate) fn view_and_policy(
+    /// The same values, and the fleet's policy as the last one. They are remembered.
+    pub(crate) fn read_all(
         &self,
         name: &Name,
         host: Option<&HostName>,
         left: &Left<'_>,
-    ) -> Result<(View, Policy), FleetError> {
-        let mut keys = keys_of(name, host);
-        keys.push(keys::policy());
+    ) -> Result<Vec<Option<Stored>>, FleetError> {
+        let keys = all_keys_of(name, host);
         let names: Vec<&str> = keys.iter().map(String::as_str).collect();
         let reply = self.read(&names, left)?;
-        let (view, policy) = self.open_view_and_policy(name, host, &reply.values)?;
-        if view.account.is_some() {
-            self.memory.note(reply.connection, keys.into_iter().zip(reply.values));
-        }
-        Ok((view, policy))
+        self.memory.note(reply.connection, keys.into_iter().zip(reply.values.iter().cloned()));
+        Ok(reply.values)
     }
 
-    /// The same from memory. The policy is compared with the other values, for it may have changed since.
-    pub(crate) fn guess(&self, name: &Name, host: Option<&HostName>) -> Option<(View, Policy)> {
-        let mut keys = keys_of(name, host);
-        keys.push(keys::policy());
-        let values = self.memory.recall(&keys, self.guard.trusted_connection()?)?;
-        let (mut view, policy) = self.open_view_and_policy(name, host, &values).ok()?;
-        view.revisions.push((keys::policy(), policy.revision));
-        Some((view, policy))
+    /// The same from memory.
+    pub(crate) fn recall_all(&self, name: &Name, host: Option<&HostName>) -> Option<Vec<Option<Stored>>> {
+        self.memory.recall(&all_keys_of(name, host), self.guard.trusted_connection()?)
     }
 
-    fn open_view_and_policy(
+    /// Opens what [`FleetStore::read_all`] has read. The policy is in its applied form, if one was set.
+    pub(crate) fn open_all(
         &self,
         name: &Name,
         host: Option<&HostName>,
         values: &[Option<Stored>],
-    ) -> Result<(View, Policy), FleetError> {
+    ) -> Result<(View, Option<Vec<u8>>), FleetError> {
         let view = View::read(&self.ring, name, host, values)?;
-        let stored = values.last().and_then(Option::as_ref);
         let open = |stored| open_tagged(&self.ring, &view.meta, &keys::policy(), stored);
-        let bytes = stored.map(open).transpose()?.map(|policy| policy.bytes);
-        Ok((view, Policy { bytes, revision: revision_of(stored) }))
+        let policy = values.last().and_then(Option::as_ref).map(open).transpose()?;
+        Ok((view, policy.map(|policy| policy.bytes)))
     }
 
     /// Runs `f` on the account, and makes what its last run did durable. `first`: values that were read just
@@ -142,29 +135,38 @@ impl FleetStore {
             if before.as_ref() == Some(&after) {
                 return Ok(Changed::Nothing(Box::new(view)));
             }
-            let is_guess = change.guess.get().is_some();
+            let is_guess = change.guess.is_open.get();
             if is_guess && after.state.decision != Some(Decision::Accepted) {
                 return Err(FleetError::Busy);
             }
             let plan = self.plan(name, change, &view, &after, &mut counted)?;
             match self.swap(&plan.txn, &change.left) {
                 Ok(Swapped::Done(revision)) => {
-                    change.guess.take();
+                    change.guess.is_open.set(false);
                     return self.finish(name, &plan, revision);
                 }
-                Ok(Swapped::Differs(_)) if is_guess => return Err(FleetError::Busy),
+                Ok(Swapped::Differs(reply)) if is_guess => {
+                    let keys = plan.txn.compare.into_iter().map(|(key, _)| key);
+                    self.memory.note(reply.connection, keys.zip(reply.values.iter().cloned()));
+                    change.guess.found.set(Some(reply.values));
+                    return Err(FleetError::Busy);
+                }
                 Ok(Swapped::Differs(reply)) => {
                     view = View::read(&self.ring, name, host, &reply.values)?;
                 }
                 Err(FleetError::Unclear(why)) => {
-                    let guessed = change.guess.take();
-                    let (found, policy) = self
-                        .view_and_policy(name, host, &change.left)
-                        .map_err(|_| FleetError::Unclear(why.clone()))?;
-                    if guessed.is_some_and(|revision| revision != policy.revision) {
-                        return Err(FleetError::Unclear(why)); // the decision was made by another policy
+                    let unknown = |_| FleetError::Unclear(why.clone());
+                    // Nothing that is said from here on is a guess, but for what the flow did before it.
+                    change.guess.is_open.set(false);
+                    let found = self.read_all(name, host, &change.left).map_err(unknown)?;
+                    view = View::read(&self.ring, name, host, &found).map_err(unknown)?;
+                    let is_ours = view.attempt(change.id).is_some_and(|kept| kept.tag == change.tag);
+                    if is_guess && !is_ours && !holds(&plan.txn.compare, &found) {
+                        // It will never be carried out: what it compares is gone.
+                        change.guess.is_open.set(true);
+                        change.guess.found.set(Some(found));
+                        return Err(FleetError::Busy);
                     }
-                    view = found;
                     unclear = Some((plan, why));
                 }
                 Err(error) => return Err(error),
@@ -254,7 +256,7 @@ impl FleetStore {
             }
             _ => None,
         };
-        self.memory.note(reply.connection, txn.then.iter().filter_map(swapped));
+        self.memory.renew(reply.connection, txn.then.iter().filter_map(swapped));
         Ok(Swapped::Done(reply.revision))
     }
 
@@ -285,6 +287,17 @@ impl FleetStore {
             keys.iter().map(|key| Line { at, key: (*key).to_owned(), value: None }).collect();
         self.journal.add(&self.ring, &self.guard.store().unwrap_or_default(), &lines)
     }
+}
+
+fn all_keys_of(name: &Name, host: Option<&HostName>) -> Vec<String> {
+    let mut keys = keys_of(name, host);
+    keys.push(keys::policy());
+    keys
+}
+
+/// Whether these values are of the revisions that are compared.
+fn holds(compare: &[(String, i64)], values: &[Option<Stored>]) -> bool {
+    compare.iter().zip(values).all(|((_, revision), stored)| *revision == revision_of(stored.as_ref()))
 }
 
 /// The result of a transaction that swaps values.

@@ -6,7 +6,7 @@
 //! state, its record, the host that asks, and the store's generation. So of all decisions that accept a code
 //! at most one is applied, and a revocation of a device or a host holds from the moment it is acknowledged.
 //! **Never:** a serializable read; a verdict that was not read from etcd or told by it; a guess after a
-//! timeout.
+//! timeout. [`Access::guess`] saves the read before an acceptance: the transaction compares what it guessed.
 //!
 //! # Verify one answer
 //!

@@ -46,24 +46,35 @@ pub fn verify(
     let Ok(name) = name else {
         return FleetResponse::Refused("the account's name can't be used".into());
     };
-    // Only an answer can be accepted from what is remembered.
-    if !request.answer.is_empty()
-        && let Some(begun) = access.guess(&name)
-    {
-        let response = answer(verifier, (caller, &begun), &access, &request, log);
-        if !access.is_guess() {
-            return response;
-        }
+    let response = match answer_from_memory(verifier, caller, (&access, &name), &request, log) {
+        Some(response) => response,
+        None => match access.begin(&name) {
+            Ok(begun) => answer(verifier, (caller, &begun), &access, &request, log),
+            Err(error) => return failed(&error, caller, log),
+        },
+    };
+    alert(verifier, caller, log);
+    response
+}
+
+/// Accepts an answer, if etcd still holds what this verifier remembers of the account.
+fn answer_from_memory(
+    verifier: &Verifier,
+    caller: &Caller,
+    (access, name): (&Access<'_>, &Name),
+    request: &VerifyForHost,
+    log: &mut RequestLog,
+) -> Option<FleetResponse> {
+    if request.answer.is_empty() {
+        return None; // there is nothing to accept
+    }
+    let begun = access.guess(name)?;
+    let response = answer(verifier, (caller, &begun), access, request, log);
+    if access.is_guess() {
         log.forget();
+        return None;
     }
-    match access.begin(&name) {
-        Ok(begun) => {
-            let response = answer(verifier, (caller, &begun), &access, &request, log);
-            alert(verifier, caller, log);
-            response
-        }
-        Err(error) => failed(&error, caller, log),
-    }
+    Some(response)
 }
 
 /// The answer from what was read, or guessed.

@@ -117,8 +117,8 @@ impl Bench {
         self.fresh.split_off(self.fresh.len() - count)
     }
 
-    /// The floor and the module's part of a login, in turn: of users whom the verifier does not remember, and
-    /// of the same users again.
+    /// The floor and the module's part of a login, in turn: each user's first login since the verifier
+    /// started, and the next one.
     fn alone(&mut self, rounds: usize) -> Result<[Times; 3]> {
         say("the floor, and logins one after the other");
         let mut times = [const { Vec::new() }; 3];

@@ -150,7 +150,7 @@ pub fn attempt_at<'a>(store: &'a FleetStore, at: &HostName, attempt: AttemptId, 
     store.attempt(asked, Deadline::after(Duration::from_secs(3)))
 }
 
-/// What a host is told after a change of the state.
+/// The decision that goes to the host, after a change of the state.
 pub fn told(access: &Access<'_>, done: Result<Option<()>, StoreError>) -> Told {
     match (access.decision(), done) {
         (Some(decision), _) => Ok(Some(decision)),

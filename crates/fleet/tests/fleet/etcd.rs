@@ -179,7 +179,7 @@ fn a_member_cut_off_the_others_accepts_and_tells_nothing_old() {
             assert!(deadline.pause(), "{error}");
         }
         let told = log_in(isolated, &host("h0"), id(), &alice(), 2);
-        // It was sent, for the account is remembered.
+        // The account is remembered, so the transaction was sent.
         assert!(matches!(told, Err(FleetError::Unclear(_))), "{told:?}");
         let error = isolated.admin().load(&alice()).unwrap_err();
         assert_eq!(error.reason(), "no_quorum");
@@ -358,7 +358,7 @@ fn restore(flags: &[&str]) {
     cluster.restore("backup", flags);
     for verifier in &fleet.verifiers {
         let told = || log_in(verifier, &host("h1"), id(), &alice(), LOGINS + 50);
-        // What is remembered is sent over the connection that has ended.
+        // The first transaction goes out over the connection that has ended.
         assert!(matches!(told(), Err(FleetError::RolledBack(_) | FleetError::Unclear(_))));
         let told = told();
         assert!(matches!(told, Err(FleetError::RolledBack(_))), "{flags:?}: {told:?}");

@@ -89,6 +89,31 @@ fn what_a_host_says_about_a_login_makes_no_rule_easier() {
 }
 
 #[test]
+fn each_answer_of_a_user_whom_the_verifier_remembers_has_one_line_there() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    phone.settle(10);
+    for (code, answer) in [
+        (phone.previous_code(), PAM_SUCCESS),
+        (phone.wrong_code(), PAM_AUTH_ERR),
+        (phone.previous_code(), PAM_AUTH_ERR),
+        (phone.code(), PAM_SUCCESS),
+    ] {
+        assert_eq!(host.answer(&code), answer);
+    }
+    let _ = fleet.verifier().log.wait(&["event=login result=accepted", " seq=4 "]);
+    let lines = fleet.verifier().log.lines();
+    let reason = |line: &String| Some(line.split_once("event=login ")?.1.split(' ').nth(1)?.to_owned());
+    let reasons: Vec<String> = lines.iter().filter_map(reason).collect();
+    assert_eq!(reasons, ["reason=code", "reason=wrong_code", "reason=replayed_code", "reason=code"]);
+    // A revocation holds at once, whatever the verifier remembers.
+    phone.wait_for_next_code();
+    fleet.administer(&["revoke", "alice", "--all"], "").success();
+    assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR);
+}
+
+#[test]
 fn the_audit_log_of_a_verifier_has_its_lines_as_proven_and_look_alikes_of_the_module_as_forged() {
     let fleet = Fleet::new("");
     let phone = fleet.import("alice");
