@@ -13,8 +13,8 @@ use qrtotp_messages::text;
 use qrtotp_otp::random_bytes;
 use qrtotp_policy::ConfigFile;
 use qrtotp_wire::{
-    ConnectError, Facts, FleetResponse, RELAY_SOCKET, Unavailable, VERDICT_KEY_LEN, VerdictKey, VerifyError,
-    VerifyForHost, ask_relay,
+    ConnectError, Facts, FleetResponse, RELAY_SOCKET, Signed as _, Unavailable, VERDICT_KEY_LEN, VerdictKey,
+    VerifyError, VerifyForHost, ask_relay,
 };
 use std::path::Path;
 use std::time::Duration;

@@ -7,8 +7,8 @@ use crate::tunnel::Tunnel;
 use qrtotp_audit::{Event, Kind, Subject, Verdict};
 use qrtotp_fleet_tls::hex;
 use qrtotp_frames::{
-    FleetResponse, FrameError, OpenSession, SessionEnd, SessionFrame, Unavailable, VERDICT_KEY_LEN,
-    VerdictKey, wait_for_either,
+    FleetResponse, FrameError, OpenSession, SessionEnd, SessionFrame, Signed as _, Unavailable,
+    VERDICT_KEY_LEN, VerdictKey, wait_for_either,
 };
 use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_otp::random_bytes;

@@ -3,10 +3,10 @@
 
 use super::open_session::{OPEN, OpenSession};
 use super::{
-    ATTEMPT_LEN, FLEET_VERSION, Fields, FrameError, Message, NAME, Tag, VERDICT_KEY_LEN, VerdictKey, Writer,
+    ATTEMPT_LEN, FLEET_VERSION, Fields, FrameError, Message, NAME, Signed, Tag, VERDICT_KEY_LEN, VerdictKey,
+    Writer,
 };
 use qrtotp_values::Verdict;
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 /// The kind of [`VerifyForHost`].
@@ -44,7 +44,7 @@ pub enum FleetRequest {
     Session(Box<OpenSession>),
 }
 
-/// An answer to verify, with what the host says about the login. [`VerifyForHost::sign`] signs all of it.
+/// An answer to verify, with what the host says about the login. [`Signed::sign`] signs all of it.
 #[derive(PartialEq, Eq)]
 pub struct VerifyForHost {
     /// Random. The same request, sent again, gets the same verdict.
@@ -57,7 +57,7 @@ pub struct VerifyForHost {
     pub facts: Facts,
     /// The typed answer.
     pub answer: Zeroizing<Vec<u8>>,
-    /// Made by [`VerifyForHost::sign`].
+    /// Made by [`Signed::sign`].
     pub tag: Tag,
 }
 
@@ -89,11 +89,11 @@ pub struct OfflineUse {
     pub at: u32,
     /// How many of the account's codes are left at the host.
     pub left: u32,
-    /// Made by [`OfflineUse::sign`].
+    /// Made by [`Signed::sign`].
     pub tag: Tag,
 }
 
-impl OfflineUse {
+impl Signed for OfflineUse {
     fn put_signed(&self, to: &mut Writer) {
         to.fixed(&self.id);
         to.bytes(self.account.as_bytes());
@@ -101,25 +101,16 @@ impl OfflineUse {
         to.number(self.left);
     }
 
-    fn tag_by(&self, key: &VerdictKey) -> Option<Tag> {
-        let mut signed = Writer::new(&[]);
-        self.put_signed(&mut signed);
-        Some(key.offline_tag(signed.so_far()?))
+    fn tag_of(key: &VerdictKey, signed: &[u8]) -> Tag {
+        key.offline_tag(signed)
     }
 
-    /// Signs it with the host's key, so that a relay can't make one.
-    ///
-    /// # Errors
-    /// It is too long for a frame.
-    pub fn sign(&mut self, key: &VerdictKey) -> Result<(), FrameError> {
-        self.tag = self.tag_by(key).ok_or(FrameError::TooLong)?;
-        Ok(())
+    fn tag(&self) -> &Tag {
+        &self.tag
     }
 
-    /// Whether the key has signed it as it is.
-    #[must_use]
-    pub fn is_signed_by(&self, key: &VerdictKey) -> bool {
-        self.tag_by(key).is_some_and(|tag| tag.ct_eq(&self.tag).into())
+    fn set_tag(&mut self, tag: Tag) {
+        self.tag = tag;
     }
 }
 
@@ -136,7 +127,7 @@ pub struct JoinRequest {
     pub verdict_key: Zeroizing<Vec<u8>>,
 }
 
-impl VerifyForHost {
+impl Signed for VerifyForHost {
     fn put_signed(&self, to: &mut Writer) {
         let Facts { service, tty, rhost, nullok, password, keys } = &self.facts;
         to.fixed(&self.attempt);
@@ -151,25 +142,16 @@ impl VerifyForHost {
         to.bytes(&self.answer);
     }
 
-    fn tag_by(&self, key: &VerdictKey) -> Option<Tag> {
-        let mut signed = Writer::new(&[]);
-        self.put_signed(&mut signed);
-        Some(key.request_tag(signed.so_far()?))
+    fn tag_of(key: &VerdictKey, signed: &[u8]) -> Tag {
+        key.request_tag(signed)
     }
 
-    /// Signs it with the host's key, so that a relay can neither make nor change a request.
-    ///
-    /// # Errors
-    /// It is too long for a frame.
-    pub fn sign(&mut self, key: &VerdictKey) -> Result<(), FrameError> {
-        self.tag = self.tag_by(key).ok_or(FrameError::TooLong)?;
-        Ok(())
+    fn tag(&self) -> &Tag {
+        &self.tag
     }
 
-    /// Whether the key has signed it as it is.
-    #[must_use]
-    pub fn is_signed_by(&self, key: &VerdictKey) -> bool {
-        self.tag_by(key).is_some_and(|tag| tag.ct_eq(&self.tag).into())
+    fn set_tag(&mut self, tag: Tag) {
+        self.tag = tag;
     }
 }
 

@@ -13,6 +13,7 @@ mod fields;
 mod fleet;
 mod open_session;
 mod session;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod verdict_key;
@@ -25,6 +26,7 @@ pub use fleet::{
 };
 pub use open_session::OpenSession;
 pub use session::SessionFrame;
+pub use signed::Signed;
 pub use verdict_key::{SESSION_NONCE_LEN, SessionEnd, Tag, VERDICT_KEY_LEN, VerdictKey};
 
 use std::io::{Read, Write};

@@ -1,12 +1,11 @@
 //! How a host's broker opens a session: a user's conversation with a verifier about their own account.
 
-use super::{ATTEMPT_LEN, FLEET_VERSION, Fields, FrameError, Message, NAME, Tag, VerdictKey, Writer};
-use subtle::ConstantTimeEq;
+use super::{ATTEMPT_LEN, FLEET_VERSION, Fields, FrameError, Message, NAME, Signed, Tag, VerdictKey, Writer};
 
 /// The kind of [`OpenSession`].
 pub(super) const OPEN: u8 = 40;
 
-/// The wish of a user to speak to a verifier, from the broker of a host. [`OpenSession::sign`] signs it.
+/// The wish of a user to speak to a verifier, from the broker of a host. [`Signed::sign`] signs it.
 #[derive(PartialEq, Eq)]
 pub struct OpenSession {
     /// Random.
@@ -15,36 +14,27 @@ pub struct OpenSession {
     pub account: String,
     /// Their uid, as the kernel reports it.
     pub uid: u32,
-    /// Made by [`OpenSession::sign`].
+    /// Made by [`Signed::sign`].
     pub tag: Tag,
 }
 
-impl OpenSession {
+impl Signed for OpenSession {
     fn put_signed(&self, to: &mut Writer) {
         to.fixed(&self.attempt);
         to.bytes(self.account.as_bytes());
         to.number(self.uid);
     }
 
-    fn tag_by(&self, key: &VerdictKey) -> Option<Tag> {
-        let mut signed = Writer::new(&[]);
-        self.put_signed(&mut signed);
-        Some(key.session_tag(signed.so_far()?))
+    fn tag_of(key: &VerdictKey, signed: &[u8]) -> Tag {
+        key.session_tag(signed)
     }
 
-    /// Signs it with the host's key, so that a relay can't open a session.
-    ///
-    /// # Errors
-    /// It is too long for a frame.
-    pub fn sign(&mut self, key: &VerdictKey) -> Result<(), FrameError> {
-        self.tag = self.tag_by(key).ok_or(FrameError::TooLong)?;
-        Ok(())
+    fn tag(&self) -> &Tag {
+        &self.tag
     }
 
-    /// Whether the key has signed it as it is.
-    #[must_use]
-    pub fn is_signed_by(&self, key: &VerdictKey) -> bool {
-        self.tag_by(key).is_some_and(|tag| tag.ct_eq(&self.tag).into())
+    fn set_tag(&mut self, tag: Tag) {
+        self.tag = tag;
     }
 }
 

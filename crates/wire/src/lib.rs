@@ -23,7 +23,7 @@ pub use caller::{CallerAnswer, Devices, Opening, Request};
 pub use client::{ConnectError, VerifyError, ask_relay, connect, connect_relay, verify};
 pub use qrtotp_frames::{
     Connection, FRAME_TIME, Facts, FleetRequest, FleetResponse, FrameError, MAX_FRAME, Message, OfflineUse,
-    SessionFrame, Unavailable, VERDICT_KEY_LEN, VerdictKey, VerifyForHost, receive, send,
+    SessionFrame, Signed, Unavailable, VERDICT_KEY_LEN, VerdictKey, VerifyForHost, receive, send,
 };
 
 /// The broker's socket.

@@ -10,7 +10,7 @@ use qrtotp_audit::Subject;
 use qrtotp_clock::{Deadline, SystemClock};
 use qrtotp_fleet::{AnswerDigest, Asked, AttemptId, BreakGlassUse, FleetError, Host};
 use qrtotp_flow::{Ctx, HostDirectory, note_offline_use};
-use qrtotp_frames::{FleetResponse, OfflineUse, Unavailable, VerdictKey};
+use qrtotp_frames::{FleetResponse, OfflineUse, Signed as _, Unavailable, VerdictKey};
 use qrtotp_store::StoreError;
 use qrtotp_values::text::utc;
 use std::time::Duration;

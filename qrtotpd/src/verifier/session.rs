@@ -19,7 +19,7 @@ use qrtotp_fleet_tls::{ServerStream, wait};
 use qrtotp_flow::{Authority, catalogue_of, host_name};
 use qrtotp_frames::{
     FRAME_TIME, FleetResponse, FrameError, Message, OpenSession, SESSION_NONCE_LEN, SessionEnd, SessionFrame,
-    Unavailable, VerdictKey, receive, send,
+    Signed as _, Unavailable, VerdictKey, receive, send,
 };
 use qrtotp_messages::text;
 use qrtotp_otp::random_bytes;

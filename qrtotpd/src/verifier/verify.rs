@@ -12,7 +12,7 @@ use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_fleet::{Access, AnswerDigest, Asked, AttemptId, Begun, FleetError, Host, HostFailures};
 use qrtotp_fleet_tls::hex;
 use qrtotp_flow::{Ctx, NOBODY, Options, Outcome, Person, login};
-use qrtotp_frames::{FleetResponse, Unavailable, VerifyForHost};
+use qrtotp_frames::{FleetResponse, Signed as _, Unavailable, VerifyForHost};
 use qrtotp_policy::{Config, ConfigError, ConfigFile, Damaged, Defaults, FirstLogin};
 use qrtotp_store::Store;
 use std::time::Duration;

@@ -21,10 +21,13 @@ const MINUTES: u32 = 20;
 type Part = (&'static str, fn() -> Result<Findings>);
 
 /// The properties, each with the check of it.
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("every interleaving in the model, and every planted fault is found", || suite::fleet("model::", 1)),
     ("20 minutes of kills, freezes, cuts, full disks: nothing twice, nothing lost", || {
         suite::fleet("faults::", MINUTES)
+    }),
+    ("20 minutes of the same and of clocks that jump, by what PAM and all logs say", || {
+        suite::end_to_end_with(&["fleet::histories::"], &[("QRTOTP_FLEET_LONG", "1")])
     }),
     ("restored backups, with and without --bump-revision", || suite::fleet("etcd::a_restored_backup", 1)),
     ("speed beside the floor", speed),

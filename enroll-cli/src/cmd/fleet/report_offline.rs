@@ -10,7 +10,9 @@ use qrtotp_otp::random_bytes;
 use qrtotp_policy::ConfigFile;
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
-use qrtotp_wire::{FleetResponse, OfflineUse, RELAY_SOCKET, VERDICT_KEY_LEN, VerdictKey, ask_relay};
+use qrtotp_wire::{
+    FleetResponse, OfflineUse, RELAY_SOCKET, Signed as _, VERDICT_KEY_LEN, VerdictKey, ask_relay,
+};
 use serde::{Deserialize, Serialize};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -3,6 +3,7 @@
 mod changes;
 mod enrolment;
 mod faults;
+mod histories;
 mod hosts;
 mod late_reports;
 mod logins;

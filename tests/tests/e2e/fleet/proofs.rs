@@ -15,11 +15,11 @@ use qrtotp_tests::{
 };
 
 /// How often something is tried.
-fn times(short: usize, long: usize) -> usize {
+pub(super) fn times(short: usize, long: usize) -> usize {
     if std::env::var_os("QRTOTP_FLEET_LONG").is_some() { long } else { short }
 }
 
-fn users(name: &str, count: usize) -> Vec<String> {
+pub(super) fn users(name: &str, count: usize) -> Vec<String> {
     (0..count).map(|number| format!("{name}{number}")).collect()
 }
 
