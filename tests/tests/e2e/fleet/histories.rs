@@ -183,7 +183,7 @@ mod alone {
             let by_pam: BTreeSet<_> = by_pam.map(|round| round.user.as_str()).collect();
             assert_eq!(logins.iter().map(|(user, _)| user.as_str()).collect::<BTreeSet<_>>(), by_pam);
         }
-        // No verifier accepted another attempt with that code. A verifier that is killed has no line of its last one.
+        // No verifier accepted another attempt. One that is killed has no line of its last one.
         let by_verifiers: BTreeSet<_> =
             fleet.verifiers.iter().flat_map(|verifier| accepted(&verifier.sandbox.log.lines())).collect();
         let mut attempts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
