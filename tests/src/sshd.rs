@@ -1,5 +1,6 @@
 //! A real sshd in the sandbox, and its real client.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::process::{Child, Stdio};
 
 use crate::{Pty, Sandbox, pty::child_of, users::PASSWORD};
@@ -111,11 +112,28 @@ fn ssh_arguments(user: &str, options: &[&str], remote: &str) -> Vec<String> {
     argv
 }
 
+impl Sshd {
+    /// Halts it, until [`Sshd::go_on`].
+    pub fn halt(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// nsenter halts together with it.
+    pub fn go_on(&self) {
+        let _ = kill_process(Pid::from_child(&self.0), Signal::CONT);
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(pid) = child_of(self.0.id()) {
+            let _ = kill_process(pid, signal);
+        }
+    }
+}
+
 impl Drop for Sshd {
     fn drop(&mut self) {
-        if let Some(pid) = child_of(self.0.id()) {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        }
+        self.signal(Signal::TERM);
         let _ = self.0.wait();
     }
 }

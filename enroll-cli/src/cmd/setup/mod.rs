@@ -29,17 +29,22 @@ use nix::unistd::{Pid, geteuid};
 use pam_stack::OURS;
 pub use plan::{Change, KEY_VARIABLE, PERMIT, sshd_drop_in};
 use plan::{Factors, plan};
-use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_frontend::local;
 use qrtotp_policy::Config;
 use qrtotp_values::{ConfigDuration, UnixTime};
 use serde_json::json;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use trial::Trial;
 
 const LEAST_CONFIRM: ConfigDuration = ConfigDuration::seconds(60);
+const SSHD_PID: &str = "/run/sshd.pid";
+/// How long sshd may take to start anew.
+const RELOAD: Duration = Duration::from_secs(10);
 
 pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     let path = &config_file(path)?;
@@ -348,15 +353,25 @@ fn test_sshd() -> Result<(), Failure> {
     }
 }
 
-/// Has a running sshd read its files, if it can.
+/// Has a running sshd read its files, if it can, and waits until it listens again.
 pub fn reload_sshd() -> Result<(), Failure> {
     test_sshd()?;
     // Without one, sshd is started for each connection, or not at all.
-    let pid = std::fs::read_to_string("/run/sshd.pid").ok().and_then(|text| text.trim().parse().ok());
+    let pid = std::fs::read_to_string(SSHD_PID).ok().and_then(|text| text.trim().parse().ok());
     let is_sshd = |pid: &i32| {
         std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim() == "sshd")
     };
     let Some(pid) = pid.filter(is_sshd) else { return Ok(()) };
+    let written = || {
+        let file = std::fs::metadata(SSHD_PID).ok()?;
+        Some((file.ino(), file.mtime(), file.mtime_nsec()))
+    };
+    let before = written();
     kill(Pid::from_raw(pid), Signal::SIGHUP)
-        .map_err(|error| Failure::Error(format!("sshd can't be reloaded: {error}")))
+        .map_err(|error| Failure::Error(format!("sshd can't be reloaded: {error}")))?;
+    // It starts anew, and writes the file once it listens. A login before that meets the old settings, or is
+    // cut off.
+    let mut deadline = Deadline::after(RELOAD);
+    while written().is_none_or(|now| Some(now) == before) && deadline.pause() {}
+    Ok(())
 }

@@ -1,9 +1,15 @@
 //! `qrtotp setup`: its output, its changes, and that undoing restores everything, with real sshd and sudo.
 
+use std::{
+    sync::atomic::{AtomicBool, Ordering::SeqCst},
+    thread,
+    time::Duration,
+};
+
 use rustix::process::Signal;
 
 use qrtotp_tests::{
-    Output, Phone, Pty, Sandbox,
+    Output, Phone, Pty, Sandbox, clock,
     shipped::{INSIDE, Knowledge},
     users::PASSWORD,
 };
@@ -250,6 +256,29 @@ fn the_trial_login_goes_through_the_running_sshd_and_a_wrong_code_takes_everythi
     assert!(right.success().contains("alice got in, with a code."));
     assert_ne!(files(&sandbox), before);
     let _ = sandbox.log.wait(&["event=login result=accepted", "user=alice service=sshd"]);
+}
+
+#[test]
+fn once_setup_has_ended_sshd_goes_by_its_new_files_however_long_that_takes() {
+    let (sandbox, _) = host();
+    let sshd = sandbox.start_debians_sshd();
+    let refused = || {
+        let options = ["-o", "StrictHostKeyChecking=no", "-o", "PreferredAuthentications=none"];
+        sandbox.run(&[&["ssh", "-F", "none"], &options[..], &["alice@127.0.0.1", "true"]].concat()).stderr
+    };
+    assert!(refused().contains("(publickey,password)"), "{}", refused());
+    sshd.halt();
+    let is_halted = AtomicBool::new(true);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            clock::pause(Duration::from_secs(4));
+            is_halted.store(false, SeqCst);
+            sshd.go_on();
+        });
+        setup(&sandbox, &["sshd", "--apply", "--no-timer"]).success();
+        assert!(!is_halted.load(SeqCst), "setup ended before sshd went on");
+    });
+    assert!(refused().contains("(keyboard-interactive)"), "{}", refused());
 }
 
 #[test]
