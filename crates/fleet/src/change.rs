@@ -140,15 +140,22 @@ impl FleetStore {
                 return Err(FleetError::Busy);
             }
             let plan = self.plan(name, change, &view, &after, &mut counted)?;
+            let connection = self.guard.trusted_connection();
             match self.swap(&plan.txn, &change.left) {
                 Ok(Swapped::Done(revision)) => {
                     change.guess.is_open.set(false);
                     return self.finish(name, &plan, revision);
                 }
                 Ok(Swapped::Differs(reply)) if is_guess => {
-                    let keys = plan.txn.compare.into_iter().map(|(key, _)| key);
-                    self.memory.note(reply.connection, keys.zip(reply.values.iter().cloned()));
-                    change.guess.found.set(Some(reply.values));
+                    // Another connection may lead to a restored backup. Then our changes are made again first,
+                    // and all is read after it.
+                    let is_known = connection == Some(reply.connection)
+                        && self.generation_in(&reply)? == Some(self.guard.generation());
+                    if is_known {
+                        let keys = plan.txn.compare.into_iter().map(|(key, _)| key);
+                        self.memory.note(reply.connection, keys.zip(reply.values.iter().cloned()));
+                        change.guess.found.set(Some(reply.values));
+                    }
                     return Err(FleetError::Busy);
                 }
                 Ok(Swapped::Differs(reply)) => {

@@ -176,7 +176,7 @@ impl FleetStore {
         Err(failed)
     }
 
-    fn generation_in(&self, reply: &Reply) -> Result<Option<u64>, FleetError> {
+    pub(crate) fn generation_in(&self, reply: &Reply) -> Result<Option<u64>, FleetError> {
         let Some(Some(stored)) = reply.values.first() else { return Ok(None) };
         Ok(Some(open_meta(&self.ring, stored)?.generation))
     }

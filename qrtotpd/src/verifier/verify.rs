@@ -65,8 +65,9 @@ fn answer_from_memory(
     request: &VerifyForHost,
     log: &mut RequestLog,
 ) -> Option<FleetResponse> {
-    if request.answer.is_empty() {
-        return None; // there is nothing to accept
+    // Nothing could be accepted. A refusal for a user whom the host does not know would hash twice.
+    if request.answer.is_empty() || request.account.is_empty() {
+        return None;
     }
     let begun = access.guess(name)?;
     let response = answer(verifier, (caller, &begun), access, request, log);

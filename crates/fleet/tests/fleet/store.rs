@@ -640,3 +640,20 @@ fn a_lost_answer_to_an_acceptance_from_memory_is_found_by_reading() {
     assert_eq!(told_from_memory(&world, 52), Some(ACCEPTED));
     assert_eq!(told_from_memory(&world, 53), Some(ACCEPTED));
 }
+
+#[test]
+fn what_a_restored_backup_has_in_place_of_a_guess_is_read_after_our_changes_were_made_again() {
+    let world = World::new();
+    let verifier = world.verifier(0);
+    verifier.keep_witness(1000).unwrap();
+    let backup = world.memory.data.lock().unwrap().clone();
+    verifier.set_policy(b"rules").unwrap();
+    assert_eq!(log_in(verifier, &host("h1"), id(), &alice(), 50), ACCEPTED);
+    world.restore(&backup, 0);
+    world.verifier(1).accept_restore(0, &[]).unwrap();
+    let access = attempt_at(verifier, &host("h1"), id(), 51);
+    access.guess(&alice()).unwrap();
+    access.update_state(&alice(), |record, state| verify(record, state, 51)).unwrap_err();
+    assert!(access.is_guess());
+    assert_eq!(access.begin(&alice()).unwrap().policy.as_deref(), Some(&b"rules"[..]));
+}

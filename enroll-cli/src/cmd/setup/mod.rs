@@ -373,5 +373,9 @@ pub fn reload_sshd() -> Result<(), Failure> {
     // cut off.
     let mut deadline = Deadline::after(RELOAD);
     while written().is_none_or(|now| Some(now) == before) && deadline.pause() {}
-    Ok(())
+    if is_sshd(&pid) {
+        Ok(())
+    } else {
+        Err(Failure::Error("sshd ended when it was to read its files".into()))
+    }
 }
