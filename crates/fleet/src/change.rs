@@ -147,8 +147,8 @@ impl FleetStore {
                     return self.finish(name, &plan, revision);
                 }
                 Ok(Swapped::Differs(reply)) if is_guess => {
-                    // Another connection may lead to a restored backup. Then our changes are made again first,
-                    // and all is read after it.
+                    // Another connection may lead to a restored backup. Then our changes are made again, and
+                    // all is read after that.
                     let is_known = connection == Some(reply.connection)
                         && self.generation_in(&reply)? == Some(self.guard.generation());
                     if is_known {

@@ -65,7 +65,7 @@ fn answer_from_memory(
     request: &VerifyForHost,
     log: &mut RequestLog,
 ) -> Option<FleetResponse> {
-    // Nothing could be accepted. A refusal for a user whom the host does not know would hash twice.
+    // Nothing could be accepted, and a refusal for nobody would hash the answer twice.
     if request.answer.is_empty() || request.account.is_empty() {
         return None;
     }
