@@ -106,7 +106,7 @@ impl FleetStore {
     }
 
     /// Runs `f` on the account, and makes what its last run did durable. `first`: values that were read just
-    /// now.
+    /// now, or guessed.
     pub(crate) fn change(
         &self,
         name: &Name,
@@ -163,7 +163,7 @@ impl FleetStore {
                 }
                 Err(FleetError::Unclear(why)) => {
                     let unknown = |_| FleetError::Unclear(why.clone());
-                    // Nothing that is said from here on is a guess, but for what the flow did before it.
+                    // It is no guess any more: all is read now.
                     change.guess.is_open.set(false);
                     let found = self.read_all(name, host, &change.left).map_err(unknown)?;
                     view = View::read(&self.ring, name, host, &found).map_err(unknown)?;

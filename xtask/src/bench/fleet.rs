@@ -30,7 +30,7 @@ const FLOOR: &str = "/tmp/floor";
 const TURN: usize = 20;
 /// Logins of each process when fifty are there at once.
 const EACH: usize = 4;
-/// The codes of a phone: that of the period before, or of this one.
+/// How many periods ago a phone showed a code.
 const PREVIOUS: u64 = 1;
 const PRESENT: u64 = 0;
 /// ssh logins before those that count.
@@ -159,11 +159,11 @@ impl Bench {
     }
 
     /// Logs the users in, one after the other or from so many processes. The same as [`Bench::floor`].
-    fn drive(&self, users: &[(String, Phone)], processes: usize, code: u64) -> Result<(Vec<u64>, f64)> {
+    fn drive(&self, users: &[(String, Phone)], processes: usize, ago: u64) -> Result<(Vec<u64>, f64)> {
         self.know(users);
         users[0].1.settle(15); // all of them log in within one period
         let now = clock::now();
-        let code = |phone: &Phone| phone.code_of_step(phone.step() - code);
+        let code = |phone: &Phone| phone.code_of_step(phone.step() - ago);
         let line = |(user, phone): &(String, Phone)| format!("{SERVICE} {user} {} {now}\n", code(phone));
         let plan: String = users.iter().map(line).collect();
         self.host.sandbox.overwrite("/tmp/plan", &plan);

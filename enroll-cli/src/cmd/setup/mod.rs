@@ -376,6 +376,8 @@ pub fn reload_sshd() -> Result<(), Failure> {
     if is_sshd(&pid) {
         Ok(())
     } else {
-        Err(Failure::Error("sshd ended when it was to read its files".into()))
+        Err(Failure::Error(
+            "sshd ended when it read its new files; start it again: systemctl start ssh".into(),
+        ))
     }
 }
