@@ -25,6 +25,7 @@ mod record;
 mod record_text;
 mod recovery;
 mod remembered;
+mod signs;
 mod ssh_key;
 mod state;
 mod throttle;
@@ -46,6 +47,7 @@ pub use place::{ExactOrigin, Place, PlaceId, Side};
 pub use record::{Credential, EnrolmentStatus, Label, Origin, Pending, Record, RecordError, SshKey};
 pub use recovery::{GenerateError, RecoverySet, SetKind};
 pub use remembered::{MAX_REMEMBERED, OriginDigest, Remembered, RememberedCodes};
+pub use signs::{Anomaly, Signs};
 pub use ssh_key::{FingerprintError, HardwareKeyType, KeyFingerprint, PublicKey, accepted_keys, signing_key};
 pub use state::{CodeDigest, CredentialState, Decision, State};
 pub use throttle::{

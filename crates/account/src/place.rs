@@ -7,8 +7,8 @@ use super::{KeyFingerprint, Name};
 use sha2::{Digest, Sha256};
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The keyed digest of a place that can be told apart from others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The keyed digest of a place that can be told apart from others. All zeros: none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PlaceId(pub [u8; 8]);
 
 /// The origin of an answer.

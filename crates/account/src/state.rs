@@ -7,7 +7,7 @@ use super::bytes::{StateError, take};
 use super::throttle::{FamiliarPlace, LeakyLane};
 use super::{
     Chain, CredentialId, FailureCounter, Failures, MAX_PLACES, MAX_REMEMBERED, PlaceId, RecordId, Remembered,
-    RememberedCodes, SetId, Throttle,
+    RememberedCodes, SetId, Signs, Throttle,
 };
 use qrtotp_otp::Step;
 use qrtotp_values::UnixTime;
@@ -55,6 +55,8 @@ pub struct State {
     /// The last accepted codes, the newest one last.
     recent: [CodeDigest; RECENT],
     marks: Vec<CredentialState>,
+    /// Signs of an attack.
+    pub signs: Signs,
     /// The account's audit lines.
     pub chain: Chain,
     /// The decision of the update that changes the state. Not part of the stored form: a fleet's store keeps
@@ -67,9 +69,8 @@ impl State {
     #[must_use]
     pub fn new(record: RecordId) -> Self {
         let (throttle, recovery) = (Throttle::default(), no_recovery());
-        let chain = Chain::new(record);
-        let (recent, marks) = (Default::default(), Vec::new());
-        Self { record, throttle, recovery, recent, marks, chain, decision: None }
+        let (recent, marks, signs) = (Default::default(), Vec::new(), Signs::default());
+        Self { record, throttle, recovery, recent, marks, signs, chain: Chain::new(record), decision: None }
     }
 
     /// A copy that can take a mark for each credential of a record, every place and new audit lines without
@@ -91,6 +92,12 @@ impl State {
     #[must_use]
     pub fn is_fresh(&self, credential: CredentialId, step: Step) -> bool {
         self.mark(credential).is_none_or(|mark| step > mark.watermark)
+    }
+
+    /// Whether the code is the last one that was accepted.
+    #[must_use]
+    pub fn is_last_code(&self, code: CodeDigest) -> bool {
+        self.recent[RECENT - 1] == code
     }
 
     /// Whether the code is one of the last that were accepted.
@@ -197,6 +204,7 @@ impl State {
             out.extend_from_slice(&code.credential.to_bytes());
             out.extend_from_slice(&code.at.to_le_bytes());
         }
+        self.signs.encode(out);
         self.chain.encode(out);
     }
 
@@ -205,9 +213,23 @@ impl State {
     /// # Errors
     /// Anything that [`State::encode`] does not produce.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, StateError> {
-        let rest = &mut &*bytes;
+        Self::take_all(&mut &*bytes, true)
+    }
+
+    /// Reads the form that slots of versions 3 and 4 hold: without signs of an attack.
+    ///
+    /// # Errors
+    /// Any other bytes.
+    pub fn from_version_4(bytes: &[u8]) -> Result<Self, StateError> {
+        Self::take_all(&mut &*bytes, false)
+    }
+
+    fn take_all(rest: &mut &[u8], with_signs: bool) -> Result<Self, StateError> {
         let mut state = Self::take_version_2(rest)?;
         state.throttle.remembered = RememberedCodes(take_remembered(rest)?);
+        if with_signs {
+            state.signs = Signs::take(rest)?;
+        }
         state.chain = Chain::take(rest)?;
         Ok(state)
     }
@@ -223,7 +245,7 @@ impl State {
         if rest.is_empty() { Ok(state) } else { Err(StateError) }
     }
 
-    /// The state up to its remembered codes and its chain, which stay empty.
+    /// The state up to its remembered codes, whose list and all behind it stay empty.
     fn take_version_2(rest: &mut &[u8]) -> Result<Self, StateError> {
         let record = RecordId(take(rest)?);
         let mut throttle = Throttle::default();
@@ -244,7 +266,8 @@ impl State {
         }
         let marks = take_marks(rest)?;
         throttle.places = take_places(rest)?;
-        Ok(Self { record, throttle, recovery, recent, marks, chain: Chain::default(), decision: None })
+        let (signs, chain) = (Signs::default(), Chain::default());
+        Ok(Self { record, throttle, recovery, recent, marks, signs, chain, decision: None })
     }
 
     /// Reads the form that slots of version 1 hold: without places, and with one lane for all codes, whose
@@ -461,7 +484,7 @@ mod tests {
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
         expected.throttle.recovery = FailureCounter { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
-        let marks_end = new.len() - 2 - 30; // without places, remembered codes and the chain
+        let marks_end = new.len() - 2 - 41 - 30; // without places, remembered codes, signs and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
         // Without own failures, failures since the last right answer, recent codes, places and remembered
         // codes; strangers' have no time of forgetting.
@@ -475,6 +498,20 @@ mod tests {
         assert_eq!(State::from_version_1(&old), Ok(expected));
         assert_eq!(State::from_version_1(&old[..old.len() - 1]), Err(StateError));
         assert_eq!(State::from_bytes(&old), Err(StateError));
+    }
+
+    #[test]
+    fn a_state_of_version_4_has_no_signs_of_an_attack() {
+        let mut state = State::new(RecordId([3; 16]));
+        state.raise(credential(1), 5, Some(9));
+        let new = bytes(&state);
+        let chain = new.len() - 30;
+        let old = [&new[..chain - 41], &new[chain..]].concat();
+        assert_eq!(State::from_version_4(&old), Ok(state));
+        assert_eq!(
+            (State::from_version_4(&new), State::from_bytes(&old)),
+            (Err(StateError), Err(StateError))
+        );
     }
 
     proptest! {
@@ -493,6 +530,9 @@ mod tests {
                 state.throttle.places.push(FamiliarPlace { id, last_right: at, lane, day_failures: failures, day: at });
             }
             state.remember_code([7; 8]);
+            state.signs.right(Side::Place(PlaceId([8; 8])), (true, true), last);
+            (1..i64::from(failures % 8)).for_each(|at| state.signs.wrong(Side::Place(PlaceId([9; 8])), at));
+            prop_assert!(state.signs.take_found().count() < 3);
             for (id, (_, at)) in steps.iter().take(8) {
                 state.throttle.remembered.remember([*id; 8], Side::Own, credential(*id), *at);
             }

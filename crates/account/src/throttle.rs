@@ -87,6 +87,8 @@ pub struct Forgiven {
     pub since: Failures,
     /// How many of those are not from this place.
     pub elsewhere: u32,
+    /// No right answer ever came from this place, as far as is remembered.
+    pub new_place: bool,
 }
 
 /// Wrong answers since the last right one, of all lanes.
@@ -420,14 +422,14 @@ impl Throttle {
     /// Strangers' failures fade only with time; otherwise a persistent attacker would gain guesses from each
     /// login of the owner.
     pub fn right(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
-        let here = match side {
-            Side::Own => std::mem::take(&mut self.own).lane.failures,
-            Side::Place(id) => self.right_at(id, now),
-            Side::Nowhere => 0,
+        let (here, new_place) = match side {
+            Side::Own => (std::mem::take(&mut self.own).lane.failures, false),
+            Side::Place(id) => self.right_at(id, now).map_or((0, true), |failures| (failures, false)),
+            Side::Nowhere => (0, false),
         };
         let since = std::mem::take(&mut self.since);
         let elsewhere = since.count.saturating_sub(here);
-        Forgiven { failures: here, engaged: here >= rules.free_failures, since, elsewhere }
+        Forgiven { failures: here, engaged: here >= rules.free_failures, since, elsewhere, new_place }
     }
 
     /// As [`Throttle::right`], if a failure of this side was counted a moment ago that was no guess: it is
@@ -444,10 +446,11 @@ impl Throttle {
         told
     }
 
-    fn right_at(&mut self, id: PlaceId, now: UnixTime) -> u32 {
+    /// The failures of this place that no longer count. `None`: it is new.
+    fn right_at(&mut self, id: PlaceId, now: UnixTime) -> Option<u32> {
         if let Some(known) = self.places.iter_mut().find(|place| place.id == id) {
             known.last_right = now;
-            return std::mem::take(&mut known.lane).failures;
+            return Some(std::mem::take(&mut known.lane).failures);
         }
         let new =
             FamiliarPlace { id, last_right: now, lane: FailureCounter::default(), day_failures: 0, day: 0 };
@@ -456,7 +459,7 @@ impl Throttle {
         } else if let Some(oldest) = self.places.iter_mut().min_by_key(|place| place.last_right) {
             *oldest = new;
         }
-        0
+        None
     }
 
     /// A right recovery code: as [`Throttle::right`], and all failures of every lane are forgotten.

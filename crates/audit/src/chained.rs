@@ -1,15 +1,15 @@
 //! Lines of one update of an account, added to its chain under the account's lock and logged once the update
 //! is durable.
 
-use super::event::{Event, Kind, Priority};
+use super::event::{Event, Kind, Priority, because};
 use super::sink::{AuditSink, Entry};
-use qrtotp_account::State;
+use qrtotp_account::{Anomaly, State};
 use qrtotp_values::UnixTime;
 
 /// Room for the lines of a login without an allocation.
-const ROOM: usize = 3000;
+const ROOM: usize = 4500;
 /// Most lines that one answer adds.
-const LINES: usize = 4;
+const LINES: usize = 6;
 
 /// Lines that an update adds to an account's chain.
 ///
@@ -17,8 +17,16 @@ const LINES: usize = 4;
 #[derive(Debug, Default)]
 pub struct ChainedLines {
     text: String,
-    /// Where each line ends.
-    lines: Vec<(Kind, Priority, usize)>,
+    lines: Vec<ChainedLine>,
+}
+
+#[derive(Debug)]
+struct ChainedLine {
+    kind: Kind,
+    priority: Priority,
+    anomaly: Option<Anomaly>,
+    /// Where it ends in the text.
+    end: usize,
 }
 
 impl ChainedLines {
@@ -43,7 +51,8 @@ impl ChainedLines {
         if !cfg!(qrtotp_bench_without_chain) {
             state.chain.add(&mut self.text, start, at);
         }
-        self.lines.push((event.kind(), event.priority(), self.text.len()));
+        let (kind, priority, anomaly) = (event.kind(), event.priority(), event.known_anomaly());
+        self.lines.push(ChainedLine { kind, priority, anomaly, end: self.text.len() });
     }
 
     /// Whether there is no line.
@@ -55,7 +64,7 @@ impl ChainedLines {
     /// Whether an event of this kind was added.
     #[must_use]
     pub fn has(&self, kind: Kind) -> bool {
-        self.lines.iter().any(|(known, ..)| *known == kind)
+        self.lines.iter().any(|line| line.kind == kind)
     }
 
     /// Logs the lines; `detail` belongs to the event of this kind.
@@ -70,9 +79,13 @@ impl ChainedLines {
 
     fn log(&self, detail: Option<(Kind, &str)>, audit: &mut dyn AuditSink) {
         let mut start = 0;
-        for &(kind, priority, end) in &self.lines {
+        for &ChainedLine { kind, priority, anomaly, end } in &self.lines {
             let line = self.text.get(start..end).unwrap_or_default();
-            let detail = detail.filter(|(of, _)| *of == kind).map_or("", |(_, detail)| detail);
+            let detail = match (anomaly, detail) {
+                (Some(anomaly), _) => because(anomaly),
+                (None, Some((of, detail))) if of == kind => detail,
+                (None, _) => "",
+            };
             audit.record(&Entry::Chained { kind, priority, line, detail });
             start = end;
         }

@@ -1,6 +1,6 @@
 //! Events and their one form: logfmt with a fixed order of keys, see docs/AUDIT.md.
 
-use qrtotp_account::{CredentialId, TokenId};
+use qrtotp_account::{Anomaly, CredentialId, TokenId};
 pub use qrtotp_values::Verdict;
 use qrtotp_values::text::logfmt;
 use std::fmt::{Display, Write as _};
@@ -8,7 +8,7 @@ use std::fmt::{Display, Write as _};
 /// How urgent a line is, as syslog counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// A rule asks for attention at once: LOG_ALERT.
+    /// Somebody must look at once: LOG_ALERT.
     Alert,
     /// Something is broken: LOG_ERR.
     Error,
@@ -20,12 +20,25 @@ pub enum Priority {
     Info,
 }
 
+impl Priority {
+    /// The severity of an anomaly in its line.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Error | Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Info => "info",
+        }
+    }
+}
+
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // docs/AUDIT.md describes each; the word is the documentation
 pub enum Kind {
     Login,
     DeviceProof,
+    Anomaly,
     EnrollmentStarted,
     EnrollmentResumed,
     EnrollmentConfirmed,
@@ -85,6 +98,7 @@ impl Kind {
         match self {
             Self::Login => "login",
             Self::DeviceProof => "device_proof",
+            Self::Anomaly => "anomaly",
             Self::EnrollmentStarted => "enrollment_started",
             Self::EnrollmentResumed => "enrollment_resumed",
             Self::EnrollmentConfirmed => "enrollment_confirmed",
@@ -225,6 +239,7 @@ pub struct Event<'a> {
     kind: Kind,
     subject: &'a Subject,
     verdict: Option<Verdict>,
+    anomaly: Option<Anomaly>,
     reason: &'a str,
     credential: Option<CredentialId>,
     label: &'a str,
@@ -247,6 +262,7 @@ impl<'a> Event<'a> {
             kind,
             subject,
             verdict: None,
+            anomaly: None,
             reason: "",
             credential: None,
             label: "",
@@ -272,6 +288,13 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn decision(kind: Kind, subject: &'a Subject, verdict: Verdict, reason: &'a str) -> Self {
         Self { verdict: Some(verdict), reason, ..Self::new(kind, subject) }
+    }
+
+    /// An anomaly. Its reason is the name of the rule that found it.
+    #[must_use]
+    pub fn anomaly(subject: &'a Subject, anomaly: Anomaly) -> Self {
+        let event = Self::new(Kind::Anomaly, subject).reason(rule_of(anomaly)).detail(because(anomaly));
+        Self { anomaly: Some(anomaly), ..event }
     }
 
     /// Why, in one word of docs/AUDIT.md.
@@ -344,6 +367,9 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn priority(&self) -> Priority {
         let usual = self.kind.priority(self.verdict);
+        if let Some(anomaly) = self.anomaly {
+            return severity(anomaly, self.subject);
+        }
         match &self.subject.rule {
             // The most urgent one comes first.
             Some(rule) if self.kind == Kind::Login => usual.min(rule.at_least),
@@ -365,6 +391,7 @@ impl<'a> Event<'a> {
         out.push_str("event=");
         out.push_str(self.kind.as_str());
         let mut line = Line(out);
+        line.text("severity", self.anomaly.map_or("", |_| self.priority().as_str()));
         line.text("result", self.verdict.map_or("", Verdict::as_str));
         line.text("reason", self.reason);
         line.text("user", &self.subject.user);
@@ -395,6 +422,52 @@ impl<'a> Event<'a> {
 
     pub(super) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    pub(super) fn known_anomaly(&self) -> Option<Anomaly> {
+        self.anomaly
+    }
+}
+
+fn rule_of(anomaly: Anomaly) -> &'static str {
+    match anomaly {
+        Anomaly::Intercepted => "intercepted",
+        Anomaly::CodesGuessed => "codes-guessed",
+        Anomaly::FailedThenIn => "failed-then-in",
+        Anomaly::NewPlace => "new-place",
+        Anomaly::Dormant => "dormant",
+        Anomaly::EnrolledAfterRecovery => "enrolled-after-recovery",
+    }
+}
+
+fn severity(anomaly: Anomaly, subject: &Subject) -> Priority {
+    match anomaly {
+        Anomaly::Intercepted | Anomaly::CodesGuessed | Anomaly::EnrolledAfterRecovery => Priority::Alert,
+        Anomaly::FailedThenIn => Priority::Warning,
+        Anomaly::NewPlace if subject.with == PrimaryFactor::PublicKey => Priority::Info,
+        Anomaly::NewPlace | Anomaly::Dormant => Priority::Notice,
+    }
+}
+
+/// The facts, in words.
+pub(super) fn because(anomaly: Anomaly) -> &'static str {
+    match anomaly {
+        Anomaly::Intercepted => {
+            "the last accepted code was given again from another place: somebody else may know it; for a day, \
+             places that are not familiar must give two codes"
+        }
+        Anomaly::CodesGuessed => {
+            "five wrong codes within ten minutes from places that are not familiar; where the password is asked \
+             first, somebody knows it"
+        }
+        Anomaly::FailedThenIn => {
+            "a right answer after three wrong codes or more within an hour, from a place that was not familiar"
+        }
+        Anomaly::NewPlace => "the first right answer from there, as far as is remembered",
+        Anomaly::Dormant => "the first right answer in more than 90 days",
+        Anomaly::EnrolledAfterRecovery => {
+            "the owner added a device less than a day after a recovery code: a new phone, or somebody found the codes"
+        }
     }
 }
 
@@ -449,6 +522,27 @@ mod tests {
              credential=c-000000 label=\"my phone\" failures=3"
         );
         assert_eq!(event.priority(), Priority::Warning);
+    }
+
+    #[test]
+    fn an_anomaly_says_how_much_it_matters_and_why() {
+        let by =
+            |with| Subject { user: "alice".into(), rhost: "192.0.2.7".into(), with, ..Subject::default() };
+        for (with, severity, priority) in [
+            (PrimaryFactor::Unknown, "notice", Priority::Notice),
+            (PrimaryFactor::PublicKey, "info", Priority::Info),
+        ] {
+            let subject = by(with);
+            let event = Event::anomaly(&subject, Anomaly::NewPlace);
+            assert_eq!(
+                event.line(),
+                format!(
+                    "event=anomaly severity={severity} reason=new-place user=alice rhost=192.0.2.7 \
+                     detail=\"the first right answer from there, as far as is remembered\""
+                )
+            );
+            assert_eq!(event.priority(), priority);
+        }
     }
 
     #[test]

@@ -193,7 +193,7 @@ fn revoke_from(
     gone
 }
 
-/// Clears the failures, and the note that the account, or another user with its uid (`None`: there is none),
+/// Clears the failures, a demand for two codes, and the note that the account, or another user with its uid (`None`: there is none),
 /// skipped an enrolment. Returns how many failures there were.
 ///
 /// # Errors
@@ -207,6 +207,7 @@ pub fn unlock(ctx: &mut Ctx<'_>, passwords: &dyn PrimaryFailures, name: &Name) -
         lines.clear();
         let failures = state.throttle.failures().saturating_add(primary);
         state.throttle.lift();
+        state.signs.one_code_is_enough();
         lines.add(&lifted(failures), now, state);
         failures
     })?;

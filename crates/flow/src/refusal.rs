@@ -1,5 +1,14 @@
 //! Why an answer is not accepted, and the reason's word in the log.
 
+/// Why two consecutive codes are due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// This familiar place gave ten wrong ones today.
+    Guessed,
+    /// An accepted code was given again from another place, and this place is not familiar.
+    Intercepted,
+}
+
 /// Why an answer was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -10,7 +19,7 @@ pub enum Refusal {
     /// One of the last accepted codes, typed again, as a mail client does for days; not checked, not counted.
     Repeated,
     /// One code from a place that must give two in a row today; not checked, not counted.
-    TwoCodesDue,
+    TwoCodesDue(Due),
     /// Not shaped like a code; not counted.
     Malformed,
     /// Too soon after wrong ones; not checked.
@@ -43,7 +52,7 @@ impl Refusal {
             Self::WrongCode => "wrong_code",
             Self::Replayed => "replayed_code",
             Self::Repeated => "replayed_code",
-            Self::TwoCodesDue => "two_codes_due",
+            Self::TwoCodesDue(_) => "two_codes_due",
             Self::Malformed => "malformed",
             Self::Throttled(_) => "throttled",
             Self::Disabled => "disabled",

@@ -139,10 +139,16 @@ impl Rules<'_> {
     /// Adds what an answer changed to the account's chain. Allocates nothing.
     pub(super) fn chain(&self, verification: &Verification, state: &mut State, lines: &mut ChainedLines) {
         let accepted = matches!(verification, Verification::Accepted { .. });
-        if !accepted && verification.counted_as().is_none() {
+        let is_counted = accepted || verification.counted_as().is_some();
+        if is_counted {
+            verification.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
+        }
+        for anomaly in state.signs.take_found() {
+            lines.add(&Event::anomaly(self.subject, anomaly), self.now, state);
+        }
+        if !is_counted {
             return;
         }
-        verification.consequences(self.subject, &mut |event| lines.add(event, self.now, state));
         if accepted || !self.tried {
             lines.add(&verification.decision(self.kind, self.subject), self.now, state);
             state.decision = Some(if accepted { Decision::Accepted } else { Decision::Refused });

@@ -183,8 +183,32 @@ impl Rules<'_> {
         }
         let right = if self.tried_before { Throttle::right_after_try } else { Throttle::right };
         let forgiven = right(&mut state.throttle, side, self.now, &self.throttle);
+        state.signs.right(side, (forgiven.new_place, self.is_remote()), self.now);
         self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);
         self.answer_place.told(self.key, record, forgiven)
+    }
+
+    /// Whether the answer came from a remote host.
+    pub(super) fn is_remote(&self) -> bool {
+        !self.subject.rhost.is_empty()
+    }
+
+    /// Whether an answer of this side is a stranger's.
+    pub(super) fn is_strangers(&self, side: Side, state: &State) -> bool {
+        side != Side::Own && !state.throttle.is_familiar(side, self.now, &self.throttle)
+    }
+
+    /// Whether this place must give two consecutive codes, because a code was intercepted.
+    pub(super) fn steps_up(&self, side: Side, state: &State) -> bool {
+        state.signs.two_codes_until(self.now).is_some() && self.is_strangers(side, state)
+    }
+
+    /// Notes a wrong code of a stranger. A password that was tried as a code is no guess.
+    pub(super) fn suspect(&self, refused: &Verification, side: Side, state: &mut State) {
+        let wrong = matches!(refused, Verification::Refused { why: Refusal::WrongCode, .. });
+        if wrong && !self.tried && self.is_strangers(side, state) {
+            state.signs.wrong(side, self.now);
+        }
     }
 
     pub(super) fn digest(&self, code: &Code, record: &Record) -> CodeDigest {

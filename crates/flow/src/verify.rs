@@ -5,7 +5,7 @@
 //! is enrolled: if the account must not be written, the store writes a dummy record ([`Store::simulate`]).
 
 use super::answer::Answer;
-use super::refusal::Refusal;
+use super::refusal::{Due, Refusal};
 use super::verification::{Proof, Recorded, Rules, Verification};
 use super::verify_code::verify_code;
 use super::verify_pair::verify_pair;
@@ -50,9 +50,11 @@ pub(super) fn verify_and_record(
             simulate_write(store, rules, answer);
             simulate_hash(store, rules, answer);
         }
+        // Written already, with an anomaly.
+        Verification::Refused { why: Refusal::Repeated, .. } if !lines.is_empty() => {}
         // Not hashed: the throttle bounds that work.
         Verification::Refused {
-            why: Refusal::Throttled(_) | Refusal::Disabled | Refusal::Repeated | Refusal::TwoCodesDue,
+            why: Refusal::Throttled(_) | Refusal::Disabled | Refusal::Repeated | Refusal::TwoCodesDue(_),
             ..
         } => {
             simulate_write(store, rules, answer);
@@ -119,6 +121,9 @@ fn decide(
         if let (Some(_), Some(code)) = (&claimed, code) {
             state.remember_code(code); // a client may repeat a scratch code for days, too
         }
+        if claimed.is_none() {
+            rules.suspect(&refused, rules.side(record), state);
+        }
         rules.chain(claimed.as_ref().unwrap_or(&refused), state, lines);
         claimed
     })?;
@@ -143,6 +148,8 @@ fn claim(
     }
     let side = rules.side(record);
     let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
+    state.signs.right(side, (forgiven.new_place, rules.is_remote()), rules.now);
+    state.signs.recovered(rules.now);
     // This answer itself was counted as wrong before it was checked.
     (forgiven.failures, forgiven.engaged, forgiven.since) = before;
     forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count);
@@ -183,15 +190,20 @@ fn admit(
         return refused(Refusal::Repeated, side);
     }
     let gate = |side| state.throttle.gate(means, side, rules.now, &rules.throttle);
+    let two_codes = matches!(answer, Answer::Pair(..) | Answer::NoPair);
     let (side, gate) = match gate(side) {
-        Gate::TwoCodes if matches!(answer, Answer::Pair(..) | Answer::NoPair) => return Ok(side),
+        Gate::TwoCodes if two_codes => return Ok(side),
         // There is no room for two codes: today this place counts as a stranger's.
         Gate::TwoCodes if rules.answer_place.one_field => (Side::Nowhere, gate(Side::Nowhere)),
         gate => (side, gate),
     };
+    let one_field = rules.answer_place.one_field;
     match gate {
+        Gate::Open if matches!(answer, Answer::Code(_)) && !one_field && rules.steps_up(side, state) => {
+            refused(Refusal::TwoCodesDue(Due::Intercepted), side)
+        }
         Gate::Open => Ok(side),
-        Gate::TwoCodes => refused(Refusal::TwoCodesDue, side),
+        Gate::TwoCodes => refused(Refusal::TwoCodesDue(Due::Guessed), side),
         Gate::Wait(seconds) => refused(Refusal::Throttled(seconds), side),
         Gate::Disabled => refused(Refusal::Disabled, side),
     }
@@ -218,7 +230,13 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
     let code = if let Answer::Code(code) = answer { Some(rules.digest(code, record)) } else { None };
     let side = match admit(rules, answer, code, record, state) {
         Ok(side) => side,
-        Err(refused) => return FirstUpdate::Done(refused),
+        Err(refused) => {
+            let repeated = matches!(refused, Verification::Refused { why: Refusal::Repeated, .. });
+            if repeated && rules.is_remote() && code.is_some_and(|code| state.is_last_code(code)) {
+                state.signs.repeated(rules.side(record), rules.now);
+            }
+            return FirstUpdate::Done(refused);
+        }
     };
     let throttle = &state.throttle;
     let before = (throttle.failures(), throttle.is_engaged(&rules.throttle), throttle.since);
@@ -239,6 +257,9 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
             let salt = set.map_or([0; SALT_LEN], |set| set.salt);
             FirstUpdate::TryRecovery { set: set.map(|set| set.id), salt, before, refused }
         }
-        (_, verification) => FirstUpdate::Done(verification),
+        (_, verification) => {
+            rules.suspect(&verification, side, state);
+            FirstUpdate::Done(verification)
+        }
     }
 }

@@ -52,6 +52,8 @@ messages! {
     text QUESTION_TWO_CODES = "Two codes in a row, such as 123456 234567: ";
     /// Before the question for two codes in a row.
     text NETWORK_GUESSES = "Too many wrong codes came from your network today.";
+    /// The same, after an accepted code was given again from another place: somebody may have seen it.
+    text CODE_GIVEN_TWICE = "A code of yours was given at two places, so new places need two codes today.";
 
     // The end of a login.
 

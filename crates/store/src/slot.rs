@@ -16,11 +16,11 @@ pub const FILE: usize = 2 * SLOT;
 /// Bytes in use in most slots. A larger state is read in full, and has no room for lines of earlier updates.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 const HEADER: usize = 20;
 /// The most that an answer adds to a state beside new lines: marks, a place, a remembered code, the set of
-/// recovery codes.
-const GROWTH: usize = 250;
+/// recovery codes, signs of an attack.
+const GROWTH: usize = 320;
 /// The end of a slot's lines: an empty line.
 const LINES_END: [u8; 2] = [0; 2];
 
@@ -149,7 +149,8 @@ impl<'s> Whole<'s> {
         let read = match self.version {
             1 => State::from_version_1,
             2 => State::from_version_2,
-            3..=VERSION => State::from_bytes,
+            3 | 4 => State::from_version_4,
+            VERSION => State::from_bytes,
             _ => return None,
         };
         read(self.payload).ok()
@@ -338,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_newest_slot_of_a_later_version_denies_instead_of_going_back() {
-        for (at, changed, is_denied) in [(4, 5, true), (5, 1, true), (4, 0, false), (0, b'X', false)] {
+        for (at, changed, is_denied) in [(4, 6, true), (5, 1, true), (4, 0, false), (0, b'X', false)] {
             let mut file = first(&state(1));
             let mut payload = Vec::new();
             state(1).encode(&mut payload);
@@ -397,19 +398,34 @@ mod tests {
         state
     }
 
+    /// The bytes of a payload's signs of an attack if there are none, and of a chain with these lines.
+    const SIGNS: usize = 41;
+    fn chain_of(payload: &[u8]) -> usize {
+        8 + 20 + lines_at_end(payload).len() + 2
+    }
+
+    /// The file, with `old` made of each payload, in slots of this version.
+    fn of_version(version: u8, file: &[u8], old: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let mut all = Vec::new();
+        for slot in [&file[..SLOT], &file[SLOT..]] {
+            let length = usize::from(u16::from_le_bytes([slot[6], slot[7]]));
+            let payload = old(&slot[HEADER..HEADER + length]);
+            let mut slot = [&slot[..HEADER], &payload].concat();
+            slot[4] = version;
+            slot[6..8].copy_from_slice(&u16::try_from(payload.len()).unwrap().to_le_bytes());
+            let sum = checksum(version.into(), &slot[..16], &payload);
+            slot[16..HEADER].copy_from_slice(&sum.to_le_bytes());
+            slot.resize(SLOT, 0);
+            all.extend(slot);
+        }
+        all
+    }
+
     #[test]
     fn a_file_of_version_2_is_read_and_begins_a_chain() {
-        let mut file = first(&state(1));
-        let mut payload = Vec::new();
-        state(1).encode(&mut payload);
-        payload.truncate(payload.len() - 30 - 1); // the chain, and no remembered codes
-        for slot in [0, SLOT] {
-            file[slot + 4] = 2;
-            let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
-            write(&mut file, slot as u64 + 6, &length);
-            let sum = crc_32(&file[slot..slot + 16], &payload);
-            write(&mut file, slot as u64 + 16, &sum.to_le_bytes());
-        }
+        let mut file = of_version(2, &first(&state(1)), |payload| {
+            payload[..payload.len() - chain_of(payload) - SIGNS - 1].to_vec() // nor remembered codes
+        });
         let mut loaded = load(&file).unwrap();
         assert_eq!((&loaded.state, lines(&file[..SLOT], &file[SLOT..])), (&state(1), vec![]));
         let (offset, bytes) = loaded.succeed(&with_line(&state(1), "event=login"));
@@ -418,24 +434,25 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_version_3_is_read_and_its_chain_goes_on() {
-        let mut file = first(&with_line(&state(1), "event=login"));
-        let begun = load(&file).unwrap().state;
-        for slot in [0, SLOT] {
-            file[slot + 4] = 3;
-            let length = usize::from(u16::from_le_bytes([file[slot + 6], file[slot + 7]]));
-            let sum = crc_32(&file[slot..slot + 16], &file[slot + HEADER..slot + HEADER + length]);
-            write(&mut file, slot as u64 + 16, &sum.to_le_bytes());
+    fn a_file_of_version_3_or_4_is_read_and_its_chain_goes_on() {
+        let new = first(&with_line(&state(1), "event=login"));
+        for version in [3, 4] {
+            let mut file = of_version(version, &new, |payload| {
+                let (state, chain) = payload.split_at(payload.len() - chain_of(payload));
+                [&state[..state.len() - SIGNS], chain].concat()
+            });
+            let mut loaded = load(&file).unwrap();
+            let begun = load(&new).unwrap().state;
+            assert_eq!(loaded.state, begun);
+            assert_eq!(lines(&file[..SLOT], &file[SLOT..]), lines(&new[..SLOT], &new[SLOT..]));
+            let (offset, bytes) = loaded.succeed(&with_line(&begun, "event=login"));
+            write(&mut file, offset, bytes);
+            let next = load(&file).unwrap().state.chain.number();
+            assert_eq!(next, begun.chain.number() + 1);
+            file[4] ^= 7;
+            file[SLOT + 4] ^= 7;
+            assert!(load(&file).is_err(), "a version that is not the checksum's");
         }
-        let mut loaded = load(&file).unwrap();
-        assert_eq!(loaded.state, begun);
-        let (offset, bytes) = loaded.succeed(&with_line(&begun, "event=login"));
-        write(&mut file, offset, bytes);
-        let next = load(&file).unwrap().state.chain.number();
-        assert_eq!(next, begun.chain.number() + 1);
-        file[4] ^= 1;
-        file[SLOT + 4] ^= 1;
-        assert!(load(&file).is_err(), "a version that is not the checksum's");
     }
 
     #[test]

@@ -64,6 +64,12 @@ impl Enrolment<'_, '_> {
             let confirmed =
                 Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
             lines.add(&confirmed.token(draft.token), now, state);
+            if subject.by.is_empty() || subject.by == subject.user {
+                state.signs.enrolled(now);
+            }
+            for anomaly in state.signs.take_found() {
+                lines.add(&Event::anomaly(subject, anomaly), now, state);
+            }
             addition.add_to(&mut new, key, &sealed)?;
             addition.replace(slot, new)
         })?;

@@ -5,7 +5,7 @@ use super::ending::Ending;
 use super::factor::Factor;
 use crate::answer::Answer;
 use crate::answer_place::AnswerPlace;
-use crate::refusal::Refusal;
+use crate::refusal::{Due, Refusal};
 use crate::verification::{Proof, Recorded, Rules, Verification};
 use crate::verify::{simulate_for_unknown, verify_and_record};
 use crate::{Echo, FirstPass, Unproven};
@@ -56,10 +56,14 @@ impl Login<'_, '_> {
         }
         let mut recorded = self.record(account, answer, throttle);
         if let Ok(Recorded {
-            verification: Verification::Refused { why: Refusal::TwoCodesDue, .. }, ..
+            verification: Verification::Refused { why: Refusal::TwoCodesDue(due), .. },
+            ..
         }) = recorded
         {
-            self.host.show(text::NETWORK_GUESSES);
+            self.host.show(match due {
+                Due::Guessed => text::NETWORK_GUESSES,
+                Due::Intercepted => text::CODE_GIVEN_TWICE,
+            });
             if let Ok(typed) = self.host.ask(text::QUESTION_TWO_CODES, Echo::Off) {
                 // A client that answers every question with the same text must not count as guessing.
                 self.ruling.one_field = answer.is_code(&typed);
