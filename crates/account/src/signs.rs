@@ -140,8 +140,8 @@ impl Signs {
     /// intercepted.
     #[must_use]
     pub fn two_codes_until(&self, now: UnixTime) -> Option<UnixTime> {
-        // Not for longer than a day, whatever the clock did.
-        Some(self.two_codes_until).filter(|until| (1..=DAY).contains(&(until - now)))
+        // It ends if the clock is set back by more than a day.
+        Some(self.two_codes_until).filter(|until| (1..=2 * DAY).contains(&until.saturating_sub(now)))
     }
 
     /// One code is enough again: an administrator says so.
@@ -202,4 +202,136 @@ fn within(at: UnixTime, seconds: i64, now: UnixTime) -> bool {
 /// All zeros if it can't be told apart from others.
 fn place_of(side: Side) -> PlaceId {
     if let Side::Place(id) = side { id } else { PlaceId::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use Anomaly::{CodesGuessed, Dormant, EnrolledAfterRecovery, FailedThenIn, Intercepted, NewPlace};
+
+    const NOW: UnixTime = 1_790_000_000;
+    const HOME: Side = Side::Place(PlaceId([1; 8]));
+    const ABROAD: Side = Side::Place(PlaceId([2; 8]));
+
+    fn found(signs: &mut Signs) -> Vec<Anomaly> {
+        signs.take_found().collect()
+    }
+
+    /// Wrong codes from there, at these seconds.
+    fn wrong(signs: &mut Signs, side: Side, seconds: impl IntoIterator<Item = i64>) -> Vec<Anomaly> {
+        seconds
+            .into_iter()
+            .flat_map(|at| {
+                signs.wrong(side, NOW + at);
+                found(signs)
+            })
+            .collect()
+    }
+
+    /// A right code from there.
+    fn right(signs: &mut Signs, side: Side, new: bool, at: i64) -> Vec<Anomaly> {
+        signs.right(side, (new, true), NOW + at);
+        found(signs)
+    }
+
+    #[test]
+    fn five_wrong_codes_of_strangers_within_ten_minutes_are_guesses_and_named_once_an_hour() {
+        let mut signs = Signs::default();
+        assert_eq!(wrong(&mut signs, ABROAD, [0, 200, 400, 601, 700]), []);
+        assert_eq!(wrong(&mut signs, Side::Nowhere, [800]), [CodesGuessed]);
+        assert_eq!(wrong(&mut signs, HOME, [810, 820, 830, 840, 850, 860, 4400]), []);
+        assert_eq!(wrong(&mut signs, HOME, [4500, 4510, 4520, 4530]), [CodesGuessed]);
+    }
+
+    #[test]
+    fn a_right_code_after_three_wrong_ones_from_there_is_named_and_they_are_forgotten() {
+        let mut signs = Signs::default();
+        wrong(&mut signs, ABROAD, [0, 60]);
+        wrong(&mut signs, HOME, [70]);
+        assert_eq!(right(&mut signs, ABROAD, true, 80), []);
+        wrong(&mut signs, ABROAD, [100, 160, 220]);
+        assert_eq!(right(&mut signs, ABROAD, false, 230), [FailedThenIn]);
+        assert_eq!(right(&mut signs, ABROAD, false, 240), []);
+        assert_eq!(signs.wrong[GUESSES - 1], (PlaceId([1; 8]), NOW + 70), "other places' stay");
+        wrong(&mut signs, ABROAD, [300, 310, 320]);
+        assert_eq!(right(&mut signs, ABROAD, false, 320 + HOUR), [], "long ago");
+    }
+
+    #[test]
+    fn a_new_place_and_the_end_of_a_long_silence_are_named_if_there_was_a_login_before() {
+        let mut signs = Signs::default();
+        assert_eq!(right(&mut signs, HOME, true, 0), []);
+        assert_eq!(right(&mut signs, ABROAD, true, 10), [NewPlace]);
+        assert_eq!(right(&mut signs, HOME, false, 10 + DORMANT), []);
+        assert_eq!(right(&mut signs, Side::Own, false, 11 + 2 * DORMANT), [Dormant]);
+    }
+
+    #[test]
+    fn the_last_code_from_another_place_within_its_life_is_intercepted_and_demands_two_codes_for_a_day() {
+        let mut signs = Signs::default();
+        let repeated = |signs: &mut Signs, side, at| {
+            signs.repeated(side, NOW + at);
+            found(signs)
+        };
+        assert_eq!(repeated(&mut signs, ABROAD, 0), [], "no code was accepted");
+        right(&mut signs, HOME, false, 0);
+        assert_eq!(repeated(&mut signs, HOME, 5), []);
+        assert_eq!(repeated(&mut signs, Side::Nowhere, 5), []);
+        assert_eq!(repeated(&mut signs, ABROAD, 91), []);
+        assert_eq!(signs.two_codes_until(NOW + 91), None);
+        assert_eq!(repeated(&mut signs, ABROAD, 90), [Intercepted]);
+        assert_eq!(signs.two_codes_until(NOW + 91), Some(NOW + 90 + DAY));
+        assert_eq!(repeated(&mut signs, ABROAD, 90), [], "once an hour");
+        for (at, is_due) in [(90 + DAY - 1, true), (90 + DAY, false), (90 - DAY, true), (89 - DAY, false)] {
+            assert_eq!(signs.two_codes_until(NOW + at).is_some(), is_due, "{at}");
+        }
+        signs.one_code_is_enough();
+        assert_eq!(signs.two_codes_until(NOW + 91), None);
+    }
+
+    #[test]
+    fn a_code_that_was_accepted_on_this_host_is_not_intercepted() {
+        let mut signs = Signs::default();
+        for side in [Side::Own, HOME] {
+            signs.right(side, (false, false), NOW);
+            signs.repeated(ABROAD, NOW + 5);
+            assert_eq!(found(&mut signs), []);
+        }
+    }
+
+    #[test]
+    fn a_device_within_a_day_of_a_recovery_code_is_named_once() {
+        let mut signs = Signs::default();
+        signs.enrolled(NOW);
+        assert_eq!(found(&mut signs), []);
+        for (at, expected) in [(DAY, vec![EnrolledAfterRecovery]), (DAY + 1, vec![])] {
+            signs.recovered(NOW);
+            signs.enrolled(NOW + at);
+            assert_eq!(found(&mut signs), expected, "{at}");
+        }
+        signs.recovered(NOW);
+        signs.enrolled(NOW + 1);
+        signs.enrolled(NOW + 2);
+        assert_eq!(found(&mut signs), [EnrolledAfterRecovery]);
+    }
+
+    #[test]
+    fn signs_read_back_as_written_and_no_others_are_read() {
+        let mut signs = Signs::default();
+        for n in 0..9_u8 {
+            let mut out = Vec::new();
+            signs.encode(&mut out);
+            assert_eq!(out.len(), 41 + 16 * usize::from(n.min(5)));
+            assert_eq!(Signs::take(&mut &*out), Ok(signs));
+            assert_eq!(Signs::take(&mut &out[..out.len() - 1]), Err(StateError));
+            out[0] = 6;
+            out.extend([0; 99]);
+            assert_eq!(Signs::take(&mut &*out), Err(StateError));
+            signs.wrong(Side::Place(PlaceId([n; 8])), NOW + i64::from(n));
+            (signs.last_right, signs.recovered, signs.right_from) = (3, 4, PlaceId([n; 8]));
+            signs.take_found().for_each(drop);
+        }
+        assert_eq!(Signs::take(&mut &[&[1_u8][..], &[0; 56]].concat()[..]), Err(StateError), "at no time");
+    }
 }

@@ -5,11 +5,11 @@ use crate::{NamedPlace, Selection, forget_places, revoke, trust_place};
 use qrtotp_account::{FactorKind, Throttle};
 use qrtotp_store::Store;
 
-const HOME: &str = "198.51.100.7";
-const ABROAD: &str = "203.0.113.9";
+pub(super) const HOME: &str = "198.51.100.7";
+pub(super) const ABROAD: &str = "203.0.113.9";
 
 /// An account with a device, and a right code from home.
-fn owner() -> (World, Secret) {
+pub(super) fn owner() -> (World, Secret) {
     let mut w = World::new();
     let secret = w.import(Params::default());
     assert_eq!(w.right_from(&secret, HOME), Outcome::Accepted);
@@ -18,11 +18,11 @@ fn owner() -> (World, Secret) {
 
 impl World {
     /// A login at sshd from an address, or at sudo by a process of that account.
-    fn from(&mut self, from: &str, human: &mut Human) -> Outcome {
+    pub(super) fn from(&mut self, from: &str, human: &mut Human) -> Outcome {
         self.login_from(&Options::default(), from, human)
     }
 
-    fn login_from(&mut self, options: &Options, from: &str, human: &mut Human) -> Outcome {
+    pub(super) fn login_from(&mut self, options: &Options, from: &str, human: &mut Human) -> Outcome {
         let subject = match from.parse::<std::net::IpAddr>() {
             Ok(_) => Subject { rhost: from.into(), ..World::subject("alice") },
             Err(_) => Subject { by: from.into(), service: "sudo".into(), ..World::subject("alice") },
@@ -39,14 +39,14 @@ impl World {
         human.shown.join("\n")
     }
 
-    fn right_from(&mut self, secret: &Secret, from: &str) -> Outcome {
+    pub(super) fn right_from(&mut self, secret: &Secret, from: &str) -> Outcome {
         self.pass(60);
         let code = self.code(secret, 0);
         self.from(from, &mut Human::says([say(&code)]))
     }
 
     /// As many guesses as a tireless stranger has.
-    fn guess_from(&mut self, from: &str, times: u32) {
+    pub(super) fn guess_from(&mut self, from: &str, times: u32) {
         for _ in 0..times {
             self.pass(900);
             self.from(from, &mut Human::says([say("000000")]));

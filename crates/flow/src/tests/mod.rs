@@ -4,6 +4,7 @@
 
 mod account;
 mod admin;
+mod anomalies;
 mod enroll;
 mod first_login;
 mod import;
