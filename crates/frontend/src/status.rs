@@ -34,6 +34,8 @@ pub struct StatusView {
     lock: Lock,
     recovery_lock: Lock,
     familiar_places: usize,
+    /// Until when other places must give two codes, because a code was intercepted.
+    two_codes_until: Option<UnixTime>,
     token: Option<TokenView>,
 }
 
@@ -79,6 +81,7 @@ impl StatusView {
             lock: Lock::new(&throttle, FactorKind::Code, rules, now),
             recovery_lock: Lock::new(&throttle, FactorKind::Recovery, rules, now),
             familiar_places: throttle.places(now, rules),
+            two_codes_until: state.and_then(|state| state.signs.two_codes_until(now)),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
     }
@@ -161,6 +164,9 @@ impl StatusView {
             line(&text::status_recovery_lock(&catalogue.text(&lock)))?;
         }
         line(&text::status_places(&self.familiar_places))?;
+        if let Some(until) = self.two_codes_until {
+            line(&text::status_two_codes(&local(until)))?;
+        }
         line(&match &self.token {
             None => text::STATUS_NO_TOKEN,
             Some(token) => text::status_token(&token.sentence(catalogue)),

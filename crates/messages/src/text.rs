@@ -409,6 +409,8 @@ messages! {
     with status_recovery_lock(lock) = "Lock of recovery codes: {lock}";
     /// `count` is a number of places from which the user logs in.
     with status_places(count) = "Familiar places: {count}";
+    /// An accepted code was given again from another place. `until` is a date and time.
+    with status_two_codes(until) = "A code was given at two places: new places need two codes until {until}";
     /// The account has no enrolment token.
     text STATUS_NO_TOKEN = "Token: none";
     /// `token` is the description of a token.

@@ -6,6 +6,7 @@ use super::words::{first_login_of, first_login_word, login, mismatch, outcome, t
 use super::{stored, user_name};
 use crate::applied::compiled;
 use crate::cli::{Explain, Key, Place};
+use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
@@ -60,16 +61,34 @@ pub fn explained(path: &Path, args: &Explain, out: &mut impl Write) -> Result<Ou
         all: args.all,
     };
     let explained = explain(&config, &facts, &assumed).map_err(damaged)?;
+    let step_up = if assumed.familiar { None } else { step_up(path, &args.user, now) };
     if args.json {
-        serde_json::to_writer_pretty(&mut *out, &explained.json(&config)).map_err(std::io::Error::from)?;
+        let mut json = explained.json(&config);
+        json["two_codes_until"] = step_up.into();
+        serde_json::to_writer_pretty(&mut *out, &json).map_err(std::io::Error::from)?;
         writeln!(out)?;
     } else {
         let hardware = if hardware_key { "; the key is a registered hardware key" } else { "" };
         let login = login(&facts, config.rules.offset(now).map_err(damaged)?);
         writeln!(out, "{heading}\nlogin: {login}{hardware}")?;
         explained.write(&config, &args.user, out)?;
+        if let Some(until) = step_up {
+            writeln!(
+                out,
+                "two codes at new places until {}: an accepted code was given again from another place; \
+                 `qrtotp unlock` ends that",
+                time(until)
+            )?;
+        }
     }
     Ok(explained.outcome(&config))
+}
+
+/// Until when the account must give two codes at new places, as far as the caller may read that.
+fn step_up(path: &Path, user: &str, now: UnixTime) -> Option<UnixTime> {
+    let store = Context::load(path).ok()?.store().ok()?;
+    let name = record_name(user, &*store).ok()?;
+    store.load(&name).ok()??.state.signs.two_codes_until(now)
 }
 
 fn facts<'a>(args: &'a Explain, config: &Config, user: Option<&'a str>, now: UnixTime) -> Facts<'a> {
