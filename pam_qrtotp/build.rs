@@ -6,6 +6,9 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // Relocations as a bit map: 24 bytes each become less than one. Needs glibc 2.36 (Debian 12).
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,pack-relative-relocs");
+    // src/backtrace.rs defines a function that the static unwinder below has, too. The first definition wins:
+    // ours.
+    println!("cargo:rustc-link-arg-cdylib=-Wl,-z,muldefs");
     // Cargo forgets the profile's `strip` for a package with an optimization level of its own.
     if std::env::var("DEBUG").is_ok_and(|debug| debug == "false") {
         println!("cargo:rustc-link-arg-cdylib=-Wl,--strip-all");

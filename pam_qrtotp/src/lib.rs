@@ -4,6 +4,8 @@
 //! starts no thread, keeps no descriptor, writes to no terminal, and a panic in it is a denial.
 
 mod alloc;
+#[cfg(not(test))] // tests print backtraces
+mod backtrace;
 mod fleet;
 mod host;
 mod unprivileged;
