@@ -9,10 +9,6 @@ fn main() {
     // src/backtrace.rs defines a function that the static unwinder below has, too. The first definition wins:
     // ours.
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,muldefs");
-    // Cargo forgets the profile's `strip` for a package with an optimization level of its own.
-    if std::env::var("DEBUG").is_ok_and(|debug| debug == "false") {
-        println!("cargo:rustc-link-arg-cdylib=-Wl,--strip-all");
-    }
     // The unwinder statically: loading libgcc_s.so costs more than checking a code does.
     let Ok(out) = std::env::var("OUT_DIR") else { return };
     // The standard library asks for -lgcc_s; a linker script of that name, found first, gives it the archive
