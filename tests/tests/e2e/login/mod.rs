@@ -7,6 +7,7 @@ mod devices;
 mod doas;
 mod hardware_keys;
 mod included;
+mod intercepted;
 mod languages;
 mod module;
 mod openssh;

@@ -9,10 +9,10 @@ use qrtotp_tests::{
     users::PASSWORD,
 };
 
-const INSIDE: &str = "I-am-inside";
+pub(super) const INSIDE: &str = "I-am-inside";
 
 /// Adds addresses to the sandbox, from which its client can connect.
-fn addresses(sandbox: &Sandbox, addresses: &[&str]) {
+pub(super) fn addresses(sandbox: &Sandbox, addresses: &[&str]) {
     for address in addresses {
         sandbox.run(&["ip", "address", "add", address, "dev", "lo"]).success();
     }
@@ -88,7 +88,7 @@ fn the_broker_believes_no_caller_that_a_rule_skips_the_code() {
     let _ = sandbox.log.wait(&["event=login result=denied reason=wrong_code user=alice", "rule=skip"]);
 }
 
-fn ssh(sandbox: &Sandbox, user: &str, from: &str) -> Pty {
+pub(super) fn ssh(sandbox: &Sandbox, user: &str, from: &str) -> Pty {
     let bind = format!("BindAddress={from}");
     sandbox.ssh_with(user, &[&bind, "PubkeyAuthentication=no"], &format!("echo {INSIDE}"))
 }
