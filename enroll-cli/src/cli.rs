@@ -188,8 +188,8 @@ pub enum Command {
     /// enrolments
     ///
     /// Needs no root, only the right to read the log (group systemd-journal, or adm for files). Each anomaly
-    /// says why; none denies a login. The log of the last 120 days is read first, to know which places are
-    /// familiar. A rule names an account, or a network, once an hour. With --file it reads that log to
+    /// says why. The log of the last 30 days is read first, to tell lines of the module from lines that
+    /// users wrote. A rule names an account, or a network, once an hour. With --file it reads that log to
     /// its end and says what it would have said. docs/AUDIT.md lists the rules.
     Watch(Watch),
     /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)

@@ -4,15 +4,19 @@ use crate::event::{Entry, Event, Writer};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
+const ANOMALY: &str = "anomaly";
+
 /// An entry as an ECS document.
 #[must_use]
 pub fn ecs(entry: &Entry) -> Value {
     let event = &entry.event;
     let kind = event.get("event").unwrap_or_default();
+    // "An alert or notable event, triggered by a detection rule".
+    let is_alert = entry.is_forged() || kind == ANOMALY;
     let mut document = json!({
         "ecs": { "version": "8.11.0" },
         "event": {
-            "kind": if entry.is_forged() { "alert" } else { "event" },
+            "kind": if is_alert { "alert" } else { "event" },
             "module": "qrtotp",
             "dataset": "qrtotp.audit",
             "action": kind,
@@ -33,6 +37,7 @@ pub fn ecs(entry: &Entry) -> Value {
         }
     };
     copy("reason", &["event", "reason"]);
+    copy("severity", &["log", "level"]);
     copy("user", &["user", "name"]);
     copy("by", &["user", "effective", "name"]);
     copy("service", &["service", "name"]);
@@ -87,6 +92,7 @@ fn category(kind: &str) -> &'static str {
         "policy_applied" | "policy_confirmed" | "policy_rolled_back" | "configuration_refused" => {
             "configuration"
         }
+        ANOMALY => "intrusion_detection",
         _ => "iam",
     }
 }
@@ -142,12 +148,26 @@ mod tests {
         );
     }
 
+    #[test]
+    fn an_anomaly_is_an_alert_with_a_level() {
+        let line = "- h sshd: pam_qrtotp(sshd:auth): event=anomaly severity=notice reason=new-place user=alice rhost=192.0.2.7";
+        let document = ecs(&from_syslog(line).unwrap());
+        let event = &document["event"];
+        assert_eq!((&event["kind"], &event["reason"]), (&json!("alert"), &json!("new-place")));
+        assert_eq!(event["category"], json!(["intrusion_detection"]));
+        assert_eq!(
+            (&document["log"]["level"], &document["source"]["ip"]),
+            (&json!("notice"), &json!("192.0.2.7"))
+        );
+    }
+
     /// ECS 8, "Categorization fields": a category's expected types.
     fn types(category: &str) -> &'static [&'static str] {
         match category {
             "authentication" => &["start", "end", "info"],
             "configuration" => &["access", "change", "creation", "deletion", "info"],
             "iam" => &["admin", "change", "creation", "deletion", "group", "info", "user"],
+            "intrusion_detection" => &["allowed", "denied", "info"],
             _ => &[],
         }
     }

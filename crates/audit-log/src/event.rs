@@ -10,7 +10,8 @@ use std::fmt;
 const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
 
 /// Events that are never logged without a number and a link, beside accepted logins.
-const CHAINED: [&str; 9] = [
+const CHAINED: [&str; 10] = [
+    "anomaly",
     "credential_imported",
     "credential_renamed",
     "credential_revoked",
@@ -160,6 +161,12 @@ impl Event {
         self.get("detail").is_some_and(|detail| detail.starts_with(RECOVERED))
     }
 
+    /// Whether `qrtotp watch` printed it. That is no event of the log: it tells of others, and watch must not
+    /// read itself.
+    fn is_of_watch(&self) -> bool {
+        self.link.is_none() && self.get("event") == Some("anomaly") && self.get("because").is_some()
+    }
+
     /// The line without its number and what stands behind that.
     #[must_use]
     pub fn without_number(&self) -> &str {
@@ -250,7 +257,7 @@ fn event_in(tag: &str, message: &str) -> Option<Event> {
         None if matches!(tag, "qrtotp" | "qrtotpd") => message,
         None => return None,
     };
-    Event::parse(text)
+    Event::parse(text).filter(|event| !event.is_of_watch())
 }
 
 /// Reads a line of a log file: an RFC 3339 time stamp or a traditional one, the host, the tag. `None` for

@@ -16,8 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// Older events raise no alert: they only tell where an account got in, and when.
-const HISTORY: i64 = 120 * 86_400;
+/// Older events raise no alert: they only tell where an account's chain ends, which the next line of its sudo
+/// must follow.
+const HISTORY: i64 = 30 * 86_400;
 /// The place in the log is kept so often.
 const KEPT: Duration = Duration::from_secs(10);
 

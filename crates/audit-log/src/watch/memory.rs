@@ -3,80 +3,33 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
-/// Places, failures and successes of an account.
-const PLACES: usize = 8;
-const FAILURES: usize = 32;
-const SUCCESSES: usize = 4;
+/// Logins of an account.
+const LOGINS: usize = 2;
 /// Names of a network that were refused.
 const NAMES: usize = 32;
 
-/// An account's places, failures and last successes.
+/// When and where an account last got in, and whether by an ssh key.
 #[derive(Debug, Default)]
-pub(super) struct Account {
-    places: Vec<(String, i64)>,
-    failures: VecDeque<(i64, String)>,
-    successes: VecDeque<(i64, String, bool)>,
-    /// When and where the last code was accepted.
-    pub(super) last_code: Option<(i64, String)>,
-    pub(super) recovery_used: Option<i64>,
-    /// When it last got in.
-    pub(super) last: Option<i64>,
+pub(super) struct Logins {
+    last: VecDeque<(i64, String, bool)>,
 }
 
-impl Account {
-    pub(super) fn is_familiar(&self, place: &str, since: i64) -> bool {
-        self.places.iter().any(|(known, last)| known == place && *last >= since)
-    }
-
-    /// Whether it ever got in there, as far as is remembered.
-    pub(super) fn knows(&self, place: &str) -> bool {
-        self.is_familiar(place, i64::MIN)
-    }
-
-    pub(super) fn familiar_since(&self, since: i64) -> Vec<String> {
-        self.places.iter().filter(|(_, last)| *last >= since).map(|(place, _)| place.clone()).collect()
-    }
-
-    pub(super) fn failures_since(&self, since: i64, from: impl Fn(&str) -> bool) -> usize {
-        self.failures.iter().filter(|(at, place)| *at >= since && from(place)).count()
-    }
-
-    pub(super) fn fail(&mut self, place: &str, now: i64) {
-        self.failures.push_back((now, place.to_owned()));
-        if self.failures.len() > FAILURES {
-            self.failures.pop_front();
-        }
-    }
-
-    /// The other place, if the last two successes were at `place` and at that one, and none of the three by a
+impl Logins {
+    /// The other place, if the last two logins were at `place` and at that one, and none of the three by a
     /// key.
-    pub(super) fn alternates(&self, place: &str, by_key: bool, since: i64) -> Option<String> {
-        let mut last = self.successes.iter().rev();
+    pub(super) fn alternate(&self, place: &str, by_key: bool, since: i64) -> Option<String> {
+        let mut last = self.last.iter().rev();
         let (other, before) = (last.next()?, last.next()?);
         let recent = before.0 >= since && !by_key && !other.2 && !before.2;
         let remote = !is_local(place) && !is_local(&other.1);
         (recent && remote && before.1 == place && other.1 != place).then(|| other.1.clone())
     }
 
-    pub(super) fn accept(&mut self, place: &str, now: i64, by_key: bool, by_code: bool) {
-        self.last = Some(now);
-        self.failures.retain(|(_, from)| from != place);
-        self.successes.push_back((now, place.to_owned(), by_key));
-        if self.successes.len() > SUCCESSES {
-            self.successes.pop_front();
+    pub(super) fn add(&mut self, place: &str, now: i64, by_key: bool) {
+        self.last.push_back((now, place.to_owned(), by_key));
+        if self.last.len() > LOGINS {
+            self.last.pop_front();
         }
-        if by_code {
-            self.last_code = Some((now, place.to_owned()));
-        }
-        if let Some(known) = self.places.iter_mut().find(|(known, _)| known == place) {
-            known.1 = now;
-            return;
-        }
-        if self.places.len() >= PLACES {
-            self.places.sort_by_key(|(_, last)| *last);
-            self.places.remove(0);
-        }
-        self.places.push((place.to_owned(), now));
     }
 }
 

@@ -1,13 +1,16 @@
 //! Anomalies: events that look harmless one by one but not together. Each says why; none denies a login.
 //!
+//! Rules about one account are the module's: it logs an `anomaly` line in the account's chain, and `Watch`
+//! passes that on. The other rules need more than one account's lines, and are found here.
+//!
 //! Memory is bounded whatever others send: tables have a fixed size and forget their oldest entries first.
 
 mod memory;
 
-use crate::event::Entry;
+use crate::event::{Entry, Event};
 use crate::table::{self, Table};
 use crate::trust::Trust;
-use memory::{Account, Network, is_local, place_of};
+use memory::{Logins, Network, is_local, place_of};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -16,25 +19,25 @@ use std::fmt;
 const LONGEST_NAME: usize = 256;
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
-const DAY: i64 = 24 * HOUR;
-/// Wrong codes and attacks on many names are counted within this time.
+/// Attacks on many names, and logins from places in turn, are counted within this time.
 const WINDOW: i64 = 10 * MINUTE;
-/// A code can be given again by somebody else so long.
-const CODE_LIVES: i64 = 90;
-/// So many refusals of one account, from places where it never got in.
-const GUESSES: usize = 5;
-/// So many refusals from a new place before the success there.
-const FAILED_BEFORE: usize = 3;
 /// So many accounts refused from one network.
 const SPRAYED: usize = 5;
 /// So many accounts that enrolled within an hour.
 const ENROLMENTS: usize = 10;
-/// A place where the account got in within this time is familiar.
-const FAMILIAR: i64 = 30 * DAY;
-/// An account that got in at no time for so long was asleep.
-const DORMANT: i64 = 90 * DAY;
 /// With so few recovery codes the owner needs new ones.
 const FEW_CODES: i64 = 2;
+
+/// The rules of the module, with the reason to give if a line has none: `audit repair` logs lines without
+/// their detail.
+const OF_MODULE: [(&str, &str); 6] = [
+    ("codes-guessed", "five wrong codes within ten minutes from places that are not familiar"),
+    ("dormant", "the first right answer in more than 90 days"),
+    ("enrolled-after-recovery", "the owner added a device less than a day after a recovery code"),
+    ("failed-then-in", "a right answer from a new place, after three wrong codes or more from there"),
+    ("intercepted", "the last accepted code was given again from another place"),
+    ("new-place", "the first right answer from there, as far as is remembered"),
+];
 
 /// The names of all rules.
 pub const RULES: [&str; 11] = [
@@ -65,6 +68,12 @@ pub enum Severity {
 }
 
 impl Severity {
+    const ALL: [Self; 4] = [Self::Info, Self::Notice, Self::Warning, Self::Alert];
+
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.word() == word)
+    }
+
     /// As the line says it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -128,7 +137,7 @@ impl fmt::Display for Anomaly {
 #[derive(Default)]
 pub struct Watch {
     trust: Trust,
-    accounts: Table<String, Account>,
+    logins: Table<String, Logins>,
     networks: Table<String, Network>,
     /// When which account enrolled.
     enrolled: VecDeque<(i64, String)>,
@@ -149,127 +158,66 @@ impl Watch {
         }
         let user = event.get("user").unwrap_or("?");
         let user = user.char_indices().nth(LONGEST_NAME).map_or(user, |(end, _)| &user[..end]);
+        let from = || place_of(user, event.get("rhost"), event.get("by"));
         let found = match kind {
-            "login" => {
-                let from = place_of(user, event.get("rhost"), event.get("by"));
-                match (event.get("result"), event.get("reason")) {
-                    (Some("accepted"), Some(reason)) if reason != "remembered" => {
-                        self.accepted(user, &from, event.get("with") == Some("publickey"), reason)
-                    }
-                    (Some("denied"), Some("replayed_code")) => self.replayed(user, &from),
-                    (Some("denied"), Some(reason)) if is_guess(reason) => self.refused(user, &from, reason),
-                    _ => Vec::new(),
+            "anomaly" => of_module(event, self.now, user, from()).into_iter().collect(),
+            "login" => match (event.get("result"), event.get("reason")) {
+                (Some("accepted"), Some(reason)) if reason != "remembered" => {
+                    self.accepted(user, &from(), event.get("with") == Some("publickey"))
                 }
-            }
-            "recovery_used" => self.recovery_used(user, event.number("left")),
-            "enrollment_confirmed" => self.enrolled(user, event.get("by").is_none()),
+                (Some("denied"), Some(reason)) if is_guess(reason) => self.refused(user, &from()),
+                _ => Vec::new(),
+            },
+            "recovery_used" => recovery_used(self.now, user, event.number("left")),
+            "enrollment_confirmed" => self.enrolled(user),
             _ => Vec::new(),
         };
         self.once_an_hour(found)
     }
 
-    fn accepted(&mut self, user: &str, from: &str, by_key: bool, reason: &str) -> Vec<Anomaly> {
+    fn accepted(&mut self, user: &str, from: &str, by_key: bool) -> Vec<Anomaly> {
         let now = self.now;
         if let Some(network) = self.networks.get(from) {
             network.refused.retain(|(_, name)| name != user);
         }
-        let account = self.accounts.entry(user.to_owned(), now);
+        let logins = self.logins.entry(user.to_owned(), now);
         let mut found = Vec::new();
-        found.extend(strange(account, now, user, from, by_key));
-        let failures = account.failures_since(now - HOUR, |place| place == from);
-        if failures >= FAILED_BEFORE && !account.is_familiar(from, now - FAMILIAR) {
-            let because = format!(
-                "{failures} wrong answers from {from} within an hour, then a right one; {user} was never seen there before"
-            );
-            found.push(about(now, "failed-then-in", Severity::Warning, Some(user), Some(from), because));
-        }
-        if let Some(other) = account.alternates(from, by_key, now - WINDOW) {
+        if let Some(other) = logins.alternate(from, by_key, now - WINDOW) {
             let because = format!(
                 "{user} got in from {from}, {other} and {from} again within ten minutes; a VPN or a phone does that, too"
             );
             found.push(about(now, "two-at-once", Severity::Info, Some(user), Some(from), because));
         }
-        account.accept(from, now, by_key, matches!(reason, "code" | "two_codes"));
+        logins.add(from, now, by_key);
         found
     }
 
-    fn replayed(&mut self, user: &str, from: &str) -> Vec<Anomaly> {
+    fn refused(&mut self, user: &str, from: &str) -> Vec<Anomaly> {
         let now = self.now;
-        let Some((at, place)) = self.accounts.get(user).and_then(|account| account.last_code.clone()) else {
-            return Vec::new();
-        };
-        // sudo at once after ssh is no other place.
-        if now - at > CODE_LIVES || place == from || is_local(&place) || is_local(from) {
+        if is_local(from) {
             return Vec::new();
         }
-        let because = format!(
-            "a code that let {user} in from {place} was given again from {from} {} seconds later: somebody else knows it",
-            now - at
-        );
-        vec![about(now, "intercepted", Severity::Alert, Some(user), Some(from), because)]
+        let names = self.networks.entry(from.to_owned(), now).refuse(user, now, now - WINDOW);
+        if names < SPRAYED {
+            return Vec::new();
+        }
+        let because =
+            format!("{names} accounts were refused from {from} within ten minutes, and did not get in since");
+        vec![about(now, "spray", Severity::Alert, None, Some(from), because)]
     }
 
-    fn refused(&mut self, user: &str, from: &str, reason: &str) -> Vec<Anomaly> {
+    fn enrolled(&mut self, user: &str) -> Vec<Anomaly> {
         let now = self.now;
-        let mut found = Vec::new();
-        if user != "?" && reason != "primary_factor" {
-            let account = self.accounts.entry(user.to_owned(), now);
-            account.fail(from, now);
-            let (since, familiar) = (now - WINDOW, account.familiar_since(now - FAMILIAR));
-            let guesses = account.failures_since(since, |place| !familiar.iter().any(|known| known == place));
-            if guesses >= GUESSES {
-                let because = format!(
-                    "{guesses} wrong codes for {user} within ten minutes from places where {user} never got in; where the password is asked first, somebody knows it"
-                );
-                found.push(about(now, "codes-guessed", Severity::Alert, Some(user), Some(from), because));
-            }
-        }
-        if !is_local(from) {
-            let network = self.networks.entry(from.to_owned(), now);
-            let names = network.refuse(user, now, now - WINDOW);
-            if names >= SPRAYED {
-                let because = format!(
-                    "{names} accounts were refused from {from} within ten minutes, and did not get in since"
-                );
-                found.push(about(now, "spray", Severity::Alert, None, Some(from), because));
-            }
-        }
-        found
-    }
-
-    fn recovery_used(&mut self, user: &str, left: Option<i64>) -> Vec<Anomaly> {
-        let now = self.now;
-        self.accounts.entry(user.to_owned(), now).recovery_used = Some(now);
-        let (rule, because) = match left {
-            Some(left) if left <= FEW_CODES => {
-                ("last-recovery", format!("{user} used a recovery code and has {left} left"))
-            }
-            _ => ("recovery-used", format!("{user} used a recovery code instead of a device")),
-        };
-        vec![about(now, rule, Severity::Notice, Some(user), None, because)]
-    }
-
-    fn enrolled(&mut self, user: &str, by_owner: bool) -> Vec<Anomaly> {
-        let now = self.now;
-        let mut found = Vec::new();
-        let used = self.accounts.get(user).and_then(|account| account.recovery_used);
-        if let Some(used) = used.filter(|used| by_owner && now - used < DAY) {
-            let because = format!(
-                "{user} enrolled a device {} minutes after using a recovery code; a new phone, or somebody who found the codes",
-                (now - used) / MINUTE
-            );
-            found.push(about(now, "enrolled-after-recovery", Severity::Alert, Some(user), None, because));
-        }
         self.enrolled.retain(|(at, name)| *at > now - HOUR && name != user);
         self.enrolled.push_back((now, user.to_owned()));
         if self.enrolled.len() > 4 * ENROLMENTS {
             self.enrolled.pop_front();
         }
-        if self.enrolled.len() >= ENROLMENTS {
-            let because = format!("{} accounts enrolled a device within an hour", self.enrolled.len());
-            found.push(about(now, "many-enrolments", Severity::Warning, None, None, because));
+        if self.enrolled.len() < ENROLMENTS {
+            return Vec::new();
         }
-        found
+        let because = format!("{} accounts enrolled a device within an hour", self.enrolled.len());
+        vec![about(now, "many-enrolments", Severity::Warning, None, None, because)]
     }
 
     /// A rule names an account or a network once an hour.
@@ -295,22 +243,24 @@ impl Watch {
     }
 }
 
-/// A success at a place, or after a time, that is not this account's habit.
-fn strange(account: &Account, now: i64, user: &str, from: &str, by_key: bool) -> Vec<Anomaly> {
-    // Of an account that was never seen every place is new.
-    let Some(last) = account.last else { return Vec::new() };
-    let mut found = Vec::new();
-    if !account.knows(from) {
-        let (severity, key) =
-            if by_key { (Severity::Info, ", with an ssh key") } else { (Severity::Notice, "") };
-        let because = format!("{user} got in from {from}{key}, and never before as far as the log goes back");
-        found.push(about(now, "new-place", severity, Some(user), Some(from), because));
-    }
-    if now - last > DORMANT {
-        let because = format!("{user} got in from {from}, for the first time in {} days", (now - last) / DAY);
-        found.push(about(now, "dormant", Severity::Notice, Some(user), Some(from), because));
-    }
-    found
+/// The anomaly that a line of the module names.
+fn of_module(event: &Event, now: i64, user: &str, from: String) -> Option<Anomaly> {
+    event.seq()?;
+    let named = event.get("reason")?;
+    let (rule, words) = *OF_MODULE.iter().find(|(rule, _)| *rule == named)?;
+    let severity = Severity::parse(event.get("severity")?)?;
+    let detail = event.get("detail").filter(|_| !event.is_recovered());
+    Some(about(now, rule, severity, Some(user), Some(&from), detail.unwrap_or(words).to_owned()))
+}
+
+fn recovery_used(now: i64, user: &str, left: Option<i64>) -> Vec<Anomaly> {
+    let (rule, because) = match left {
+        Some(left) if left <= FEW_CODES => {
+            ("last-recovery", format!("{user} used a recovery code and has {left} left"))
+        }
+        _ => ("recovery-used", format!("{user} used a recovery code instead of a device")),
+    };
+    vec![about(now, rule, Severity::Notice, Some(user), None, because)]
 }
 
 fn about(

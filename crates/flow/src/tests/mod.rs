@@ -13,6 +13,7 @@ mod login;
 mod login_events;
 mod login_throttle;
 mod model;
+mod month;
 mod primary;
 mod prompt;
 mod recorder;
@@ -63,7 +64,7 @@ impl AuditSink for Log {
     }
 }
 
-/// A directory with alice, also found as ALICE; looking up `ghost` fails.
+/// A directory with alice, also found as ALICE, bob, and user0, user1 …; looking up `ghost` fails.
 pub(super) struct People(pub Cell<u32>);
 
 impl Directory for People {
@@ -72,7 +73,10 @@ impl Directory for People {
             "alice" => Ok(Some(Person { name: "alice".into(), uid: self.0.get() })),
             "bob" => Ok(Some(Person { name: "bob".into(), uid: 5000 })),
             "ghost" => Err(LookupError("down".into())),
-            _ => Ok(None),
+            name => {
+                let number = name.strip_prefix("user").and_then(|number| number.parse::<u32>().ok());
+                Ok(number.map(|number| Person { name: name.into(), uid: 10_000 + number }))
+            }
         }
     }
 }

@@ -31,7 +31,10 @@ fn refused() -> Sandbox {
     };
     HOSTS.iter().for_each(|host| assert_eq!(login("alice", host, &phone.wrong_code()), PAM_AUTH_ERR));
     assert_ne!(login("nobody rhost=198.51.100.8", "203.0.113.5", "271828"), PAM_SUCCESS);
-    assert_eq!(login("alice", "192.0.2.8", &phone.code()), PAM_SUCCESS);
+    let code = phone.code();
+    assert_eq!(login("alice", "192.0.2.8", &code), PAM_SUCCESS);
+    // An anomaly, which is no refused login.
+    assert_eq!(login("alice", "203.0.113.6", &code), PAM_AUTH_ERR);
     let stamped = |line: &String| format!("2026-11-29T10:00:00+00:00 host sshd[7]: {line}\n");
     let line = |line: &String| line.find("pam_qrtotp(").map(|at| stamped(&line[at..].to_owned()));
     let log: String = sandbox.log.lines().iter().filter_map(line).collect();
