@@ -52,7 +52,7 @@ impl Anomaly {
     }
 }
 
-/// What an account remembers to recognise anomalies.
+/// The memory of an account for recognising anomalies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Signs {
     /// The last wrong codes of strangers: from where (all zeros: unknown) and when, the newest last.
@@ -61,8 +61,10 @@ pub struct Signs {
     guessed: UnixTime,
     /// When the last right answer came, 0 for never.
     last_right: UnixTime,
-    /// From where, if from a remote host.
+    /// The network that it came from, if that is known.
     right_from: PlaceId,
+    /// The place that it made familiar, if it was new.
+    made: PlaceId,
     /// When the last recovery code was used, 0 for never.
     recovered: UnixTime,
     /// Until when two codes are demanded at places that are not familiar, 0 for never.
@@ -77,14 +79,14 @@ impl Signs {
         self.wrong.rotate_left(1);
         self.wrong[GUESSES - 1] = (place_of(side), now);
         let (_, oldest) = self.wrong[0];
-        if oldest != 0 && now - oldest <= GUESSING && !within(self.guessed, HOUR, now) {
+        if within(oldest, GUESSING, now) && !was_within(self.guessed, HOUR, now) {
             self.guessed = now;
             self.find(Anomaly::CodesGuessed);
         }
     }
 
-    /// A right answer. `new`: none ever came from there; `remote`: it came from a remote host.
-    pub fn right(&mut self, side: Side, (new, remote): (bool, bool), now: UnixTime) {
+    /// A right answer, from this network if it is known. `new`: none ever came from this side.
+    pub fn right(&mut self, side: Side, new: bool, network: Option<PlaceId>, now: UnixTime) {
         let here = place_of(side);
         if here != PlaceId::default() {
             let wrong = self.wrong.iter().filter(|(from, at)| *from == here && within(*at, HOUR, now));
@@ -97,12 +99,13 @@ impl Signs {
             if new {
                 self.find(Anomaly::NewPlace);
             }
-            if now - self.last_right > DORMANT {
+            if now.saturating_sub(self.last_right) > DORMANT {
                 self.find(Anomaly::Dormant);
             }
         }
         self.last_right = now;
-        self.right_from = if remote { here } else { PlaceId::default() };
+        self.right_from = network.unwrap_or_default();
+        self.made = if new { here } else { PlaceId::default() };
     }
 
     /// Forgets the wrong codes from there.
@@ -112,16 +115,18 @@ impl Signs {
         self.wrong.iter_mut().rev().zip(others).for_each(|(slot, wrong)| *slot = *wrong);
     }
 
-    /// The last accepted code, given again from a remote host.
-    pub fn repeated(&mut self, side: Side, now: UnixTime) {
-        let (here, nowhere) = (place_of(side), PlaceId::default());
-        let elsewhere = here != nowhere && self.right_from != nowhere && here != self.right_from;
-        // At most once an hour.
-        let told = self.two_codes_until - DAY;
-        if elsewhere && within(self.last_right, CODE_LIVES, now) && !within(told, HOUR, now) {
-            self.two_codes_until = now + DAY;
-            self.find(Anomaly::Intercepted);
+    /// The last accepted code, given again from this network. If it was intercepted, gives the place that it
+    /// made familiar, which may be the attacker's.
+    pub fn repeated(&mut self, network: PlaceId, now: UnixTime) -> Option<Side> {
+        let elsewhere = self.right_from != PlaceId::default() && self.right_from != network;
+        let told = was_within(self.two_codes_until.saturating_sub(DAY), HOUR, now);
+        if !elsewhere || told || !within(self.last_right, CODE_LIVES, now) {
+            return None;
         }
+        self.two_codes_until = now.saturating_add(DAY);
+        self.find(Anomaly::Intercepted);
+        let made = std::mem::take(&mut self.made);
+        Some(if made == PlaceId::default() { Side::Nowhere } else { Side::Place(made) })
     }
 
     /// A recovery code was used.
@@ -167,7 +172,7 @@ impl Signs {
             out.extend_from_slice(&from.0);
             out.extend_from_slice(&at.to_le_bytes());
         }
-        out.extend_from_slice(&self.right_from.0);
+        out.extend_from_slice(&[self.right_from.0, self.made.0].concat());
         for at in [self.guessed, self.last_right, self.recovered, self.two_codes_until] {
             out.extend_from_slice(&at.to_le_bytes());
         }
@@ -184,7 +189,7 @@ impl Signs {
                 return Err(StateError);
             }
         }
-        signs.right_from = PlaceId(take(rest)?);
+        (signs.right_from, signs.made) = (PlaceId(take(rest)?), PlaceId(take(rest)?));
         for at in
             [&mut signs.guessed, &mut signs.last_right, &mut signs.recovered, &mut signs.two_codes_until]
         {
@@ -194,9 +199,14 @@ impl Signs {
     }
 }
 
-/// Whether `at` is at most so many seconds ago. 0 is never.
+/// Whether `at` is at most so many seconds ago, or in the future: the clock was set back. 0 is never.
 fn within(at: UnixTime, seconds: i64, now: UnixTime) -> bool {
     at != 0 && now.saturating_sub(at) <= seconds
+}
+
+/// The same, for what is kept silent so long: not if `at` is in the future.
+fn was_within(at: UnixTime, seconds: i64, now: UnixTime) -> bool {
+    within(at, seconds, now) && at <= now
 }
 
 /// All zeros if it can't be told apart from others.
@@ -213,6 +223,12 @@ mod tests {
     const NOW: UnixTime = 1_790_000_000;
     const HOME: Side = Side::Place(PlaceId([1; 8]));
     const ABROAD: Side = Side::Place(PlaceId([2; 8]));
+
+    /// The network of a place; of ours, one each.
+    fn network(side: Side) -> PlaceId {
+        let PlaceId([n, ..]) = place_of(side);
+        PlaceId([n + 100; 8])
+    }
 
     fn found(signs: &mut Signs) -> Vec<Anomaly> {
         signs.take_found().collect()
@@ -231,7 +247,7 @@ mod tests {
 
     /// A right code from there.
     fn right(signs: &mut Signs, side: Side, new: bool, at: i64) -> Vec<Anomaly> {
-        signs.right(side, (new, true), NOW + at);
+        signs.right(side, new, Some(network(side)), NOW + at);
         found(signs)
     }
 
@@ -267,22 +283,24 @@ mod tests {
         assert_eq!(right(&mut signs, Side::Own, false, 11 + 2 * DORMANT), [Dormant]);
     }
 
+    /// The last code again, from the network of this place: whether that is an anomaly.
+    fn repeated(signs: &mut Signs, side: Side, at: i64) -> bool {
+        let intercepted = signs.repeated(network(side), NOW + at).is_some();
+        assert_eq!(found(signs), if intercepted { vec![Intercepted] } else { vec![] });
+        intercepted
+    }
+
     #[test]
-    fn the_last_code_from_another_place_within_its_life_is_intercepted_and_demands_two_codes_for_a_day() {
+    fn the_last_code_from_another_network_within_its_life_is_intercepted_and_demands_two_codes_for_a_day() {
         let mut signs = Signs::default();
-        let repeated = |signs: &mut Signs, side, at| {
-            signs.repeated(side, NOW + at);
-            found(signs)
-        };
-        assert_eq!(repeated(&mut signs, ABROAD, 0), [], "no code was accepted");
+        assert!(!repeated(&mut signs, ABROAD, 0), "no code was accepted");
         right(&mut signs, HOME, false, 0);
-        assert_eq!(repeated(&mut signs, HOME, 5), []);
-        assert_eq!(repeated(&mut signs, Side::Nowhere, 5), []);
-        assert_eq!(repeated(&mut signs, ABROAD, 91), []);
+        assert!(!repeated(&mut signs, HOME, 5));
+        assert!(!repeated(&mut signs, ABROAD, 91));
         assert_eq!(signs.two_codes_until(NOW + 91), None);
-        assert_eq!(repeated(&mut signs, ABROAD, 90), [Intercepted]);
+        assert!(repeated(&mut signs, ABROAD, 90));
         assert_eq!(signs.two_codes_until(NOW + 91), Some(NOW + 90 + DAY));
-        assert_eq!(repeated(&mut signs, ABROAD, 90), [], "once an hour");
+        assert!(!repeated(&mut signs, ABROAD, 90), "once an hour");
         for (at, is_due) in [(90 + DAY - 1, true), (90 + DAY, false), (90 - DAY, true), (89 - DAY, false)] {
             assert_eq!(signs.two_codes_until(NOW + at).is_some(), is_due, "{at}");
         }
@@ -291,12 +309,48 @@ mod tests {
     }
 
     #[test]
-    fn a_code_that_was_accepted_on_this_host_is_not_intercepted() {
+    fn the_place_that_an_intercepted_code_made_familiar_is_named_once() {
+        let mut signs = Signs::default();
+        for (new, named) in [(true, ABROAD), (false, Side::Nowhere)] {
+            right(&mut signs, ABROAD, new, 0);
+            assert_eq!(signs.repeated(network(HOME), NOW + 5), Some(named));
+            signs.one_code_is_enough();
+        }
+    }
+
+    #[test]
+    fn a_code_that_was_accepted_without_a_network_is_not_intercepted() {
         let mut signs = Signs::default();
         for side in [Side::Own, HOME] {
-            signs.right(side, (false, false), NOW);
-            signs.repeated(ABROAD, NOW + 5);
-            assert_eq!(found(&mut signs), []);
+            signs.right(side, false, None, NOW);
+            assert!(!repeated(&mut signs, ABROAD, 5));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_once_ahead_keeps_nothing_silent() {
+        let mut signs = Signs::default();
+        wrong(&mut signs, ABROAD, (0..5).map(|n| 9 * DAY + n));
+        assert_eq!(wrong(&mut signs, ABROAD, 0..5), [CodesGuessed]);
+        right(&mut signs, HOME, false, 9 * DAY);
+        assert!(repeated(&mut signs, ABROAD, 9 * DAY));
+        right(&mut signs, HOME, false, 0);
+        assert!(repeated(&mut signs, ABROAD, 5));
+    }
+
+    #[test]
+    fn no_time_in_a_state_is_too_large_or_too_small() {
+        for at in [i64::MIN, i64::MAX] {
+            let mut signs =
+                Signs { guessed: at, last_right: at, recovered: at, two_codes_until: at, ..Signs::default() };
+            signs.wrong = [(PlaceId([1; 8]), at); GUESSES];
+            signs.right_from = PlaceId([1; 8]);
+            for now in [i64::MIN, 0, i64::MAX] {
+                signs.wrong(HOME, now);
+                let _ = (signs.repeated(network(ABROAD), now), signs.two_codes_until(now));
+                signs.enrolled(now);
+                signs.right(HOME, true, None, now);
+            }
         }
     }
 
@@ -322,7 +376,7 @@ mod tests {
         for n in 0..9_u8 {
             let mut out = Vec::new();
             signs.encode(&mut out);
-            assert_eq!(out.len(), 41 + 16 * usize::from(n.min(5)));
+            assert_eq!(out.len(), 49 + 16 * usize::from(n.min(5)));
             assert_eq!(Signs::take(&mut &*out), Ok(signs));
             assert_eq!(Signs::take(&mut &out[..out.len() - 1]), Err(StateError));
             out[0] = 6;
@@ -332,6 +386,6 @@ mod tests {
             (signs.last_right, signs.recovered, signs.right_from) = (3, 4, PlaceId([n; 8]));
             signs.take_found().for_each(drop);
         }
-        assert_eq!(Signs::take(&mut &[&[1_u8][..], &[0; 56]].concat()[..]), Err(StateError), "at no time");
+        assert_eq!(Signs::take(&mut &[&[1_u8][..], &[0; 64]].concat()[..]), Err(StateError), "at no time");
     }
 }

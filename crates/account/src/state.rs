@@ -484,7 +484,7 @@ mod tests {
         expected.throttle.strangers = LeakyLane { lane, since: 1000 };
         expected.throttle.recovery = FailureCounter { failures: 2, last_failure: 900 };
         let new = bytes(&expected);
-        let marks_end = new.len() - 2 - 41 - 30; // without places, remembered codes, signs and the chain
+        let marks_end = new.len() - 2 - 49 - 30; // without places, remembered codes, signs and the chain
         let recovery = 16 + 20 + 20 + 12 + 36;
         // Without own failures, failures since the last right answer, recent codes, places and remembered
         // codes; strangers' have no time of forgetting.
@@ -506,7 +506,7 @@ mod tests {
         state.raise(credential(1), 5, Some(9));
         let new = bytes(&state);
         let chain = new.len() - 30;
-        let old = [&new[..chain - 41], &new[chain..]].concat();
+        let old = [&new[..chain - 49], &new[chain..]].concat();
         assert_eq!(State::from_version_4(&old), Ok(state));
         assert_eq!(
             (State::from_version_4(&new), State::from_bytes(&old)),
@@ -530,7 +530,7 @@ mod tests {
                 state.throttle.places.push(FamiliarPlace { id, last_right: at, lane, day_failures: failures, day: at });
             }
             state.remember_code([7; 8]);
-            state.signs.right(Side::Place(PlaceId([8; 8])), (true, true), last);
+            state.signs.right(Side::Place(PlaceId([8; 8])), true, Some(PlaceId([7; 8])), last);
             (1..i64::from(failures % 8)).for_each(|at| state.signs.wrong(Side::Place(PlaceId([9; 8])), at));
             prop_assert!(state.signs.take_found().count() < 3);
             for (id, (_, at)) in steps.iter().take(8) {

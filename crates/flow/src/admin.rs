@@ -193,8 +193,8 @@ fn revoke_from(
     gone
 }
 
-/// Clears the failures, a demand for two codes, and the note that the account, or another user with its uid (`None`: there is none),
-/// skipped an enrolment. Returns how many failures there were.
+/// Clears the failures, also of passwords at the broker, and a demand for two codes. Returns how many failures
+/// there were.
 ///
 /// # Errors
 /// No such account; the store.

@@ -15,8 +15,8 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AnswerPlace {
     place: Place,
-    /// The network of the remote host, for the owner.
-    network: Option<Ipv6Addr>,
+    /// The address of the remote host.
+    remote: Option<IpAddr>,
     /// The client can't be asked again, and has no room for two codes.
     pub(super) one_field: bool,
     /// The origin for which a rule with `remember` stores a right code, to be digested under a key.
@@ -25,7 +25,7 @@ pub(super) struct AnswerPlace {
 
 impl AnswerPlace {
     /// A command of the account's owner or of root.
-    pub(super) const OWN: Self = Self { place: Place::Own, network: None, one_field: false, origin: None };
+    pub(super) const OWN: Self = Self { place: Place::Own, remote: None, one_field: false, origin: None };
 
     /// The same, at this place.
     pub(super) fn of_owner(place: Place) -> Self {
@@ -57,7 +57,7 @@ impl AnswerPlace {
             (None, None) => Place::Nowhere,
         };
         let one_field = one_field || !host.knows_place();
-        Self { place, network: remote.map(network), one_field, origin: None }
+        Self { place, remote, one_field, origin: None }
     }
 
     pub(super) fn side(&self, key: &SealKey, record: &Record) -> Side {
@@ -69,6 +69,13 @@ impl AnswerPlace {
                 Side::Place(PlaceId([a, b, c, d, e, f, g, h]))
             }
         }
+    }
+
+    /// The network of the remote host, whichever login host or key it came through; `side` is [`Self::side`].
+    pub(super) fn network(&self, key: &SealKey, record: &Record, side: Side) -> Option<PlaceId> {
+        let place = Place::network(self.remote?, None);
+        let side = if place == self.place { side } else { Self::of_owner(place).side(key, record) };
+        if let Side::Place(id) = side { Some(id) } else { None }
     }
 
     /// Remembers a right code if a rule says so.
@@ -87,8 +94,8 @@ impl AnswerPlace {
 
     /// Stores the network of the newest wrong answer, readable only with the key.
     pub(super) fn note(&self, key: &SealKey, record: &Record, now: UnixTime, since: &mut Failures) {
-        if let Some(network) = self.network {
-            (since.at, since.from) = (now, masked(key, record, now, network.octets()));
+        if let Some(address) = self.remote {
+            (since.at, since.from) = (now, masked(key, record, now, network(address).octets()));
         }
     }
 

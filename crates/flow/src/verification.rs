@@ -183,14 +183,24 @@ impl Rules<'_> {
         }
         let right = if self.tried_before { Throttle::right_after_try } else { Throttle::right };
         let forgiven = right(&mut state.throttle, side, self.now, &self.throttle);
-        state.signs.right(side, (forgiven.new_place, self.is_remote()), self.now);
+        self.note_right(side, &forgiven, record, state);
         self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);
         self.answer_place.told(self.key, record, forgiven)
     }
 
-    /// Whether the answer came from a remote host.
-    pub(super) fn is_remote(&self) -> bool {
-        !self.subject.rhost.is_empty()
+    /// Notes a right answer.
+    pub(super) fn note_right(&self, side: Side, forgiven: &Forgiven, record: &Record, state: &mut State) {
+        let network = self.answer_place.network(self.key, record, side);
+        state.signs.right(side, forgiven.new_place, network, self.now);
+    }
+
+    /// Notes the last accepted code, given again. A place that an intercepted one made familiar is no longer.
+    pub(super) fn note_repeated(&self, record: &Record, state: &mut State) {
+        let network = self.answer_place.network(self.key, record, self.side(record));
+        let Some(network) = network else { return };
+        if let Some(made) = state.signs.repeated(network, self.now) {
+            state.throttle.forget_place(made);
+        }
     }
 
     /// Whether an answer of this side is a stranger's.

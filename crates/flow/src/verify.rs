@@ -148,7 +148,7 @@ fn claim(
     }
     let side = rules.side(record);
     let mut forgiven = state.throttle.recovered(side, rules.now, &rules.throttle);
-    state.signs.right(side, (forgiven.new_place, rules.is_remote()), rules.now);
+    rules.note_right(side, &forgiven, record, state);
     state.signs.recovered(rules.now);
     // This answer itself was counted as wrong before it was checked.
     (forgiven.failures, forgiven.engaged, forgiven.since) = before;
@@ -232,8 +232,8 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
         Ok(side) => side,
         Err(refused) => {
             let repeated = matches!(refused, Verification::Refused { why: Refusal::Repeated, .. });
-            if repeated && rules.is_remote() && code.is_some_and(|code| state.is_last_code(code)) {
-                state.signs.repeated(rules.side(record), rules.now);
+            if repeated && code.is_some_and(|code| state.is_last_code(code)) {
+                rules.note_repeated(record, state);
             }
             return FirstUpdate::Done(refused);
         }

@@ -66,9 +66,11 @@ impl Login<'_, '_> {
             });
             if let Ok(typed) = self.host.ask(text::QUESTION_TWO_CODES, Echo::Off) {
                 // A client that answers every question with the same text must not count as guessing.
-                self.ruling.one_field = answer.is_code(&typed);
-                if self.ruling.one_field {
-                    recorded = self.record(account, answer, throttle);
+                if answer.is_code(&typed) {
+                    self.ruling.one_field = due == Due::Guessed;
+                    if self.ruling.one_field {
+                        recorded = self.record(account, answer, throttle);
+                    }
                 } else {
                     self.ruling.outcome = qrtotp_policy::Outcome::TwoCodes;
                     recorded = self.record(account, &Answer::pair_or_recovery(&typed), throttle);

@@ -44,11 +44,49 @@ fn after_an_intercepted_code_new_places_give_two_codes_for_a_day_and_familiar_on
     assert_eq!(w.anomalies(), ["intercepted"]);
     assert!(!w.asks_for_two(&secret, HOME));
     assert!(!w.asks_for_two(&secret, "alice"), "sudo");
-    assert!(w.asks_for_two(&secret, ABROAD), "the attacker's place is new as well");
+    assert!(w.asks_for_two(&secret, ABROAD));
     assert!(!w.asks_for_two(&secret, ABROAD), "it is familiar now");
     assert!(w.asks_for_two(&secret, NEW));
     w.pass(86_400);
     assert!(!w.asks_for_two(&secret, "192.0.3.1"));
+}
+
+#[test]
+fn one_code_typed_twice_is_no_pair_and_uncounted() {
+    let (mut w, secret) = owner();
+    w.intercept(&secret);
+    w.pass(60);
+    let code = w.code(&secret, 0);
+    let before = w.store.load(&World::name()).unwrap().unwrap().state;
+    assert_eq!(w.from(NEW, &mut Human::says([say(&code), say(&code)])), Outcome::Denied);
+    assert_eq!(w.reason(), "two_codes_due");
+    assert_eq!(w.store.load(&World::name()).unwrap().unwrap().state, before);
+}
+
+#[test]
+fn a_place_that_an_intercepted_code_made_familiar_is_no_longer() {
+    let (mut w, secret) = owner();
+    w.pass(60);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.from(ABROAD, &mut Human::says([say(&code)])), Outcome::Accepted, "the phisher is faster");
+    assert_eq!(w.from(HOME, &mut Human::says([say(&code)])), Outcome::Denied);
+    assert_eq!(w.anomalies(), ["new-place", "intercepted"]);
+    assert!(!w.asks_for_two(&secret, HOME));
+    assert!(w.asks_for_two(&secret, ABROAD));
+}
+
+#[test]
+fn a_code_that_comes_with_a_key_and_without_from_one_network_is_not_intercepted() {
+    let (mut w, secret) = owner();
+    w.pass(60);
+    w.anomalies();
+    let code = w.code(&secret, 0);
+    let key = "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBX0n0A2sUKZ8fGUKqhNoyHkTpJ4pgvX8yZ1wIUWdI9h";
+    let mut human = Human { ssh_auth_info: Some(key), ..Human::says([say(&code)]) };
+    assert_eq!(w.from(HOME, &mut human), Outcome::Accepted);
+    assert_eq!(w.from("198.51.100.99", &mut Human::says([say(&code)])), Outcome::Denied);
+    assert_eq!(w.reason(), "replayed_code");
+    assert_eq!(w.anomalies(), ["new-place"], "the key");
 }
 
 #[test]
