@@ -1,9 +1,9 @@
 //! Leaves the standard library's backtraces out of the module.
 //!
-//! The module never prints one, because `guarded` replaces the panic hook. But the standard library's own hook
-//! stays linked, with a reader of debug information, an inflater and a demangler: a quarter of the module.
-//! That hook gets its frames from libgcc's `_Unwind_Backtrace`. Here that function has no frames, so link-time
-//! optimization removes what would print them. Unwinding itself does not call it.
+//! The module never prints one, because `guarded` replaces the panic hook. But the standard library's own
+//! hook stays linked, with a reader of debug information, an inflater and a demangler: a quarter of the
+//! module. That hook gets its frames from libgcc's `_Unwind_Backtrace`. Here that function has no frames, so
+//! link-time optimization removes what would print them. Unwinding itself does not call it.
 
 use std::ffi::{c_int, c_void};
 

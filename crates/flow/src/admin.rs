@@ -193,8 +193,8 @@ fn revoke_from(
     gone
 }
 
-/// Clears the failures, also of passwords at the broker, and a demand for two codes. Returns how many failures
-/// there were.
+/// Clears the failures, also of passwords at the broker, and a demand for two codes. Returns the number of
+/// failures.
 ///
 /// # Errors
 /// No such account; the store.

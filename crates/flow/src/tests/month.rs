@@ -1,5 +1,5 @@
-//! A month of 200 accounts with 60 attacks in it, as real logins: `qrtotp watch` names each attack, and hardly
-//! anything else.
+//! A month of 200 accounts with 60 attacks in it, as real logins: `qrtotp watch` names each attack and
+//! hardly anything else.
 
 use super::*;
 use crate::Import;
