@@ -94,6 +94,9 @@ pub struct Show {
     /// kinds must all match
     #[arg(long, value_name = "NAME")]
     pub user: Vec<String>,
+    /// Show only events of accounts that are in this group now
+    #[arg(long, value_name = "GROUP")]
+    pub group: Vec<String>,
     /// Show only events of this PAM service; `qrtotp` is the command, `qrtotpd` the broker
     #[arg(long, value_name = "NAME")]
     pub service: Vec<String>,

@@ -13,11 +13,14 @@ mod verify;
 use crate::cli::{Audit, AuditForm, AuditWhat, Show};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use nix::unistd::Group;
 use qrtotp_audit_log::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::local;
 use qrtotp_values::text::clean;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
@@ -63,10 +66,11 @@ fn show(args: Show) -> Result<Exit, Failure> {
         since,
         until,
     };
+    let mut members = Members::of(&args.group)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let entries = if args.follow { sources::follow()? } else { sources::open(&args.sources, since)? };
     for entry in entries {
-        if filter.wants(&entry) {
+        if filter.wants(&entry) && members.has(&entry) {
             put(&entry, args.json, &mut out)?;
             if args.follow {
                 out.flush()?;
@@ -75,6 +79,38 @@ fn show(args: Show) -> Result<Exit, Failure> {
     }
     out.flush()?;
     Ok(Exit::Done)
+}
+
+/// Members of some groups.
+struct Members {
+    gids: Vec<u32>,
+    /// Accounts that were looked up.
+    known: HashMap<String, bool>,
+}
+
+impl Members {
+    fn of(groups: &[String]) -> Result<Self, Failure> {
+        let gid = |name: &String| match Group::from_name(name) {
+            Ok(Some(group)) => Ok(group.gid.as_raw()),
+            Ok(None) => Err(Failure::Error(format!("there is no group {}", clean(name, 64)))),
+            Err(errno) => Err(Failure::Error(format!("group {}: {errno}", clean(name, 64)))),
+        };
+        Ok(Self { gids: groups.iter().map(gid).collect::<Result<_, _>>()?, known: HashMap::new() })
+    }
+
+    /// Whether the event is of a member; without groups every event is.
+    fn has(&mut self, entry: &Entry) -> bool {
+        let Self { gids, known } = self;
+        let look_up = |user: &str| {
+            let groups = HostDirectory.groups(user).unwrap_or_default();
+            groups.iter().any(|gid| gids.contains(gid))
+        };
+        gids.is_empty()
+            || entry
+                .event
+                .get("user")
+                .is_some_and(|user| *known.entry(user.to_owned()).or_insert_with(|| look_up(user)))
+    }
 }
 
 fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io::Result<()> {

@@ -104,6 +104,12 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
     let denied = audit(&["--user", "alice", "--result", "denied"]);
     assert!(denied.lines().count() == 1 && denied.contains("reason=wrong_code"), "{denied}");
     assert_eq!(audit(&["--user", "bob"]), "");
+    sandbox.run(&["groupadd", "staff-only"]).success();
+    assert_eq!(audit(&["--group", "staff-only"]), "");
+    sandbox.run(&["usermod", "--append", "--groups", "staff-only", "alice"]).success();
+    assert_eq!(audit(&["--group", "staff-only", "--user", "alice"]), audit(&["--user", "alice"]));
+    let unknown = sandbox.run(&["qrtotp", "audit", "--group", "nobody-s"]);
+    assert!(unknown.status.code() == Some(2) && unknown.stderr.contains("no group"), "{}", unknown.stderr);
     assert_eq!(audit(&["--until", "1d", "--event", "login"]), "");
     let schema = std::fs::read_to_string(artefacts::sources().join("../docs/audit.schema.json")).unwrap();
     sandbox.overwrite("/tmp/schema.json", &schema);
