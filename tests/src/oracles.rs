@@ -20,7 +20,7 @@ pub struct Read {
     pub secret: String,
 }
 
-/// What is wrong with ECS documents, a line of JSON each, by Elastic's published schema: fields that it does
+/// Faults of ECS documents, a line of JSON each, by Elastic's published schema: fields that it does
 /// not have, values of another type, and values that it does not allow. `None` if this machine can't install
 /// it.
 #[must_use]
@@ -74,7 +74,7 @@ fn ask(command: &mut Command, uris: &[String]) -> Readings {
     readings
 }
 
-/// What a program says of `input`.
+/// The standard output of a program that reads `input`.
 fn output_of(command: &mut Command, input: &str) -> String {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let command = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -15,7 +15,7 @@ const ANOMALIES: &str = "qrtotp_anomalies_total";
 const READ_UNTIL: &str = "qrtotp_log_read_timestamp_seconds";
 /// Seconds for which lines may still come late.
 const LATE: i64 = 2;
-/// Most counters: whoever can name PAM services must not make them without end.
+/// Most counters, so that invented names of PAM services fill no file.
 const MOST: usize = 500;
 /// Longest value of a label, in characters.
 const LONGEST: usize = 64;
