@@ -25,7 +25,8 @@ use std::{fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, ensure};
 
-use self::{host::Host, place::Place, report::Report};
+pub use self::report::Report;
+use self::{host::Host, place::Place};
 use crate::{
     apt, build,
     step::{is_root, say},
@@ -112,6 +113,16 @@ pub fn fleet_alone() -> Result<Report> {
     report.notes.push(idle::wait(FULL.patience)?);
     fleet::measure(&Place::on_disk()?, &FULL, &mut report)?;
     Ok(report)
+}
+
+/// The part `chain` alone, for its proof.
+///
+/// # Errors
+/// As [`run`].
+pub fn chain_alone() -> Result<Report> {
+    apt::need(&[apt::DEMO, apt::BENCH])?;
+    let host = Host::new(&build::release()?)?;
+    measure(&host, &FULL, &[*part("chain")?])
 }
 
 /// The candidates in random order: a fixed order would measure each one with the same predecessor's data in

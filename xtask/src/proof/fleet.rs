@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
 use super::{Findings, newcomer, suite};
 use crate::{
@@ -91,11 +91,7 @@ fn sizes() -> Result<Findings> {
 }
 
 fn speed() -> Result<Findings> {
-    let report = bench::fleet_alone().context("the bench")?;
-    ensure!(!report.bars.is_empty(), "nothing was measured");
-    let missed = report.bars.iter().filter(|bar| !bar.is_met());
-    let failures = missed.map(|bar| format!("{}: {:.2}", bar.what, bar.measured)).collect();
-    Ok(Findings { text: report.text(), failures })
+    Findings::of_bench(&bench::fleet_alone().context("the bench")?)
 }
 
 #[cfg(test)]

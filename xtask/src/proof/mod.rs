@@ -16,10 +16,10 @@ mod suite;
 mod supply;
 mod systemd;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
-    apt,
+    apt, bench,
     step::{is_root, say},
 };
 
@@ -30,6 +30,16 @@ pub struct Findings {
     pub text: String,
     /// The failures, one sentence each.
     pub failures: Vec<String>,
+}
+
+impl Findings {
+    /// Fails for each bar that a benchmark misses.
+    fn of_bench(report: &bench::Report) -> Result<Self> {
+        ensure!(!report.bars.is_empty(), "nothing was measured");
+        let missed = report.bars.iter().filter(|bar| !bar.is_met());
+        let failures = missed.map(|bar| format!("{}: {:.2}", bar.what, bar.measured)).collect();
+        Ok(Self { text: report.text(), failures })
+    }
 }
 
 struct Proof {
@@ -47,7 +57,12 @@ const PROOFS: &[Proof] = &[
     Proof { name: "fuzzing", run: fuzzing::run },
     Proof { name: "faults", run: faults::run },
     Proof { name: "apply", run: || suite::end_to_end(&["hostile::failing_calls::"]) },
-    Proof { name: "kills", run: || suite::end_to_end(&["alone::killed::", "alone::killed_enrolment::"]) },
+    Proof {
+        name: "kills",
+        run: || {
+            suite::end_to_end(&["alone::killed::", "alone::killed_enrolment::", "hostile::killed_lines::"])
+        },
+    },
     Proof { name: "power", run: power::run },
     Proof { name: "recorder", run: || suite::unit_tests("qrtotp-flow", "tests::recorder") },
     Proof { name: "model", run: || suite::unit_tests("qrtotp-flow", "tests::model") },
@@ -58,6 +73,7 @@ const PROOFS: &[Proof] = &[
         },
     },
     Proof { name: "trail", run: suite::trail },
+    Proof { name: "chain", run: || Findings::of_bench(&bench::chain_alone().context("the bench")?) },
     Proof { name: "fleet", run: fleet::run },
     Proof { name: "newcomer", run: newcomer::run },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },

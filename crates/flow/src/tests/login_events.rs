@@ -84,6 +84,28 @@ fn everybody_who_is_refused_costs_the_disk_one_write() {
     assert_eq!((w.reason().as_str(), total(&w) - before), ("uid_changed", 1));
 }
 
+#[test]
+fn an_accepted_login_says_in_its_chain_which_primary_factor_is_known_to_be_proven() {
+    let key = "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBX0n0A2sUKZ8fGUKqhNoyHkTpJ4pgvX8yZ1wIUWdI9h";
+    let forward = Options { first_pass: FirstPass::Forward, ..Options::default() };
+    for (with, before, options) in [
+        ("unknown", Human::default(), Options::default()),
+        ("publickey", Human { ssh_auth_info: Some(key), ..Human::default() }, Options::default()),
+        ("password", Human { right_password: Some(b"hunter2"), ..Human::default() }, forward),
+    ] {
+        let mut w = World::new();
+        let secret = w.import(Params::default());
+        let password = before.right_password.unwrap_or_default();
+        let typed = [password, w.code(&secret, 0).as_bytes()].concat();
+        let mut human = Human { script: [Say::Text(typed)].into(), ..before };
+        assert_eq!(w.login_as("alice", &options, &mut human), Outcome::Accepted, "{with}");
+        let [line] = w.logins()[..] else { panic!("{:?}", w.log.0) };
+        let (covered, _) = line.split_once(" chain=").unwrap();
+        assert!(covered.starts_with("event=login result=accepted reason=code user=alice"), "{line}");
+        assert!(covered.contains(&format!(" with={with} seq=2 at=")), "{line}");
+    }
+}
+
 /// A clock, and whether anything keeps it right.
 struct Kept(UnixTime, Option<bool>);
 

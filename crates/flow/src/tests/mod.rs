@@ -51,13 +51,20 @@ impl Clock for FakeClock {
     }
 }
 
+/// Called with an event at the moment when it is logged.
+type Listener = Box<dyn Fn(&str)>;
+
 /// Events, and debug lines as well: neither may hold a secret.
 #[derive(Default)]
-pub(super) struct Log(pub Vec<String>);
+pub(super) struct Log(pub Vec<String>, Option<Listener>);
 
 impl AuditSink for Log {
     fn record(&mut self, entry: &Entry<'_>) {
-        self.0.push(entry.line());
+        let line = entry.line();
+        if let Some(listener) = &self.1 {
+            listener(&line);
+        }
+        self.0.push(line);
     }
     fn debug(&mut self, line: &str) {
         self.0.push(format!("debug {line}"));

@@ -2,4 +2,5 @@
 
 mod failing_calls;
 mod hosts;
+mod killed_lines;
 mod records;

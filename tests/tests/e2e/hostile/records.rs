@@ -121,6 +121,51 @@ fn a_decision_is_made_under_the_lock_and_on_the_disk_before_the_answer() {
     }
 }
 
+/// strace of the calls that make files durable, lock them or send lines.
+const COUNTED: [&str; 8] = [
+    "strace",
+    "-f",
+    "-y",
+    "-o",
+    "/tmp/strace",
+    "-e",
+    "trace=flock,fcntl,fsync,fdatasync,sync,syncfs,sync_file_range,msync,sendto,sendmsg",
+    "-esignal=none",
+];
+
+/// Of the last program under [`COUNTED`], the calls that make files durable or take a lock.
+fn syncs_and_locks(sandbox: &Sandbox) -> Vec<String> {
+    let calls = sandbox.read("/tmp/strace");
+    let call = |line: &str| line.split_once(' ').map(|(_, call)| call.trim_start().to_owned());
+    let counts = |call: &String| match call.split_once('(') {
+        Some(("flock" | "fcntl", how)) => {
+            ["LOCK_EX", "LOCK_SH", "SETLK"].iter().any(|lock| how.contains(lock))
+        }
+        Some((name, _)) => name.contains("sync"),
+        None => false,
+    };
+    calls.lines().filter_map(call).filter(counts).collect()
+}
+
+#[test]
+fn an_accepted_login_syncs_one_file_once_and_takes_one_lock_with_journald_as_without() {
+    let (sandbox, alice, _) = host_on_tmpfs();
+    for in_journal in [false, true] {
+        let code = if in_journal { alice.code() } else { alice.previous_code() };
+        let argv = sandbox.login("alice").answer(&code).under(&COUNTED).argv();
+        let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
+        sandbox.run(&["touch", "/tmp/lines", "/tmp/forged"]).success();
+        let output = if in_journal { sandbox.in_journal(&argv) } else { sandbox.run(&argv) };
+        let said = output.success().stdout;
+        assert!(said.contains("authenticate=0"), "{said}");
+        assert_eq!(sandbox.read("/tmp/strace").contains("/run/systemd/journal/socket"), in_journal);
+        let calls = syncs_and_locks(&sandbox);
+        let [lock, sync] = &calls[..] else { panic!("{calls:#?}") };
+        assert!(lock.starts_with("flock(") && lock.contains(&format!("{ALICE}>, LOCK_EX")), "{calls:#?}");
+        assert!(sync.starts_with("fdatasync(") && sync.contains(&format!("{ALICE}/state>)")), "{calls:#?}");
+    }
+}
+
 #[test]
 fn on_a_read_only_disk_a_right_code_is_denied_and_not_burnt() {
     let (sandbox, alice, _) = host(State::Ext4("8m"));

@@ -3,7 +3,9 @@
 use super::*;
 use qrtotp_policy::FirstLogin;
 use qrtotp_values::ConfigDuration;
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 
 pub(super) const TEST: &str = "tests::recorder::actions::every_action_that_is_recorded_can_be_done";
 /// The variables that choose the action and its directory.
@@ -13,10 +15,12 @@ pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
 pub(super) const HOST: &str = "host";
 /// Prefix of the files beside it that mark the reports.
 pub(super) const TOLD: &str = "told";
+/// The word for an audit line of the account's chain that was logged.
+pub(super) const LOGGED: &str = "logged";
 
 pub(super) struct Action {
     pub name: &'static str,
-    play: fn(&Teller<'_>),
+    play: fn(&Rc<Teller>),
 }
 
 pub(super) const ACTIONS: [Action; 11] = [
@@ -37,30 +41,51 @@ pub(super) const ACTIONS: [Action; 11] = [
 fn every_action_that_is_recorded_can_be_done() {
     if let (Some(name), Some(place)) = (std::env::var_os(PLAY), std::env::var_os(PLACE)) {
         let action = ACTIONS.iter().find(|action| *action.name == *name).unwrap();
-        return (action.play)(&Teller { place: Path::new(&place), told: Cell::new(0) });
+        return (action.play)(&Teller::in_place(Path::new(&place)));
     }
     for action in &ACTIONS {
         let dir = place();
-        (action.play)(&Teller { place: dir.path(), told: Cell::new(0) });
+        (action.play)(&Teller::in_place(dir.path()));
     }
 }
 
 /// Reports the claims that hold from now on: lines of a word and its subject. The words: check.rs.
-pub(super) struct Teller<'a> {
-    place: &'a Path,
+pub(super) struct Teller {
+    place: PathBuf,
     told: Cell<usize>,
+    /// Audit lines that were logged before the first report, as claims.
+    before: RefCell<String>,
 }
 
-impl Teller<'_> {
+impl Teller {
+    fn in_place(place: &Path) -> Rc<Self> {
+        Rc::new(Self { place: place.to_owned(), told: Cell::default(), before: RefCell::default() })
+    }
+
     /// Reports the lines. On the first call, everything so far is durable.
     fn tell(&self, lines: &[(&str, &str)]) {
-        let text: String = lines.iter().map(|(word, about)| format!("{word} {about}\n")).collect();
+        let mut text = self.before.take();
+        text.extend(lines.iter().map(|(word, about)| format!("{word} {about}\n")));
         std::fs::write(self.place.join(format!("{TOLD}.{}", self.told.replace(self.told.get() + 1))), text)
             .unwrap();
     }
 
-    fn world(&self) -> World {
-        world(&self.place.join(HOST))
+    /// Reports an audit line of the account's chain at the moment when it is logged.
+    fn tell_logged(&self, line: &str) {
+        if !line.contains(" chain=") {
+            return;
+        }
+        if self.told.get() == 0 {
+            self.before.borrow_mut().push_str(&format!("{LOGGED} {line}\n"));
+        } else {
+            self.tell(&[(LOGGED, line)]);
+        }
+    }
+
+    fn world(self: &Rc<Self>) -> World {
+        let (mut world, teller) = (world(&self.place.join(HOST)), Rc::clone(self));
+        world.log.1 = Some(Box::new(move |line| teller.tell_logged(line)));
+        world
     }
 }
 
@@ -81,7 +106,7 @@ pub(super) fn config() -> Config {
     config
 }
 
-fn imported(teller: &Teller<'_>) -> (World, Secret, String) {
+fn imported(teller: &Rc<Teller>) -> (World, Secret, String) {
     let mut w = teller.world();
     let secret = w.import(Params::default());
     let key = base32(&secret);
@@ -92,7 +117,7 @@ fn base32(secret: &Secret) -> String {
     qrtotp_otp::base32_encode(secret.as_bytes())
 }
 
-fn log_in(teller: &Teller<'_>) {
+fn log_in(teller: &Rc<Teller>) {
     let (mut w, secret, key) = imported(teller);
     teller.tell(&[("store", ""), ("in", &key)]);
     for _ in 0..2 {
@@ -104,7 +129,7 @@ fn log_in(teller: &Teller<'_>) {
     }
 }
 
-fn recover(teller: &Teller<'_>) {
+fn recover(teller: &Rc<Teller>) {
     let (mut w, _, key) = imported(teller);
     let codes = regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
     teller.tell(&[("store", ""), ("in", &key), ("typed", &codes[4])]);
@@ -112,13 +137,13 @@ fn recover(teller: &Teller<'_>) {
     teller.tell(&[("spent", &codes[4])]);
 }
 
-fn enroll(teller: &Teller<'_>) {
+fn enroll(teller: &Rc<Teller>) {
     let mut w = teller.world();
     teller.tell(&[("store", "")]);
     confirmed(&mut w, teller, Authority::Admin(ExistingCode::Required));
 }
 
-fn use_token(teller: &Teller<'_>) {
+fn use_token(teller: &Rc<Teller>) {
     let mut w = teller.world();
     issue(&mut w);
     teller.tell(&[("store", "")]);
@@ -139,7 +164,7 @@ fn issue(w: &mut World) {
 }
 
 /// Enrols with the code of the first QR code.
-fn confirmed(w: &mut World, teller: &Teller<'_>, authority: Authority) {
+fn confirmed(w: &mut World, teller: &Rc<Teller>, authority: Authority) {
     let mut person = Person { teller: Some(teller), replies: [Some(())].into(), ..Person::default() };
     enroll_with(w, &mut person, authority).unwrap();
     let key = person.keys.pop().unwrap();
@@ -147,7 +172,7 @@ fn confirmed(w: &mut World, teller: &Teller<'_>, authority: Authority) {
 }
 
 /// Two QR codes are shown and none is confirmed.
-fn break_off(teller: &Teller<'_>) {
+fn break_off(teller: &Rc<Teller>) {
     let mut w = teller.world();
     issue(&mut w);
     teller.tell(&[("store", "")]);
@@ -156,7 +181,7 @@ fn break_off(teller: &Teller<'_>) {
     assert_eq!(person.keys.len(), 2);
 }
 
-fn take_away(teller: &Teller<'_>) {
+fn take_away(teller: &Rc<Teller>) {
     let (mut w, _, key) = imported(teller);
     teller.tell(&[("store", ""), ("in", &key)]);
     teller.tell(&[("either", &key)]);
@@ -164,7 +189,7 @@ fn take_away(teller: &Teller<'_>) {
     teller.tell(&[("out", &key)]);
 }
 
-fn take_token(teller: &Teller<'_>) {
+fn take_token(teller: &Rc<Teller>) {
     let mut w = teller.world();
     issue(&mut w);
     let mut person = Person::default();
@@ -175,7 +200,7 @@ fn take_token(teller: &Teller<'_>) {
     teller.tell(&[("dead", &key)]);
 }
 
-fn change_name(teller: &Teller<'_>) {
+fn change_name(teller: &Rc<Teller>) {
     let (mut w, secret, key) = imported(teller);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
@@ -186,7 +211,7 @@ fn change_name(teller: &Teller<'_>) {
 }
 
 /// To another uid and back, because a login of the checker needs the first one.
-fn change_uid(teller: &Teller<'_>) {
+fn change_uid(teller: &Rc<Teller>) {
     let (mut w, secret, key) = imported(teller);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
@@ -197,14 +222,14 @@ fn change_uid(teller: &Teller<'_>) {
     teller.tell(&[("in", &key)]);
 }
 
-fn remove(teller: &Teller<'_>) {
+fn remove(teller: &Rc<Teller>) {
     let (mut w, _, key) = imported(teller);
-    teller.tell(&[("store", ""), ("either", &key)]);
+    teller.tell(&[("store", ""), ("either", &key), ("leaving", "alice")]);
     w.remove_account("alice", &World::name()).unwrap();
     teller.tell(&[("out", &key)]);
 }
 
-fn make_store(teller: &Teller<'_>) {
+fn make_store(teller: &Rc<Teller>) {
     let secret = Secret::generate().unwrap();
     let key = base32(&secret);
     teller.tell(&[("either", &key)]);
@@ -216,7 +241,7 @@ fn make_store(teller: &Teller<'_>) {
 /// A user who scans the QR codes and reports them.
 #[derive(Default)]
 pub(super) struct Person<'a> {
-    pub teller: Option<&'a Teller<'a>>,
+    pub teller: Option<&'a Teller>,
     /// The reply to each QR code: its code (or `code`), or a request for another one. Then the line drops.
     pub replies: VecDeque<Option<()>>,
     /// Typed instead of the right code.

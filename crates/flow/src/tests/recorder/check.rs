@@ -1,6 +1,6 @@
 //! The properties of a store after a power cut, checked by using it.
 
-use super::actions::{Person, config, enroll_with, world};
+use super::actions::{LOGGED, Person, config, enroll_with, world};
 use super::*;
 use qrtotp_account::{LINK_LEN, Link, link};
 use qrtotp_otp::base32_decode;
@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 /// - `moved`: a device that is enrolled, now bob's.
 /// - `either`: a device that is being confirmed or revoked.
 /// - `dead`: a secret that was shown and can no longer be confirmed.
+/// - `logged`: an audit line that was logged.
+/// - `leaving`: an account that is being removed, with its chain.
 pub(super) type Claims = BTreeMap<String, String>;
 
 pub(super) fn claims(text: &str) -> Claims {
@@ -38,7 +40,7 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
         Ok(account) => account,
         Err(error) => return vec![format!("the account does not open: {error}")],
     };
-    let mut wrong = chain_faults(&w.store);
+    let mut wrong = chain_faults(&w.store, claims);
     if let Some(record) = account.map(|account| account.record)
         && record.token.as_ref().is_some_and(|token| token.is_live(TYPED))
         && !record.credentials.is_empty()
@@ -85,24 +87,33 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
     wrong
 }
 
-/// The kept audit lines of the account, in their order, must follow each other and end at the chain's end:
-/// whatever of them was not logged can be logged again. Of older lines, a part may be left.
-fn chain_faults(store: &FileStore) -> Vec<String> {
-    let Ok(Some((state, lines))) = store.last_lines(&World::name()) else { return Vec::new() };
-    let mut lines: Vec<(u64, &str, Link)> = lines.iter().filter_map(|line| parts(line)).collect();
+/// The account's kept audit lines and those that were logged must follow each other in their order, and end
+/// at the chain's end: a logged line is durable, and one that was not logged can be logged again. Of older
+/// lines, a part may be left.
+fn chain_faults(store: &FileStore, claims: &Claims) -> Vec<String> {
+    let logged = claims.iter().filter(|(_, word)| *word == LOGGED).filter_map(|(line, _)| parts(line));
+    let mut lines: Vec<(u64, &str, Link)> = logged.collect();
+    let names = [World::name(), Name::new("bob").unwrap()];
+    let Some((state, kept)) = names.iter().find_map(|name| store.last_lines(name).ok().flatten()) else {
+        let is_allowed = lines.is_empty() || claims.values().any(|word| word == "leaving");
+        return if is_allowed { Vec::new() } else { vec!["lines were logged, and no chain has them".into()] };
+    };
+    lines.extend(kept.iter().filter_map(|line| parts(line)));
     lines.sort_unstable();
-    lines.dedup(); // both halves of a new file have the same
+    lines.dedup(); // those that were logged and kept; both halves of a new file have the same
     let follows = |[(last, _, before), (seq, covered, shown)]: [(u64, &str, Link); 2]| {
-        seq != last + 1 || link(before, covered.as_bytes()) == shown
+        seq > last + 1 || (seq == last + 1 && link(before, covered.as_bytes()) == shown)
     };
     let mut wrong: Vec<String> = lines
         .windows(2)
         .filter(|two| !follows([two[0], two[1]]))
-        .map(|two| format!("the kept line {} does not follow the one before", two[1].0))
+        .map(|two| format!("line {} does not follow the one before", two[1].0))
         .collect();
-    let (last, end) = (lines.last().map(|(seq, _, shown)| (*seq, *shown)), &state.chain);
-    if end.number() > 0 && last != Some((end.number(), end.head())) {
-        wrong.push(format!("the kept lines end with {last:?}, the chain with {}", end.number()));
+    let last = lines.last().map(|(seq, _, shown)| (*seq, *shown));
+    let end = (state.chain.number() > 0).then(|| (state.chain.number(), state.chain.head()));
+    if last != end {
+        let numbers = [last, end].map(|end| end.map_or(0, |(seq, _)| seq));
+        wrong.push(format!("the last line and the chain's end, whose numbers are {numbers:?}, differ"));
     }
     wrong
 }

@@ -8,7 +8,7 @@ mod disk;
 mod journal;
 
 use super::*;
-use actions::{ACTIONS, Action, HOST, TOLD};
+use actions::{ACTIONS, Action, HOST, LOGGED, TOLD};
 use disk::Disk;
 use journal::Event;
 use std::path::Path;
@@ -71,6 +71,22 @@ impl Record {
         Self { events, told: self.told.clone() }
     }
 
+    /// A copy in which the action's audit lines are logged just before the sync of their state.
+    fn logged_early(&self) -> Self {
+        let (before, action) = self.events.split_at(self.begin());
+        let mut events = before.to_vec();
+        for event in action {
+            let is_needed = |event: &Event| matches!(event, Event::Sync(path) if is_state(path));
+            let sync = events.iter().rposition(is_needed).filter(|_| self.is_logging(event));
+            events.insert(sync.unwrap_or(events.len()), event.clone());
+        }
+        Self { events, told: self.told.clone() }
+    }
+
+    fn is_logging(&self, event: &Event) -> bool {
+        matches!(event, Event::Told(number) if self.told[*number].values().all(|word| word == LOGGED))
+    }
+
     fn begin(&self) -> usize {
         self.events.iter().position(|event| *event == Event::Told(0)).expect("a beginning")
     }
@@ -80,6 +96,11 @@ impl Record {
         let count = |events: &[Event]| events.iter().filter(|event| matches!(event, Event::Sync(_))).count();
         count(&self.events[..self.begin()])..count(&self.events)
     }
+}
+
+/// Whether it is an account's state, not the store's directory, which has the same name.
+fn is_state(path: &Path) -> bool {
+    path.ends_with("state") && path.components().count() > 1
 }
 
 /// Cuts the power after each call, and checks all possible results, or a selection if there are more than
@@ -120,6 +141,15 @@ fn after_a_power_cut_at_any_call_an_account_is_whole_and_nothing_used_or_revoked
         assert!(wrong.is_empty(), "{}: {wrong:#?}", action.name);
         let planted = cut(&record.without_syncs(|_| true)).wrong;
         assert!(!planted.is_empty(), "{}: swallowed syncs were not noticed", action.name);
+    }
+}
+
+#[test]
+fn an_audit_line_that_is_logged_before_its_state_is_durable_is_noticed() {
+    for action in &ACTIONS {
+        let record = record(action);
+        let wrong = cut(&record.logged_early()).wrong;
+        assert!(wrong.iter().any(|wrong| wrong.contains("chain")), "{}: {wrong:?}", action.name);
     }
 }
 
