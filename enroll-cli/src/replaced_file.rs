@@ -2,7 +2,7 @@
 //! readers see the old content or the new one.
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::fs::File;
@@ -18,15 +18,19 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(Error::new(ErrorKind::InvalidInput, "not a file's path"));
     };
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let directory = openat2(AT_FDCWD, parent, how).map_err(|errno| match errno {
-        Errno::ELOOP => {
-            Error::new(ErrorKind::InvalidInput, "its directory is behind a link; give its real path")
-        }
-        errno => errno.into(),
-    })?;
+    // Part by part: a service with RestrictSUIDSGID= has no openat2.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut directory = openat(AT_FDCWD, "/", flags, Mode::empty())?;
+    for part in parent.components() {
+        directory =
+            openat(&directory, part.as_os_str(), flags, Mode::empty()).map_err(|errno| match errno {
+                Errno::ENOTDIR => Error::new(
+                    ErrorKind::InvalidInput,
+                    "its directory is behind a link, or no directory; give its real path",
+                ),
+                errno => errno.into(),
+            })?;
+    }
     let mut next = name.to_owned();
     next.push(".new"); // node_exporter reads *.prom only
     match unlinkat(&directory, &*next, UnlinkatFlags::NoRemoveDir) {
