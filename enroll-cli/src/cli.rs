@@ -195,7 +195,7 @@ pub enum Command {
     /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)
     ///
     /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a
-    /// timer.
+    /// timer. Then it also counts logins and anomalies in the log, and goes on from the counts in the file.
     Metrics {
         /// Replace this file at once, for node_exporter's textfile collector; follows no link
         #[arg(long, value_name = "FILE")]

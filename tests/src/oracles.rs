@@ -1,5 +1,5 @@
 //! Independent readers of key URIs: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs from
-//! npm.
+//! npm; and from there the Elastic Common Schema.
 
 use std::{
     path::PathBuf,
@@ -8,8 +8,8 @@ use std::{
 
 use crate::artefacts;
 
-/// The name of the npm reader in `QRTOTP_MISSING_TOOLS`.
-pub const FROM_NPM: &str = "otpauth";
+/// The name of what comes from npm in `QRTOTP_MISSING_TOOLS`.
+pub const FROM_NPM: &str = "npm";
 
 /// One program's reading.
 #[derive(PartialEq, Eq, Debug)]
@@ -18,6 +18,18 @@ pub struct Read {
     pub account: String,
     /// Base32, without `=`.
     pub secret: String,
+}
+
+/// Faults of ECS documents, a line of JSON each, by Elastic's published schema: fields that it does
+/// not have, values of another type, and values that it does not allow. `None` if this machine can't install
+/// it.
+#[must_use]
+pub fn not_ecs(documents: &str) -> Option<String> {
+    (!artefacts::is_missing(FROM_NPM)).then(|| {
+        let mut node = Command::new("node");
+        node.env("NODE_PATH", npm_prefix().join("node_modules"));
+        output_of(node.args(["-e", include_str!("ecs.js")]), documents)
+    })
 }
 
 /// A program's reading of each of `uris`; `None` if it refuses one.
@@ -57,16 +69,21 @@ fn python(reader: &str, uris: &[String]) -> Readings {
 /// Runs a reader: in go the URIs, one a line; out come issuer, account and secret with tabs between, or an
 /// empty line.
 fn ask(command: &mut Command, uris: &[String]) -> Readings {
-    let (input, mut uris_out) = std::io::pipe().unwrap();
-    let command = command.stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("a reader is missing: run `cargo xtask test`, which installs it");
-    std::io::Write::write_all(&mut uris_out, (uris.join("\n") + "\n").as_bytes()).unwrap();
-    drop(uris_out);
-    let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    let readings: Readings = String::from_utf8(output.stdout).unwrap().lines().map(read).collect();
+    let readings: Readings = output_of(command, &(uris.join("\n") + "\n")).lines().map(read).collect();
     assert_eq!(readings.len(), uris.len());
     readings
+}
+
+/// The standard output of a program that reads `input`.
+fn output_of(command: &mut Command, input: &str) -> String {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let command = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("a reader is missing: run `cargo xtask test`, which installs it");
+    std::io::Write::write_all(&mut writer, input.as_bytes()).unwrap();
+    drop(writer);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
 }
 
 fn read(line: &str) -> Option<Read> {

@@ -1,4 +1,5 @@
-//! otpauth, which reads our key URIs besides pyotp and ykman, installed once from npm into target/.
+//! From npm, installed once into target/: otpauth, which reads our key URIs besides pyotp and ykman, and the
+//! Elastic Common Schema as Elastic publishes it.
 
 use std::process::Command;
 
@@ -10,21 +11,21 @@ use crate::{
     step::{run, say},
 };
 
-/// Pinned, so that tests do not change with npm; it pins its own dependencies.
-const OTPAUTH: &str = "otpauth@9.4.1";
+/// Pinned, so that tests do not change with npm; they pin their own dependencies.
+const PACKAGES: [&str; 2] = ["otpauth@9.4.1", "@elastic/ecs@8.11.5"];
 
 /// # Errors
 /// The registry is out of reach.
 pub fn install() -> Result<()> {
     let prefix = npm_prefix();
-    if prefix.join("node_modules/otpauth/package.json").is_file() {
+    if ["otpauth", "@elastic/ecs"].iter().all(|name| prefix.join("node_modules").join(name).is_dir()) {
         return Ok(());
     }
     // Packages of Node.js from elsewhere include npm.
     if Command::new("npm").arg("--version").output().is_err() {
         apt::need(&[&["nodejs", "npm"]])?;
     }
-    say("installing otpauth from npm into target/, once");
+    say("installing otpauth and Elastic's schema from npm into target/, once");
     let quiet = ["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-    run(Command::new("npm").args(quiet).arg("--prefix").arg(&prefix).arg(OTPAUTH))
+    run(Command::new("npm").args(quiet).arg("--prefix").arg(&prefix).args(PACKAGES))
 }

@@ -58,7 +58,11 @@ impl Clock {
 /// What apt does not have.
 fn install(lacks: &mut MissingTools) -> Result<()> {
     lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
-    lacks.note(FROM_NPM, "npm's otpauth does not read our key URIs", oracles::install())?;
+    lacks.note(
+        FROM_NPM,
+        "npm's otpauth does not read our key URIs, and Elastic's schema does not judge our ECS documents",
+        oracles::install(),
+    )?;
     let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
     lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
     let without = "`setup` is not tried with the modules of SSSD, LDAP, Kerberos, Winbind and U2F";

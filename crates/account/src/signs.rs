@@ -115,18 +115,21 @@ impl Signs {
         self.wrong.iter_mut().rev().zip(others).for_each(|(slot, wrong)| *slot = *wrong);
     }
 
-    /// The last accepted code, given again from this network. If it was intercepted, gives the place that it
-    /// made familiar, which may be the attacker's.
-    pub fn repeated(&mut self, network: PlaceId, now: UnixTime) -> Option<Side> {
+    /// The last accepted code, given again from this network; `familiar`: from a familiar place. If it was
+    /// intercepted, gives the place that it made familiar, which may be the attacker's. Of two places that
+    /// were familiar before, both are the owner's: another address, or another host of a fleet.
+    pub fn repeated(&mut self, network: PlaceId, familiar: bool, now: UnixTime) -> Option<Side> {
         let elsewhere = self.right_from != PlaceId::default() && self.right_from != network;
-        let told = was_within(self.two_codes_until.saturating_sub(DAY), HOUR, now);
-        if !elsewhere || told || !within(self.last_right, CODE_LIVES, now) {
+        let new = self.made != PlaceId::default();
+        if !elsewhere || (familiar && !new) || !within(self.last_right, CODE_LIVES, now) {
             return None;
         }
-        self.two_codes_until = now.saturating_add(DAY);
-        self.find(Anomaly::Intercepted);
+        if !was_within(self.two_codes_until.saturating_sub(DAY), HOUR, now) {
+            self.two_codes_until = now.saturating_add(DAY);
+            self.find(Anomaly::Intercepted);
+        }
         let made = std::mem::take(&mut self.made);
-        Some(if made == PlaceId::default() { Side::Nowhere } else { Side::Place(made) })
+        Some(if new { Side::Place(made) } else { Side::Nowhere })
     }
 
     /// A recovery code was used.
@@ -172,7 +175,8 @@ impl Signs {
             out.extend_from_slice(&from.0);
             out.extend_from_slice(&at.to_le_bytes());
         }
-        out.extend_from_slice(&[self.right_from.0, self.made.0].concat());
+        out.extend_from_slice(&self.right_from.0);
+        out.extend_from_slice(&self.made.0);
         for at in [self.guessed, self.last_right, self.recovered, self.two_codes_until] {
             out.extend_from_slice(&at.to_le_bytes());
         }
@@ -218,7 +222,7 @@ fn place_of(side: Side) -> PlaceId {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use Anomaly::{CodesGuessed, Dormant, EnrolledAfterRecovery, FailedThenIn, Intercepted, NewPlace};
+    use Anomaly::{CodesGuessed, Dormant, EnrolledAfterRecovery, FailedThenIn, NewPlace};
 
     const NOW: UnixTime = 1_790_000_000;
     const HOME: Side = Side::Place(PlaceId([1; 8]));
@@ -285,9 +289,8 @@ mod tests {
 
     /// The last code again, from the network of this place: whether that is an anomaly.
     fn repeated(signs: &mut Signs, side: Side, at: i64) -> bool {
-        let intercepted = signs.repeated(network(side), NOW + at).is_some();
-        assert_eq!(found(signs), if intercepted { vec![Intercepted] } else { vec![] });
-        intercepted
+        signs.repeated(network(side), false, NOW + at);
+        !found(signs).is_empty()
     }
 
     #[test]
@@ -313,8 +316,18 @@ mod tests {
         let mut signs = Signs::default();
         for (new, named) in [(true, ABROAD), (false, Side::Nowhere)] {
             right(&mut signs, ABROAD, new, 0);
-            assert_eq!(signs.repeated(network(HOME), NOW + 5), Some(named));
-            signs.one_code_is_enough();
+            assert_eq!(signs.repeated(network(HOME), false, NOW + 5), Some(named));
+            assert_eq!(signs.repeated(network(HOME), false, NOW + 5), Some(Side::Nowhere));
+        }
+    }
+
+    #[test]
+    fn a_code_from_two_familiar_places_is_the_owners() {
+        let mut signs = Signs::default();
+        for (new, is_intercepted) in [(false, false), (true, true)] {
+            right(&mut signs, ABROAD, new, 0);
+            assert_eq!(signs.repeated(network(HOME), true, NOW + 5).is_some(), is_intercepted);
+            assert_eq!(found(&mut signs).len(), usize::from(is_intercepted));
         }
     }
 
@@ -347,7 +360,7 @@ mod tests {
             signs.right_from = PlaceId([1; 8]);
             for now in [i64::MIN, 0, i64::MAX] {
                 signs.wrong(HOME, now);
-                let _ = (signs.repeated(network(ABROAD), now), signs.two_codes_until(now));
+                let _ = (signs.repeated(network(ABROAD), false, now), signs.two_codes_until(now));
                 signs.enrolled(now);
                 signs.right(HOME, true, None, now);
             }

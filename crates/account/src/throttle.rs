@@ -346,6 +346,13 @@ impl Throttle {
             .any(|lane| lane.failures >= rules.free_failures)
     }
 
+    /// Whether the lanes of strangers and of the account's own processes are closed.
+    #[must_use]
+    pub fn closed(&self, rules: &ThrottleRules) -> [bool; 2] {
+        let lanes = [(&self.strangers, Leak::of_strangers(rules)), (&self.own, Leak::of_own(rules))];
+        lanes.map(|(lane, leak)| lane.lane.failures >= leak.closes_at)
+    }
+
     /// Seconds to wait from `now` until an answer of this kind is checked; 0 for none. See
     /// [`FailureCounter::wait`].
     #[must_use]

@@ -452,7 +452,7 @@ pub(super) fn because(anomaly: Anomaly) -> &'static str {
     match anomaly {
         Anomaly::Intercepted => {
             "the last accepted code was given again from another place: somebody else may know it; for a day, \
-             places that are not familiar must give two codes"
+             places that are not familiar must give two codes where they can be asked for them"
         }
         Anomaly::CodesGuessed => {
             "five wrong codes within ten minutes from places that are not familiar; where the password is asked \

@@ -50,8 +50,8 @@ pub(crate) struct Kept {
     /// The digest of the host's name.
     pub host: [u8; 6],
     pub answer: AnswerDigest,
-    /// None as long as another update of the attempt is to come: a recovery code counts as wrong until it is
-    /// hashed.
+    /// None as long as another update of the attempt is to come (a recovery code counts as wrong until it is
+    /// hashed), and for an answer that was not looked at but is a sign of an attack.
     pub decision: Option<Decision>,
     pub tag: Tag,
 }

@@ -275,7 +275,10 @@ impl Value for StateValue {
     fn read(bytes: &mut Reader<'_>) -> Result<Self, Malformed> {
         let attempts = Attempts::read(bytes)?;
         let payload = bytes.bytes()?;
-        let state = State::from_bytes(payload).map_err(|_| Malformed)?;
+        // Before states had signs of an attack. No bytes have both forms: each ends with the length of what
+        // follows a fixed part.
+        let state = State::from_bytes(payload).or_else(|_| State::from_version_4(payload));
+        let state = state.map_err(|_| Malformed)?;
         let lines = [lines_at_end(payload), std::mem::take(&mut bytes.0)].concat();
         Ok(Self { attempts, state, lines })
     }

@@ -51,6 +51,11 @@ impl Answer {
         }
     }
 
+    /// Whether it is a code that can be one of a pair on one line, see [`pair`].
+    pub(super) fn can_be_paired(&self) -> bool {
+        matches!(self, Answer::Code(code) if code.len() < SCRATCH)
+    }
+
     /// Whether this text is the same code of an app.
     pub(super) fn is_code(&self, typed: &[u8]) -> bool {
         matches!((self, Code::parse(typed)), (Answer::Code(code), Some(again)) if code.as_str() == again.as_str())

@@ -190,15 +190,16 @@ impl Rules<'_> {
 
     /// Notes a right answer.
     pub(super) fn note_right(&self, side: Side, forgiven: &Forgiven, record: &Record, state: &mut State) {
-        let network = self.answer_place.network(self.key, record, side);
+        let network = self.answer_place.network(self.key, record, self.side(record));
         state.signs.right(side, forgiven.new_place, network, self.now);
     }
 
     /// Notes the last accepted code, given again. A place that an intercepted one made familiar is no longer.
     pub(super) fn note_repeated(&self, record: &Record, state: &mut State) {
-        let network = self.answer_place.network(self.key, record, self.side(record));
-        let Some(network) = network else { return };
-        if let Some(made) = state.signs.repeated(network, self.now) {
+        let side = self.side(record);
+        let Some(network) = self.answer_place.network(self.key, record, side) else { return };
+        let familiar = state.throttle.is_familiar(side, self.now, &self.throttle);
+        if let Some(made) = state.signs.repeated(network, familiar, self.now) {
             state.throttle.forget_place(made);
         }
     }

@@ -197,11 +197,15 @@ fn admit(
         Gate::TwoCodes if rules.answer_place.one_field => (Side::Nowhere, gate(Side::Nowhere)),
         gate => (side, gate),
     };
-    let one_field = rules.answer_place.one_field;
     match gate {
-        Gate::Open if matches!(answer, Answer::Code(_)) && !one_field && rules.steps_up(side, state) => {
-            refused(Refusal::TwoCodesDue(Due::Intercepted), side)
-        }
+        Gate::Open if rules.steps_up(side, state) => match answer {
+            Answer::Code(_) if answer.can_be_paired() && !rules.answer_place.one_field => {
+                refused(Refusal::TwoCodesDue(Due::Intercepted), side)
+            }
+            // Where there is no room for two codes, one makes no place familiar.
+            Answer::Code(_) => Ok(Side::Nowhere),
+            _ => Ok(side),
+        },
         Gate::Open => Ok(side),
         Gate::TwoCodes => refused(Refusal::TwoCodesDue(Due::Guessed), side),
         Gate::Wait(seconds) => refused(Refusal::Throttled(seconds), side),
@@ -242,7 +246,12 @@ fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State
     let before = (throttle.failures(), throttle.is_engaged(&rules.throttle), throttle.since);
     let verification = match answer {
         Answer::Recovery(_) => rules.count(Refusal::WrongCode, FactorKind::Recovery, side, record, state),
-        Answer::Pair(first, second) => verify_pair(rules, (first, second), side, record, state),
+        Answer::Pair(first, second) => {
+            if state.is_last_code(rules.digest(second, record)) {
+                rules.note_repeated(record, state);
+            }
+            verify_pair(rules, (first, second), side, record, state)
+        }
         Answer::Code(typed) => verify_code(rules, (typed, code.unwrap_or_default()), side, record, state),
         // Right for no account.
         Answer::NoPair | Answer::Malformed => {

@@ -81,7 +81,10 @@ impl StatusView {
             lock: Lock::new(&throttle, FactorKind::Code, rules, now),
             recovery_lock: Lock::new(&throttle, FactorKind::Recovery, rules, now),
             familiar_places: throttle.places(now, rules),
-            two_codes_until: state.and_then(|state| state.signs.two_codes_until(now)),
+            // A host of a fleet is not asked for two.
+            two_codes_until: state
+                .filter(|_| config.fleet.verifier.is_none())
+                .and_then(|state| state.signs.two_codes_until(now)),
             token: record.and_then(|record| TokenView::new(record, config.enroll.time_limit, now)),
         }
     }

@@ -498,6 +498,8 @@ mod tests {
             state.throttle.remembered.remember(origin, Side::Own, credential, n.into());
         }
         state.use_recovery(qrtotp_account::SetId::from_random([1; 6]), 3);
+        (1..9).for_each(|at| state.signs.wrong(Side::Nowhere, at));
+        state.signs.take_found().for_each(drop);
         let mut file = first(&with_line(&state, &"x".repeat(1400)));
         let mut loaded = load(&file).unwrap();
         let (offset, bytes) = loaded.succeed(&state);

@@ -23,6 +23,10 @@ pub struct Census {
     pub open_tokens: u64,
     /// By wrong codes.
     pub disabled: u64,
+    /// Lanes that wrong codes closed: of strangers, and of the accounts' own processes.
+    pub closed: [u64; 2],
+    /// Accounts that need two codes at new places, because one was intercepted.
+    pub intercepted: u64,
     pub devices: u64,
     /// Lines of all audit chains.
     pub lines: u64,
@@ -82,6 +86,13 @@ impl Census {
         self.devices += record.ids().count() as u64;
         self.open_tokens += u64::from(record.token.as_ref().is_some_and(|token| token.is_live(now)));
         self.disabled += u64::from(state.throttle.is_disabled(&context.config.throttle.rules()));
+        let mut throttle = state.throttle.clone();
+        let rules = context.config.throttle.rules();
+        throttle.advance(now, &rules);
+        for (count, is_closed) in self.closed.iter_mut().zip(throttle.closed(&rules)) {
+            *count += u64::from(is_closed);
+        }
+        self.intercepted += u64::from(state.signs.two_codes_until(now).is_some());
         self.lines += state.chain.number();
     }
 }

@@ -127,6 +127,56 @@ fn a_program_with_one_field_is_not_asked_for_two_codes() {
     let options = Options { first_pass: FirstPass::Use, ..Options::default() };
     let mut human = Human { password: Some(code.into_bytes()), ..Human::default() };
     assert_eq!(w.login_from(&options, NEW, &mut human), Outcome::Accepted);
+    assert!(w.asks_for_two(&secret, NEW), "one code made no place familiar");
+}
+
+#[test]
+fn codes_of_eight_digits_which_make_no_pair_need_none_and_make_no_place_familiar() {
+    let mut w = World::new();
+    let params = Params::new(Algorithm::Sha1, 8, 30).unwrap();
+    let secret = w.import(params);
+    let code = |w: &World| {
+        let step = params.step_at(w.clock.now());
+        code_at(&secret, params, step).as_str().to_owned()
+    };
+    for from in [HOME, HOME, ABROAD, NEW, NEW] {
+        if from != ABROAD {
+            w.pass(60);
+        }
+        let outcome = w.from(from, &mut Human::says([say(&code(&w))]));
+        assert_eq!(outcome == Outcome::Accepted, from != ABROAD, "{from}");
+    }
+    assert!(w.anomalies().contains(&"intercepted".to_owned()));
+    let throttle = w.store.load(&World::name()).unwrap().unwrap().state.throttle;
+    assert_eq!(throttle.all_places().len(), 1, "home");
+}
+
+#[test]
+fn a_pair_that_somebody_else_was_faster_with_makes_their_place_familiar_no_more() {
+    let (mut w, secret) = owner();
+    w.intercept(&secret);
+    w.pass(90);
+    let (first, second) = (w.code(&secret, -1), w.code(&secret, 0));
+    let pair = format!("{first} {second}");
+    let both = |human: &mut Human| human.script = [say(&second), say(&pair)].into();
+    let mut human = Human::default();
+    both(&mut human);
+    assert_eq!(w.from(ABROAD, &mut human), Outcome::Accepted);
+    both(&mut human);
+    assert_eq!(w.from(NEW, &mut human), Outcome::Denied);
+    assert!(w.asks_for_two(&secret, ABROAD));
+}
+
+#[test]
+fn a_code_from_two_places_that_were_familiar_before_is_the_owners() {
+    let (mut w, secret) = owner();
+    assert_eq!(w.right_from(&secret, NEW), Outcome::Accepted);
+    w.anomalies();
+    w.pass(60);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.from(HOME, &mut Human::says([say(&code)])), Outcome::Accepted);
+    assert_eq!(w.from(NEW, &mut Human::says([say(&code)])), Outcome::Denied);
+    assert_eq!(w.anomalies(), [""; 0]);
 }
 
 #[test]

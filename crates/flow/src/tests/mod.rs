@@ -30,7 +30,7 @@ use qrtotp_account::{Label, Name};
 use qrtotp_audit::{AuditSink, Entry, Subject};
 use qrtotp_clock::Clock;
 use qrtotp_messages::{Message, text};
-use qrtotp_otp::{KeyUri, Params, Secret, Strength, code_at};
+use qrtotp_otp::{Algorithm, KeyUri, Params, Secret, Strength, code_at};
 use qrtotp_policy::Config;
 use qrtotp_store::{FileStore, PrimaryFailures, StoreError, StoreExt};
 use qrtotp_values::UnixTime;

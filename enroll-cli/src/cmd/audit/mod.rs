@@ -3,7 +3,7 @@
 
 mod checkpoint;
 mod heads;
-mod kept_checkpoints;
+pub mod kept_checkpoints;
 pub mod records;
 mod report;
 pub mod sources;

@@ -102,6 +102,23 @@ fn follow_journal(from: &str, since: Option<i64>) -> Option<Entries> {
     journal(&["--follow", "--merge", &format!("_MACHINE_ID={}", this.trim()), from], since)
 }
 
+/// Entries from about `since` on, in microseconds since 1970: of the journal, or else of the log files that
+/// were written since.
+///
+/// # Errors
+/// A file can't be read.
+pub fn since(since: i64) -> Result<Entries, Failure> {
+    if let Some(journal) = journal(&["--no-tail"], Some(since)) {
+        return Ok(journal);
+    }
+    let is_new = |path: &PathBuf| {
+        let changed = path.metadata().and_then(|about| about.modified()).ok();
+        let age = changed.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        age.is_some_and(|age| i64::try_from(age.as_micros()).is_ok_and(|time| time >= since))
+    };
+    Ok(Box::new(files(rotated().into_iter().filter(is_new).collect())?))
+}
+
 /// The journal's entries of AUTHPRIV, if the journal has a place on this host.
 fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
     let lines = journal_lines(how, since)?;

@@ -86,7 +86,8 @@ pub fn explained(path: &Path, args: &Explain, out: &mut impl Write) -> Result<Ou
 
 /// Until when the account must give two codes at new places, as far as the caller may read that.
 fn step_up(path: &Path, user: &str, now: UnixTime) -> Option<UnixTime> {
-    let store = Context::load(path).ok()?.store().ok()?;
+    let context = Context::load(path).ok().filter(|context| !context.is_verifier())?;
+    let store = context.store().ok()?;
     let name = record_name(user, &*store).ok()?;
     store.load(&name).ok()??.state.signs.two_codes_until(now)
 }

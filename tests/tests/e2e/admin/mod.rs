@@ -10,6 +10,7 @@ mod doctor;
 mod doctor_fix;
 mod doctor_login;
 mod install_guide;
+mod metrics;
 mod operations;
 mod package;
 mod selftest;

@@ -1,5 +1,6 @@
 //! The audit log, and the programs that read it.
 
+mod ecs;
 mod journal;
 mod monitoring;
 mod privacy;

@@ -93,6 +93,10 @@ say socket "$(systemctl is-active qrtotpd.socket)"
 mv /usr/sbin/qrtotpd.real /usr/sbin/qrtotpd
 say repaired "$(as_alice qrtotp status | head -n 1)"
 
+metrics=/var/lib/prometheus/node-exporter/qrtotp.prom
+for _ in $(seq 90); do [ -s $metrics ] && break; sleep 1; done
+say metrics "$(stat -c '%A %U' $metrics), $(grep '^qrtotp_accounts{standing="enrolled"}' $metrics)"
+
 # A code that is given again from another network.
 echo 'auth required pam_qrtotp.so' >/etc/pam.d/proof
 code=$(oathtool --totp --base32 "$KEY")
@@ -105,10 +109,9 @@ anomaly() { journalctl --no-pager --output=cat --unit=qrtotp-watch.service | gre
 for _ in $(seq 100); do anomaly >/dev/null && break; sleep 0.2; done
 say watch_says "$(anomaly || systemctl status qrtotp-watch.service | tr '\n' ' ')"
 
-metrics=/var/lib/prometheus/node-exporter/qrtotp.prom
-for _ in $(seq 90); do [ -s $metrics ] && break; sleep 1; done
-say metrics "$(stat -c '%A %U' $metrics), $(grep '^qrtotp_accounts{standing="enrolled"}' $metrics)"
-served() { exec 3<>/dev/tcp/127.0.0.1/9100 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && grep '^qrtotp_accounts{standing="enrolled"}' <&3; }
+# The next run goes on from the file and counts the logins.
+for _ in $(seq 90); do grep -q '^qrtotp_logins_total{.*"accepted"' $metrics && break; sleep 1; done
+served() { exec 3<>/dev/tcp/127.0.0.1/9100 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && grep '^qrtotp_logins_total{.*"accepted"' <&3; }
 say served "$(served 2>&1)"
 
 # As if the host had been off at the last full hour.

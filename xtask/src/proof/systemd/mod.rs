@@ -35,6 +35,11 @@ const EXPECTED: &[(&str, &str, &str)] = &[
     ("after_a_crash", "and so is one after SIGKILL", "alice (uid 1000): unenrolled"),
     ("socket", "the socket, after a broker that can't start", "active"),
     ("repaired", "a caller once it can", "alice (uid 1000): unenrolled"),
+    (
+        "metrics",
+        "the timer qrtotp-metrics writes",
+        "-rw-r--r-- root, qrtotp_accounts{standing=\"enrolled\"} 2",
+    ),
     ("logins", "logins with one code from two networks", "in, refused"),
     ("watch_user", "the user of qrtotp-watch is", "its own"),
     (
@@ -43,11 +48,10 @@ const EXPECTED: &[(&str, &str, &str)] = &[
         "severity=alert rule=intercepted user=bobby from=203.0.113.0/24",
     ),
     (
-        "metrics",
-        "the timer qrtotp-metrics writes",
-        "-rw-r--r-- root, qrtotp_accounts{standing=\"enrolled\"} 2",
+        "served",
+        "node_exporter serves, after the next run",
+        "qrtotp_logins_total{reason=\"code\",result=\"accepted\",service=\"proof\"} 1",
     ),
-    ("served", "node_exporter serves", "qrtotp_accounts{standing=\"enrolled\"} 2"),
     ("checkpoint", "checkpoints of the timer qrtotp-checkpoint, which is late", "1 kept, 1 logged"),
 ];
 
