@@ -2,11 +2,13 @@
 //! readers see the old content or the new one.
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat, openat2, renameat};
+use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
 use nix::sys::stat::Mode;
 use nix::unistd::{UnlinkatFlags, unlinkat};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// Longest file that is read, in bytes.
@@ -17,10 +19,10 @@ const LONGEST: u64 = 1 << 20;
 /// # Errors
 /// It can't be read, is behind a link, is no plain file, or no text.
 pub fn read(path: &Path) -> std::io::Result<String> {
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let file = File::from(openat2(AT_FDCWD, &std::path::absolute(path)?, how)?);
+    let path = std::path::absolute(path)?;
+    let (directory, name) = opened(&path)?;
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    let file = File::from(openat(&directory, name, flags, Mode::empty())?);
     if !file.metadata()?.is_file() {
         return Err(ErrorKind::InvalidInput.into());
     }
@@ -35,18 +37,7 @@ pub fn read(path: &Path) -> std::io::Result<String> {
 /// The directory is reached through a link, or can't be written to.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
     let path = std::path::absolute(path)?;
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Err(Error::new(ErrorKind::InvalidInput, "not a file's path"));
-    };
-    let how = OpenHow::new()
-        .flags(OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
-        .resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
-    let directory = openat2(AT_FDCWD, parent, how).map_err(|errno| match errno {
-        Errno::ELOOP => {
-            Error::new(ErrorKind::InvalidInput, "its directory is behind a link; give its real path")
-        }
-        errno => errno.into(),
-    })?;
+    let (directory, name) = opened(&path)?;
     let mut next = name.to_owned();
     next.push(".new"); // node_exporter reads *.prom only
     match unlinkat(&directory, &*next, UnlinkatFlags::NoRemoveDir) {
@@ -59,6 +50,25 @@ pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
     file.sync_all()?;
     renameat(&directory, &*next, &directory, name)?;
     Ok(())
+}
+
+/// The file's directory, which is reached through no link, and its name there.
+fn opened(path: &Path) -> std::io::Result<(OwnedFd, &OsStr)> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a file's path"));
+    };
+    let text = "its directory is behind a link, or no directory; give its real path";
+    // Part by part: a service with RestrictSUIDSGID= has no openat2.
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let mut directory = openat(AT_FDCWD, "/", flags, Mode::empty())?;
+    for part in parent.components() {
+        directory =
+            openat(&directory, part.as_os_str(), flags, Mode::empty()).map_err(|errno| match errno {
+                Errno::ENOTDIR => Error::new(ErrorKind::InvalidInput, text),
+                errno => errno.into(),
+            })?;
+    }
+    Ok((directory, name))
 }
 
 #[cfg(test)]

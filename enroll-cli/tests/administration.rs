@@ -4,7 +4,8 @@
 mod instance;
 
 use instance::{Ended, Instance, Phone};
-use qrtotp_values::text::utc;
+use qrtotp_clock::Clock;
+use qrtotp_values::{UnixTime, text::utc};
 
 #[test]
 fn init_makes_what_is_missing_once_and_enrols_nobody() {
@@ -98,6 +99,49 @@ fn a_revoked_device_is_denied_at_once() {
     instance.run(&["revoke", "nobody"]).ok();
     assert_eq!(instance.verify("nobody", &phone.code(0)).code, Some(1));
     assert_eq!(instance.json(&["status", "nobody", "--json"])["standing"], "revoked");
+}
+
+struct At(UnixTime);
+
+impl Clock for At {
+    fn now(&self) -> UnixTime {
+        self.0
+    }
+}
+
+#[test]
+fn only_devices_enrolled_before_the_day_are_revoked_or_reissued() {
+    // Of 28 November's last second, and of the 29th's first.
+    let (before, after) = (At(1_795_910_399), At(1_795_910_400));
+    for verb in ["revoke", "reissue"] {
+        let instance = Instance::new();
+        instance.run(&["init"]).ok();
+        instance.import_at("daemon", 1, &before); // its only device is old
+        instance.import_at("bin", 2, &before); // an old one and a newer one
+        let [new, other] =
+            ["bin", "sys"].map(|user| instance.import_at(user, if user == "bin" { 2 } else { 3 }, &after));
+        let run = |more: &[&str]| instance.run(&[&[verb, "--enrolled-before", "2026-11-29"], more].concat());
+        let planned = run(&["--dry-run"]).ok().stdout;
+        assert!(planned.ends_with(&format!("Would {verb} 2 devices of 2 accounts.\n")), "{planned}");
+        assert!(!planned.contains("sys"), "{planned}");
+        let done = run(&["--confirm", "2"]).ok().stdout;
+        let line = |user: &str| done.lines().find(|line| line.starts_with(user)).unwrap();
+        assert_eq!(line("daemon").contains(" code "), verb == "reissue", "{done}");
+        assert!(!line("bin").contains(" code "), "a newer device is left: {done}");
+        for (user, standing, devices) in
+            [("daemon", "revoked", 0), ("bin", "enrolled", 1), ("sys", "enrolled", 1)]
+        {
+            let status = instance.json(&["status", user, "--json"]);
+            assert_eq!(status["standing"], standing, "{user}");
+            assert_eq!(status["credentials"].as_array().unwrap().len(), devices, "{user}");
+        }
+        for (user, phone) in [("bin", &new), ("sys", &other)] {
+            instance.verify(user, &phone.code(0)).ok();
+        }
+        assert!(run(&["--confirm", "2"]).ok().stdout.contains("nothing was changed"));
+    }
+    let refused = Instance::new().run(&["revoke", "--enrolled-before", "yesterday", "--dry-run"]);
+    assert!(refused.code == Some(2), "{refused:?}");
 }
 
 #[test]

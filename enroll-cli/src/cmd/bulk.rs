@@ -13,6 +13,7 @@ use qrtotp_account::{CredentialId, Name, Record};
 use qrtotp_audit_log::parse_time;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_frontend::host_chain::HostEvent;
 use qrtotp_policy::Conditions;
 use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
@@ -270,12 +271,18 @@ impl Report {
         Ok(Self { json: bulk.json.then(|| Json::new(verb, bulk.dry_run)), out })
     }
 
-    /// Changes each account and says what became of it. What fails for one stops no other.
+    /// Changes each account and says what became of it. What fails for one stops no other. The host's chain
+    /// gets a line of this `kind` at the end, and one before: the run may be killed.
     pub fn change<C: Changed, E: Display>(
         &mut self,
+        (context, kind, bulk): (&Context, &str, &Bulk),
         targets: &[Target],
         mut change: impl FnMut(&Target) -> Result<C, E>,
     ) -> Outcome {
+        let log = |reason, count: &str, detail: &str| {
+            context.host_chain().log_new(&HostEvent { kind, reason, facts: &[("count", count)] }, detail);
+        };
+        log("begun", &targets.len().to_string(), &bulk.to_string());
         let mut outcome = Outcome::default();
         for target in targets {
             match change(target) {
@@ -288,6 +295,7 @@ impl Report {
                 Err(error) => self.fail(target, &error.to_string(), &mut outcome),
             }
         }
+        log("", &outcome.done.to_string(), &outcome.detail(bulk));
         outcome
     }
 
@@ -344,7 +352,7 @@ impl Outcome {
     }
 
     /// The end line's detail.
-    pub fn detail(&self, bulk: &Bulk) -> String {
+    fn detail(&self, bulk: &Bulk) -> String {
         if self.failed == 0 { bulk.to_string() } else { format!("{bulk}; {} failed", self.failed) }
     }
 

@@ -8,7 +8,6 @@ use crate::context::{Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Name, Token, TokenCode};
 use qrtotp_flow::{AdminError, Issue};
-use qrtotp_frontend::host_chain::HostEvent;
 use qrtotp_frontend::local;
 use qrtotp_store::AccountStore;
 use qrtotp_values::ConfigDuration;
@@ -59,12 +58,11 @@ pub fn reissue_all(
     }
     let then = "their logins are denied until they enrol again with the code that is shown here";
     confirm(args.bulk.confirm, targets, "reissue", then)?;
-    let outcome = report.change(&targets.all, |target| reissue(context, store, target, args.expires));
-    let count = outcome.done.to_string();
-    let event = HostEvent { kind: "bulk_reissued", reason: "", facts: &[("count", &count)] };
-    context.host_chain().log_new(&event, &outcome.detail(&args.bulk));
+    let outcome = report.change((context, "bulk_reissued", &args.bulk), &targets.all, |target| {
+        reissue(context, store, target, args.expires)
+    });
     let advice = if outcome.done > 0 { advice_about(context, args.expires) } else { String::new() };
-    let text = format!("Reissued devices of {count} accounts.\n{advice}");
+    let text = format!("Reissued devices of {} accounts.\n{advice}", outcome.done);
     report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(targets))
 }

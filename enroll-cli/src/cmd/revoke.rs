@@ -3,9 +3,8 @@
 
 use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
 use crate::cli::Bulk;
-use crate::context::{Context, subject, syslog};
+use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_audit::{Event, Kind};
 use qrtotp_flow::{AdminError, Selection};
 use qrtotp_store::AccountStore;
 use std::fs::File;
@@ -19,10 +18,9 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
         return Ok(Outcome::default().exit(&targets));
     }
     confirm(bulk.confirm, &targets, "revoke", "their logins are denied until they enrol again")?;
-    let outcome = report.change(&targets.all, |target| revoke(context, &*store, target).map(|_| Revoked));
-    let subject = subject("");
-    let event = Event::new(Kind::BulkRevoked, &subject).count(outcome.done);
-    context.host_chain().log(&event, &outcome.detail(bulk));
+    let outcome = report.change((context, "bulk_revoked", bulk), &targets.all, |target| {
+        revoke(context, &*store, target).map(|_| Revoked)
+    });
     let text = format!("Revoked devices of {} accounts.\n", outcome.done);
     report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(&targets))

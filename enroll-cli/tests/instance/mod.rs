@@ -126,6 +126,11 @@ impl Instance {
 
     /// Makes the record that a deleted user leaves behind.
     pub fn leave_behind(&self, name: &str) -> Phone {
+        self.import_at(name, 4711, &SystemClock)
+    }
+
+    /// Imports a fresh phone for this uid at another time.
+    pub fn import_at(&self, name: &str, uid: u32, clock: &dyn Clock) -> Phone {
         let store = FileStore::open_or_create(&self.state(), self.0.path()).unwrap();
         let phone = Phone::random();
         let name = Name::new(name).unwrap();
@@ -133,9 +138,9 @@ impl Instance {
         let label = Label::default();
         let what = qrtotp_flow::Import {
             used: Some(0),
-            ..qrtotp_flow::Import::new(&name, 4711, &label, &uri.secret, uri.params)
+            ..qrtotp_flow::Import::new(&name, uid, &label, &uri.secret, uri.params)
         };
-        add(&store, what);
+        add_at(&store, what, clock);
         phone
     }
 
@@ -267,8 +272,11 @@ pub fn recovery_codes(shown: &str) -> Vec<&str> {
 
 /// Imports a device without the command.
 pub fn add(store: &FileStore, what: qrtotp_flow::Import<'_>) {
-    let (config, directory, clock, audit) =
-        (&Config::default(), &HostDirectory, &SystemClock, &mut Vec::new());
+    add_at(store, what, &SystemClock);
+}
+
+fn add_at(store: &FileStore, what: qrtotp_flow::Import<'_>, clock: &dyn Clock) {
+    let (config, directory, audit) = (&Config::default(), &HostDirectory, &mut Vec::new());
     let mut ctx = Ctx { config, store, directory, clock, audit, subject: Subject::default() };
     qrtotp_flow::import(&mut ctx, &[what]).unwrap();
 }

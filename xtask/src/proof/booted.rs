@@ -77,7 +77,15 @@ pub fn furnish(root: &Path, artefacts: &Artefacts) -> Result<()> {
     copy(artefacts.broker.clone(), root.join("usr/sbin/qrtotpd"), 0o755)?;
     copy(conf.join("pam.d/qrtotp"), root.join("etc/pam.d/qrtotp"), 0o644)?;
     copy(conf.join("tmpfiles.d/qrtotp.conf"), root.join("usr/lib/tmpfiles.d/qrtotp.conf"), 0o644)?;
-    for unit in ["qrtotpd.service", "qrtotpd.socket"] {
+    for unit in [
+        "qrtotpd.service",
+        "qrtotpd.socket",
+        "qrtotp-watch.service",
+        "qrtotp-metrics.service",
+        "qrtotp-metrics.timer",
+        "qrtotp-checkpoint.service",
+        "qrtotp-checkpoint.timer",
+    ] {
         copy(conf.join("systemd").join(unit), root.join("usr/lib/systemd/system").join(unit), 0o644)?;
     }
     fs::create_dir_all(root.join("etc/qrtotp"))?;

@@ -73,7 +73,7 @@ pub fn begins(sources: &Sources) -> Option<(i64, bool)> {
 /// # Errors
 /// Nothing can be followed.
 pub fn follow() -> Result<Entries, Failure> {
-    if let Some(journal) = journal(&["--follow", "--lines=0"], None) {
+    if let Some(journal) = follow_journal("--lines=0", None) {
         return Ok(journal);
     }
     let mut tail = Command::new("tail");
@@ -88,11 +88,18 @@ pub fn follow() -> Result<Entries, Failure> {
 /// # Errors
 /// Nothing can be followed.
 pub fn since_and_follow(since: i64) -> Result<Entries, Failure> {
-    if let Some(journal) = journal(&["--follow", "--no-tail"], Some(since)) {
+    if let Some(journal) = follow_journal("--no-tail", Some(since)) {
         return Ok(journal);
     }
     let before = files(rotated())?.filter(move |entry| entry.when() >= since);
     Ok(Box::new(before.chain(follow()?)))
+}
+
+/// The journal's entries as they come. `--follow` leaves out what was before this boot, unless `--merge` takes
+/// the journals of all machines.
+fn follow_journal(from: &str, since: Option<i64>) -> Option<Entries> {
+    let this = std::fs::read_to_string("/etc/machine-id").ok()?;
+    journal(&["--follow", "--merge", &format!("_MACHINE_ID={}", this.trim()), from], since)
 }
 
 /// Entries from about `since` on, in microseconds since 1970: of the journal, or else of the log files that

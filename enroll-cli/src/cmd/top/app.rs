@@ -21,7 +21,9 @@ pub struct Row {
     pub standing: &'static str,
     pub devices: usize,
     pub last_used: Option<UnixTime>,
+    /// Failures that count: of strangers, at familiar places, of own processes, of recovery codes.
     pub strangers: u32,
+    pub places: u32,
     pub own: u32,
     pub recovery: u32,
     pub disabled: bool,

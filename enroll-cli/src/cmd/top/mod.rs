@@ -168,7 +168,9 @@ fn row(
     now: UnixTime,
 ) -> Row {
     let marks = record.credentials.iter().filter_map(|device| state.mark(device.id));
-    let throttle = &state.throttle;
+    let rules = context.config.throttle.rules();
+    let mut throttle = state.throttle.clone();
+    throttle.advance(now, &rules);
     Row {
         name,
         standing: match record.standing() {
@@ -179,9 +181,10 @@ fn row(
         devices: record.ids().count(),
         last_used: marks.map(|mark| mark.last_used).max().filter(|time| *time > 0),
         strangers: throttle.strangers.lane.failures,
+        places: throttle.all_places().iter().map(|place| place.lane.failures).sum(),
         own: throttle.own.lane.failures,
         recovery: throttle.recovery.failures,
-        disabled: throttle.is_disabled(&context.config.throttle.rules()),
+        disabled: throttle.is_disabled(&rules),
         token: record
             .token
             .as_ref()

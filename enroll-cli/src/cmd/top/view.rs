@@ -104,8 +104,8 @@ fn accounts(app: &App, room: usize, width: usize, lines: &mut Vec<Line<'static>>
     let head = match app.page {
         Page::Tokens => format!("  {:<20} {:<10} {:<20} ends", "account", "token", "issued by"),
         _ => format!(
-            "  {:<20} {:<9} {:>3} {:<17} {:>9} {:>5} {:>8}",
-            "account", "standing", "dev", "last code", "strangers", "own", "recovery"
+            "  {:<17} {:<9} {:>3} {:<16} {:>9} {:>6} {:>3} {:>8}",
+            "account", "standing", "dev", "last code", "strangers", "places", "own", "recovery"
         ),
     };
     lines.push(Line::styled(head, Style::new().add_modifier(Modifier::BOLD)));
@@ -113,19 +113,20 @@ fn accounts(app: &App, room: usize, width: usize, lines: &mut Vec<Line<'static>>
     let start = (place + 1).saturating_sub(room);
     for (number, row) in rows.iter().enumerate().skip(start).take(room) {
         let mark = if number == place { '>' } else { ' ' };
-        let name = fit(row.name.as_str(), 20);
         let text = match (&row.token, app.page) {
             (Some((id, by, ends)), Page::Tokens) => {
+                let name = fit(row.name.as_str(), 20);
                 let by = fit(by.as_deref().unwrap_or("(first_login)"), 20);
                 format!("{mark} {name} {id:<10} {by} {}", utc(*ends))
             }
             _ => {
+                let name = fit(row.name.as_str(), 17);
                 let last = row.last_used.map_or("-".to_owned(), utc);
                 let last = last.get(..16).unwrap_or(&last);
                 let standing = if row.disabled { "DISABLED" } else { row.standing };
                 format!(
-                    "{mark} {name} {:<9} {:>3} {last:<17} {:>9} {:>5} {:>8}",
-                    standing, row.devices, row.strangers, row.own, row.recovery
+                    "{mark} {name} {:<9} {:>3} {last:<16} {:>9} {:>6} {:>3} {:>8}",
+                    standing, row.devices, row.strangers, row.places, row.own, row.recovery
                 )
             }
         };

@@ -32,7 +32,8 @@ fn a_group_is_revoked_once_its_number_is_typed_and_nobody_else_is() {
         let expected = if *user == "carol" { PAM_SUCCESS } else { PAM_AUTH_ERR };
         assert_eq!(sandbox.answer(user, &phone.code()), expected, "{user}");
     }
-    let _ = sandbox.log.wait(&["event=bulk_revoked", "count=2", "by=root"]);
+    let _ = sandbox.log.wait(&["event=bulk_revoked reason=begun", "count=2", "by=root", " seq="]);
+    let _ = sandbox.log.wait(&["event=bulk_revoked service=", "count=2", "by=root", " seq="]);
     let _ = sandbox.log.wait(&["event=credential_revoked", "user=bobby", " seq="]);
 }
 
@@ -169,7 +170,9 @@ fn reissue_revokes_many_accounts_and_prints_a_code_for_each() {
         "{done}"
     );
     assert!(done.contains("Reissued devices of 2 accounts."), "{done}");
-    let _ = sandbox.log.wait(&["event=bulk_reissued", "count=2", " seq=", "accounts of the rule staff"]);
+    for line in ["event=bulk_reissued reason=begun ", "event=bulk_reissued service="] {
+        let _ = sandbox.log.wait(&[line, "count=2", " seq=", "accounts of the rule staff"]);
+    }
     let _ = sandbox.log.wait(&["event=token_issued reason=with_code user=bobby", " seq="]);
     for (user, phone) in &phones {
         let expected = if *user == "carol" { PAM_SUCCESS } else { PAM_AUTH_ERR };

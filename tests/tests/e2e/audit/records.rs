@@ -1,6 +1,6 @@
 //! The host's chain tells which records were made and removed, by any program and after a kill at any time.
 
-use super::trail::{logged_in, verified, verified_without_alice};
+use super::trail::{logged_in, verified, verified_without_alice, verify, written};
 use qrtotp_tests::{
     Phone, Sandbox,
     broker::{Broker, ENROLS},
@@ -181,6 +181,55 @@ fn lines_that_a_killed_login_did_not_log_are_in_the_store_word_for_word_and_repa
     assert!(repair.stdout.contains("1 lines logged again; 0 findings"), "{}", repair.stdout);
     let line = sandbox.log.wait(&["recovered by qrtotp audit repair"]);
     assert!(line.contains(&lines[0]) && lost(&sandbox).is_empty(), "{line}\n{lines:?}");
+}
+
+/// Gives forty accounts a device each.
+const IMPORT: &str = "for n in $(seq 10 49); do
+    echo 'otpauth://totp/Tests:one?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ' | qrtotp import uri leaver$n --unused || exit
+done";
+
+#[test]
+fn a_bulk_revocation_that_is_killed_goes_on_in_the_next_run_and_the_hosts_chain_tells_each_run() {
+    let sandbox = Sandbox::new();
+    let leavers: Vec<String> = (10..50).map(|n| format!("leaver{n}")).collect();
+    sandbox.add_crowd(&leavers);
+    sandbox.run(&["sh", "-c", IMPORT]).success();
+    let revoke = ["qrtotp", "revoke", "--everyone"];
+    let left = || {
+        let planned = sandbox.run(&[&revoke[..], &["--dry-run"]].concat()).success().stdout;
+        planned.lines().last().unwrap().split(' ').nth(2).unwrap().to_owned()
+    };
+    let mut counts = Vec::new();
+    // While it says what it did, and between a change and its line.
+    for (call, nth) in [("write", 150), ("readlink", 10)] {
+        counts.push(left());
+        let killer = killer(call, nth);
+        let killer: Vec<&str> = killer.iter().map(String::as_str).collect();
+        let killed = sandbox.run(&[&killer, &revoke[..], &["--confirm", &counts[counts.len() - 1]]].concat());
+        assert!(!killed.status.success(), "{}", killed.stdout);
+    }
+    counts.push(left());
+    let numbers: Vec<u32> = counts.iter().map(|count| count.parse().unwrap()).collect();
+    assert!(numbers.is_sorted_by(|more, less| more > less) && numbers[2] > 0, "{numbers:?}");
+    sandbox.run(&[&revoke[..], &["--confirm", &counts[2]]].concat()).success();
+    assert_eq!(left(), "0");
+    let chain = sandbox.read("/var/lib/qrtotp/host-chain");
+    let runs =
+        chain.lines().filter_map(|line| line.strip_prefix("event=bulk_revoked ")?.split(" seq=").next());
+    let begun = counts.iter().map(|count| format!("reason=begun service=qrtotp by=root count={count}"));
+    let ended = format!("service=qrtotp by=root count={}", counts[2]);
+    assert_eq!(runs.collect::<Vec<_>>(), begun.chain([ended]).collect::<Vec<_>>());
+    clock::pause(Duration::from_secs(11)); // a later line may be on its way
+    written(&sandbox, |_| ());
+    let repair = sandbox.run(&["qrtotp", "audit", "repair", "--file", "/tmp/auth.log"]).success();
+    assert!(repair.stdout.contains("1 lines logged again; 0 findings"), "{}", repair.stdout);
+    let _ = sandbox.log.wait(&["recovered by qrtotp audit repair"]);
+    let lines = written(&sandbox, |_| ());
+    assert!(verify(&sandbox).success().stdout.contains("Nothing was changed"));
+    for user in leavers {
+        let of_user = format!("event=credential_revoked user={user} ");
+        assert_eq!(lines.iter().filter(|line| line.contains(&of_user)).count(), 1, "{user}");
+    }
 }
 
 #[test]

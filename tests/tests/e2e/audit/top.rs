@@ -23,6 +23,33 @@ fn step(sandbox: &Sandbox, wanted: &str, keys: &[&str]) -> String {
 }
 
 #[test]
+fn a_new_event_appears_and_counts_for_the_rule_that_decided_it() {
+    let sandbox = Sandbox::new();
+    sandbox.configure("[[rule]]\nname = 'staff'\nuser = ['alice']\nthen = 'code'\n");
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    let log = "mount -t tmpfs tmpfs /var/log && rm -rf /run/log && touch /var/log/auth.log";
+    sandbox.run(&["sh", "-c", log]).success();
+    step(&sandbox, "0 events of the last hour and since", &[]);
+    step(&sandbox, &decided(0), &["4"]);
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let line = sandbox.log.wait(&["event=login result=accepted", " rule=staff "]);
+    let line = &line[line.find("pam_qrtotp(").unwrap()..];
+    let time = sandbox.run(&["date", "-u", "+%FT%TZ"]).success().stdout;
+    sandbox.append("/var/log/auth.log", &format!("{} host tests[7]: {line}\n", time.trim()));
+    step(&sandbox, &decided(1), &[]);
+    let shown = format!("{} login result=accepted reason=code user=alice", &time[11..19]);
+    step(&sandbox, &shown, &["1"]);
+    step(&sandbox, "ended", &["q"]);
+}
+
+/// The line of the rule `staff`.
+fn decided(accepted: u32) -> String {
+    format!("  {:<32} {accepted:>9} {:>9} {:>9} ", "staff", 0, 0)
+}
+
+#[test]
 fn events_accounts_and_tokens_are_shown_and_unlock_and_revoke_work_as_the_commands_do() {
     let sandbox = Sandbox::new();
     sandbox.stack("");
@@ -33,7 +60,7 @@ fn events_accounts_and_tokens_are_shown_and_unlock_and_revoke_work_as_the_comman
     let _ = sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
     step(&sandbox, "1 Events", &[]);
     let accounts = step(&sandbox, "> alice", &["2"]);
-    assert!(accounts.contains("  bob ") && accounts.contains("strangers"), "{accounts}");
+    assert!(accounts.contains("  bob ") && accounts.contains("strangers places own"), "{accounts}");
     step(&sandbox, "> bob", &["Down"]);
     step(&sandbox, "Type y: y_", &["u", "y"]);
     step(&sandbox, "Unlocked bob: 1 failures", &["Enter"]);

@@ -74,6 +74,51 @@ fn a_hook_gets_each_anomaly_as_json_on_standard_input_and_its_own_arguments_only
 }
 
 #[test]
+fn what_a_hook_started_is_killed_with_it_after_ten_seconds() {
+    let sandbox = attacked();
+    let hook =
+        "#!/bin/sh\nsleep 300 & sh -c 'sleep 300; :' & echo $! >/tmp/child; pgrep -P $! >/dev/null; wait\n";
+    sandbox.overwrite("/tmp/hook", hook);
+    let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
+    let watch =
+        ["qrtotp", "watch", "--file", "/tmp/auth.log", "--expect", "codes-guessed", "--", "/tmp/hook"];
+    let watch = sandbox.run(&watch).success();
+    assert!(watch.stderr.contains("it takes too long"), "{}", watch.stderr);
+    assert!(sandbox.exists("/tmp/child"));
+    let left = sandbox.run(&["pgrep", "sleep"]);
+    assert_eq!((left.status.code(), left.stdout.as_str()), (Some(1), ""), "{}", left.stderr);
+}
+
+#[test]
+fn a_hook_is_run_once_an_hour_for_the_same_anomaly() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    for user in ["alice", "bobby", "carol", "david", "ellen"] {
+        sandbox.add_user(user);
+        let phone = sandbox.import(user);
+        let login = sandbox.login(user).answer(&phone.wrong_code()).arguments(&["--rhost", "203.0.113.9"]);
+        assert_eq!(login.run().authenticate(), PAM_AUTH_ERR);
+    }
+    // The same again at other times, without numbers: those of a chain come once.
+    let refused: Vec<_> =
+        sandbox.log.events().into_iter().filter(|line| line.contains("result=denied")).collect();
+    let at = |time: &str| {
+        let line = |line: &String| line.split(" seq=").next().map(str::to_owned);
+        let lines = refused.iter().filter_map(line);
+        lines.map(|line| format!("{time} host sshd[7]: pam_qrtotp(sshd:auth): {line}\n")).collect::<String>()
+    };
+    let log = ["2026-11-29T10:00:00Z", "2026-11-29T10:30:00Z", "2026-11-29T11:01:00Z"].map(at).concat();
+    sandbox.overwrite("/tmp/auth.log", &log);
+    sandbox.overwrite("/tmp/hook", "#!/bin/sh\ncat >>/tmp/told\n");
+    let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
+    let _ = sandbox.run(&["qrtotp", "watch", "--file", "/tmp/auth.log", "--", "/tmp/hook"]).success();
+    let told = sandbox.read("/tmp/told");
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines.iter().all(|line| line.contains("\"rule\":\"spray\"")), "{told}");
+    assert!(lines.len() == 2 && lines[0].contains("T10:00:00") && lines[1].contains("T11:01:00"), "{told}");
+}
+
+#[test]
 fn a_hook_that_fails_or_hangs_ends_nothing() {
     let sandbox = attacked();
     sandbox.overwrite(

@@ -14,8 +14,12 @@ drop_in() { echo '[Service]'; sed -n "/^# - $1/,/^# - /s/^#       //p" /usr/lib/
 
 useradd --create-home --shell /bin/bash alice
 echo 'alice:correct horse 7' | chpasswd
-echo 'otpauth://totp/Tests:keeper?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Tests' | qrtotp import uri root --unused
-systemctl enable --now qrtotpd.socket
+useradd bobby
+KEY=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ
+for user in root bobby; do
+    echo "otpauth://totp/Tests:keeper?secret=$KEY&issuer=Tests" | qrtotp import uri $user --unused
+done
+systemctl enable --now qrtotpd.socket qrtotp-watch.service qrtotp-metrics.timer
 
 say version "$(. /etc/os-release; echo "$PRETTY_NAME"), systemd $(systemctl --version | sed -n '1s/systemd \([0-9]*\).*/\1/p')"
 say before "$(systemctl is-active qrtotpd.service)"
@@ -88,3 +92,34 @@ say starts_in_5_s "$(wc -l </var/lib/qrtotp/starts)"
 say socket "$(systemctl is-active qrtotpd.socket)"
 mv /usr/sbin/qrtotpd.real /usr/sbin/qrtotpd
 say repaired "$(as_alice qrtotp status | head -n 1)"
+
+metrics=/var/lib/prometheus/node-exporter/qrtotp.prom
+for _ in $(seq 90); do [ -s $metrics ] && break; sleep 1; done
+say metrics "$(stat -c '%A %U' $metrics), $(grep '^qrtotp_accounts{standing="enrolled"}' $metrics)"
+
+# A code that is given again from another network.
+echo 'auth required pam_qrtotp.so' >/etc/pam.d/proof
+code=$(oathtool --totp --base32 "$KEY")
+login() { printf '%s\n' "$code" | pamtester -I "rhost=$1" proof bobby authenticate >/dev/null 2>&1 && echo in || echo refused; }
+say logins "$(login 192.0.2.7), $(login 203.0.113.9)"
+uid=$(stat -c %u "/proc/$(systemctl show --property=MainPID --value qrtotp-watch.service)")
+# The range of DynamicUser=.
+[ "$uid" -ge 61184 ] && [ "$uid" -le 65519 ] && say watch_user 'its own' || say watch_user "$uid"
+anomaly() { journalctl --no-pager --output=cat --unit=qrtotp-watch.service | grep -o 'severity=alert rule=intercepted .* from=[^ ]*'; }
+for _ in $(seq 100); do anomaly >/dev/null && break; sleep 0.2; done
+say watch_says "$(anomaly || systemctl status qrtotp-watch.service | tr '\n' ' ')"
+
+# The next run goes on from the file and counts the logins.
+for _ in $(seq 90); do grep -q '^qrtotp_logins_total{.*"accepted"' $metrics && break; sleep 1; done
+served() { exec 3<>/dev/tcp/127.0.0.1/9100 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && grep '^qrtotp_logins_total{.*"accepted"' <&3; }
+say served "$(served 2>&1)"
+
+# As if the host had been off at the last full hour.
+mkdir -p /etc/systemd/system/qrtotp-checkpoint.timer.d /var/lib/systemd/timers
+printf '[Timer]\nRandomizedDelaySec=0\n' >/etc/systemd/system/qrtotp-checkpoint.timer.d/proof.conf
+touch -d '2 hours ago' /var/lib/systemd/timers/stamp-qrtotp-checkpoint.timer
+systemctl daemon-reload
+systemctl enable --now qrtotp-checkpoint.timer
+logged() { journalctl --no-pager --output=cat SYSLOG_IDENTIFIER=qrtotp | grep -c '^event=checkpoint .* seq='; }
+for _ in $(seq 100); do logged >/dev/null && break; sleep 0.2; done
+say checkpoint "$(ls /var/lib/qrtotp/checkpoints | wc -l) kept, $(logged) logged"
