@@ -1,5 +1,5 @@
-//! kill -9 before each call of a login, an enrolment and a revocation. Afterwards the log has each line of each
-//! chain once, or `audit repair` logs it word for word from the store.
+//! kill -9 before each call of a login, an enrolment and a revocation. Afterwards the log has each line of
+//! each chain once, or `audit repair` logs it word for word from the store.
 
 use crate::audit::trail::verified;
 use qrtotp_tests::{
@@ -208,7 +208,8 @@ fn kill(action: &Action, wanted: impl Fn(&str) -> bool) {
     assert!(kills >= action.least[0] && lost >= action.least[1], "the kills came at the wrong times");
 }
 
-/// Whether a call in strace's words changes, locks or syncs a file, opens an account's state, or sends a line.
+/// Whether a call in strace's words changes, locks or syncs a file, opens an account's state, or sends a
+/// line.
 fn is_change(call: &str) -> bool {
     let name = call.split('(').next().unwrap_or_default();
     CHANGES.contains(&name) || (name == "openat" && call.contains("\"state\""))
