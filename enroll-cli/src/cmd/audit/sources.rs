@@ -95,8 +95,8 @@ pub fn since_and_follow(since: i64) -> Result<Entries, Failure> {
     Ok(Box::new(before.chain(follow()?)))
 }
 
-/// The journal's entries as they come. `--follow` leaves out what was before this boot, unless `--merge` takes
-/// the journals of all machines.
+/// The journal's entries as they come. `--follow` leaves out what was before this boot, unless `--merge`
+/// takes the journals of all machines.
 fn follow_journal(from: &str, since: Option<i64>) -> Option<Entries> {
     let this = std::fs::read_to_string("/etc/machine-id").ok()?;
     journal(&["--follow", "--merge", &format!("_MACHINE_ID={}", this.trim()), from], since)
