@@ -184,6 +184,8 @@ impl Verifier {
     }
 
     /// Keeps the last line of each account in another copy of the log, or of `audit heads`, to compare with.
+    /// Give a checkpoint's line of a record to [`save_head`](Self::save_head) or
+    /// [`save_missing`](Self::save_missing) as well.
     pub fn save(&mut self, entry: &Entry) {
         self.saved.add(entry);
     }
@@ -336,7 +338,7 @@ impl Verifier {
             && !user.is_empty()
             && let Some(was) = event.get("was")
             && self.chains.get(user).is_none_or(|chain| chain.removed || chain.is_empty())
-            && let Some(chain) = self.chains.remove(was)
+            && let Some(mut chain) = self.chains.remove(was)
         {
             if seq <= chain.seq || (seq == chain.seq + 1 && !chain.may_be_next(event)) {
                 self.chains.insert(was.to_owned(), chain);
@@ -355,7 +357,9 @@ impl Verifier {
             };
             self.chains.insert(was.to_owned(), anew);
             // Another line of that number may be of a later account.
-            if chain.other_saved.is_none() {
+            if self.saved.has_names_of_today() {
+                chain.other_saved = None;
+            } else if chain.other_saved.is_none() {
                 self.saved.rename(was, user, chain.seq);
             }
             return Some(chain.renamed(head, &mut Report { user, verifier: self }));
