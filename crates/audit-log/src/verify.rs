@@ -92,6 +92,13 @@ struct Gap {
     late: Vec<Event>,
 }
 
+/// A line that came before its turn.
+struct Waiting {
+    event: Event,
+    /// So many older lines came after it.
+    passed: usize,
+}
+
 /// A line that is kept for each account: a parsed one takes ten times as much memory.
 struct Kept(Box<str>);
 
@@ -111,7 +118,7 @@ struct Chain {
     before: Before,
     /// Before the last line, if that does not fit: the right one may follow.
     doubted: Option<Before>,
-    waiting: BTreeMap<u64, Event>,
+    waiting: BTreeMap<u64, Waiting>,
     gaps: Vec<Gap>,
     /// The first line that was seen, if it is not the chain's.
     leading: Option<Kept>,
@@ -177,6 +184,8 @@ impl Verifier {
     }
 
     /// Keeps the last line of each account in another copy of the log, or of `audit heads`, to compare with.
+    /// Give a checkpoint's line of a record to [`save_head`](Self::save_head) or
+    /// [`save_missing`](Self::save_missing) as well.
     pub fn save(&mut self, entry: &Entry) {
         self.saved.add(entry);
     }
@@ -329,7 +338,7 @@ impl Verifier {
             && !user.is_empty()
             && let Some(was) = event.get("was")
             && self.chains.get(user).is_none_or(|chain| chain.removed || chain.is_empty())
-            && let Some(chain) = self.chains.remove(was)
+            && let Some(mut chain) = self.chains.remove(was)
         {
             if seq <= chain.seq || (seq == chain.seq + 1 && !chain.may_be_next(event)) {
                 self.chains.insert(was.to_owned(), chain);
@@ -348,7 +357,9 @@ impl Verifier {
             };
             self.chains.insert(was.to_owned(), anew);
             // Another line of that number may be of a later account.
-            if chain.other_saved.is_none() {
+            if self.saved.has_names_of_today() {
+                chain.other_saved = None;
+            } else if chain.other_saved.is_none() {
                 self.saved.rename(was, user, chain.seq);
             }
             return Some(chain.renamed(head, &mut Report { user, verifier: self }));
@@ -539,16 +550,10 @@ impl Chain {
             self.leading = Some(Kept::of(event));
             self.advance(seq, event, [event.link, None], report);
         } else if seq == self.seq + 1 {
-            self.next(seq, event, report);
-            let newest = self.waiting.values().filter_map(|later| later.number("at")).max();
-            self.drain(report);
-            let at = event.number("at");
-            let moved = newest.zip(at).is_some_and(|(newest, at)| newest.saturating_sub(at) > SAME_TIME);
-            if moved && !event.is_recovered() {
-                report.add(seq, Fault::Moved, Some(event));
-            }
+            self.due(seq, event, report);
         } else if seq > self.seq {
-            if self.waiting.insert(seq, event.clone()).is_some() {
+            let waiting = Waiting { event: event.clone(), passed: 0 };
+            if self.waiting.insert(seq, waiting).is_some() {
                 report.add(seq, Fault::Repeated, Some(event));
             }
         } else {
@@ -556,13 +561,33 @@ impl Chain {
         }
         let now = event.number("at").unwrap_or(0);
         while self.waiting.values().next().is_some_and(|first| {
-            now.saturating_sub(first.number("at").unwrap_or(now)) > SAME_TIME || self.waiting.len() > WAITING
+            now.saturating_sub(first.event.number("at").unwrap_or(now)) > SAME_TIME
+                || self.waiting.len() > WAITING
         }) {
             self.skip(report);
         }
     }
 
-    /// The line that is due.
+    /// The line that is due, and those that waited for it. Of lines in another order than that of time, the
+    /// one that stands alone was moved.
+    fn due(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        self.next(seq, event, report);
+        if self.waiting.is_empty() {
+            return;
+        }
+        // One that `audit repair` logged again comes late.
+        if let Some(at) = event.number("at").filter(|_| !event.is_recovered()) {
+            for later in self.waiting.values_mut() {
+                let time = later.event.number("at").unwrap_or(at);
+                later.passed += usize::from(time.saturating_sub(at) > SAME_TIME);
+            }
+        }
+        if self.drain(report) {
+            report.add(seq, Fault::Moved, Some(event));
+        }
+    }
+
+    /// The next line.
     fn next(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
         let unknown = self.before == [None, None];
         match self.fits(event) {
@@ -606,16 +631,25 @@ impl Chain {
         }
     }
 
-    /// Goes on with the lines that wait and are due now.
-    fn drain(&mut self, report: &mut Report<'_>) {
-        while let Some(event) = self.waiting.remove(&(self.seq + 1)) {
+    /// Goes on with the lines that wait and are due now. Returns whether one of them came too early because
+    /// the line before them came too late.
+    fn drain(&mut self, report: &mut Report<'_>) -> bool {
+        let mut is_late = false;
+        while let Some(Waiting { event, passed }) = self.waiting.remove(&(self.seq + 1)) {
+            if self.fits(&event).is_some() {
+                is_late |= passed == 1;
+                if passed > 1 && !event.is_recovered() {
+                    report.add(self.seq + 1, Fault::Moved, Some(&event));
+                }
+            }
             self.next(self.seq + 1, &event, report);
         }
+        is_late
     }
 
     /// Gives up on the lines before the first one that waits.
     fn skip(&mut self, report: &mut Report<'_>) {
-        let Some((seq, event)) = self.waiting.pop_first() else { return };
+        let Some((seq, Waiting { event, .. })) = self.waiting.pop_first() else { return };
         let gap = Gap {
             from: self.seq + 1,
             to: seq - 1,
@@ -630,7 +664,7 @@ impl Chain {
         }
         self.fitted = 0;
         self.advance(seq, &event, [event.link, None], report);
-        self.drain(report);
+        let _ = self.drain(report); // those before are missing
     }
 
     /// A line whose turn is over.

@@ -222,6 +222,100 @@ fn saved_heads_fit_accounts_that_were_renamed_removed_or_made_again_since() {
     }
 }
 
+/// A line of a checkpoint.
+fn checkpoint_line(event: &Event, record: RecordId) -> Entry {
+    let (user, record) = (event.get("user").unwrap(), base32_encode(&record.0));
+    let line = head_line(event).event.line.replace(&format!("user={user}"), &format!("record={record}"));
+    from_syslog(&format!("- - qrtotp: {line}")).unwrap()
+}
+
+/// The findings of `verify` against a checkpoint, of which the store has the records of these accounts.
+fn against_checkpoint(
+    verifier: &mut Verifier,
+    saved: &[(Entry, Option<&str>)],
+    lines: &[Entry],
+) -> Vec<Finding> {
+    for (entry, user) in saved {
+        verifier.save(entry);
+        user.iter().for_each(|user| verifier.save_head(user, &entry.event));
+    }
+    lines.iter().for_each(|line| verifier.read(line));
+    let mut names: Vec<String> = verifier.heads.keys().cloned().collect();
+    names.sort();
+    names.iter().for_each(|user| verifier.end(user, &[], None));
+    verifier.end_others();
+    verifier.take_findings()
+}
+
+#[test]
+fn a_checkpoint_is_compared_as_saved_heads_are_so_a_rotated_log_is_whole_and_a_removed_beginning_is_found() {
+    let world = World::new(300);
+    let mut saved: Vec<(Entry, Option<&str>)> = Vec::new();
+    for (n, user) in (0..).zip(USERS) {
+        let line = checkpoint_line(&lines_of(&world, user)[9], RecordId([n; 16]));
+        saved.push((line, Some(user)));
+    }
+    let alice = lines_of(&world, "alice");
+    for removed in 0..alice.len() {
+        let left =
+            world.lines.iter().filter(|line| !alice[..removed].iter().any(|event| event.line == **line));
+        let left: Vec<Entry> = left.map(|line| entry(line)).collect();
+        let found = against_checkpoint(&mut Verifier::new(world.heads()), &saved, &left);
+        assert_eq!(found.is_empty(), removed <= 10, "{removed}: {found:?}");
+        // A checkpoint without the account is older than its first line.
+        let found = against_checkpoint(&mut Verifier::new(world.heads()), &saved[1..], &left);
+        assert_eq!(found.is_empty(), removed == 0, "{removed}: {found:?}");
+    }
+    let mut other = alice[9].clone();
+    other.link = Some([7; 20]);
+    saved[0].0 = checkpoint_line(&other, RecordId([0; 16]));
+    let all: Vec<Entry> = world.lines.iter().map(|line| entry(line)).collect();
+    let found = against_checkpoint(&mut Verifier::new(world.heads()), &saved, &all);
+    assert!(
+        matches!(&found[..], [one] if one.user == "alice" && one.fault == Fault::AgainstSaved),
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_checkpoint_has_accounts_under_the_names_of_today_whatever_the_log_calls_them() {
+    let add = |chain: &mut qrtotp_account::Chain, text: &str, at| {
+        let mut line = text.to_owned();
+        chain.add(&mut line, 0, START + at);
+        entry_of(&line)
+    };
+    let records = [RecordId([1; 16]), RecordId([2; 16]), RecordId([3; 16])];
+    let [mut removed, mut renamed, mut anna] = records.map(qrtotp_account::Chain::new);
+    let mut lines: Vec<Entry> = (0..4).map(|n| add(&mut removed, "event=login user=bob", n * 10)).collect();
+    lines.push(add(&mut removed, "event=account_removed user=bob", 40));
+    lines.extend((0..6).map(|n| add(&mut renamed, "event=login user=anna", 50 + n * 10)));
+    lines.push(add(&mut renamed, "event=account_renamed user=zed was=anna", 120));
+    lines.extend((0..3).map(|n| add(&mut anna, "event=login user=anna", 130 + n * 10)));
+    let head = |chain: &qrtotp_account::Chain, record| {
+        let origin = qrtotp_account::Chain::new(record).head();
+        Head { seq: chain.number(), link: chain.head(), origin }
+    };
+    let heads = HashMap::from([
+        ("zed".to_owned(), head(&renamed, records[1])),
+        ("anna".to_owned(), head(&anna, records[2])),
+    ]);
+    let saved = [
+        (checkpoint_line(&lines[4].event, records[0]), None),
+        (checkpoint_line(&lines[11].event, records[1]), Some("zed")),
+        (checkpoint_line(&lines[14].event, records[2]), Some("anna")),
+    ];
+    for rotated in [2..2, 0..2, 0..5, 0..9] {
+        let left: Vec<Entry> = lines
+            .iter()
+            .enumerate()
+            .filter(|(n, _)| !rotated.contains(n))
+            .map(|(_, line)| line.clone())
+            .collect();
+        let found = against_checkpoint(&mut Verifier::new(heads.clone()), &saved, &left);
+        assert_eq!(found, [], "{rotated:?}");
+    }
+}
+
 #[test]
 fn only_lines_that_the_hosts_chain_proves_remove_a_record() {
     let mut chain = qrtotp_account::Chain::new(qrtotp_account::RecordId([7; 16]));

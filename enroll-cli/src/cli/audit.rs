@@ -19,11 +19,12 @@ pub enum What {
     /// Every line that tells of a change of an account carries a hash over itself and the line before: a
     /// chain, whose last hash is in the store. A line that is missing is called lost if the store still has
     /// it word for word (`audit repair` logs it again), else missing. Root on this host could compute a new
-    /// chain. --against compares with lines or heads that were saved elsewhere.
+    /// chain. --against compares with lines, heads or a checkpoint that were saved elsewhere.
     ///
     /// Exit code 0: all lines fit. 1: something was found. 2: it could not be checked.
     Verify {
-        /// Compare with lines of this log that were saved elsewhere, or with what `audit heads` printed
+        /// Compare with lines of this log that were saved elsewhere, with what `audit heads` printed, or with
+        /// a checkpoint
         #[arg(long, value_name = "FILE")]
         against: Option<PathBuf>,
         /// A JSON object for each finding, a line each, and one with the counts

@@ -51,7 +51,8 @@ impl Chain {
     fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
         let Some(leading) = self.leading.take().and_then(|kept| kept.event()) else { return };
         let first = leading.seq().unwrap_or(1);
-        let mut saved = report.verifier.saved.of(report.user);
+        let saved = &report.verifier.saved;
+        let mut saved = if self.removed { saved.of_removed(report.user) } else { saved.of(report.user) };
         let mut before =
             known(first - 1, first - 1, &[], kept).remove(&(first - 1)).and_then(|(event, _)| event.link);
         if let Known::Line(seq, link) = saved {

@@ -5,12 +5,15 @@ use crate::event::{Entry, Event};
 use qrtotp_account::Link;
 use std::collections::HashMap;
 
-/// Ends of chains, from `audit heads` or from another copy of the log.
+/// Ends of chains, from `audit heads`, a checkpoint or another copy of the log.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
     lines: HashMap<String, Line>,
-    /// From `audit heads`: it names all accounts that had lines.
+    /// From `audit heads` or a checkpoint: these have all accounts that had lines.
     all: bool,
+    /// From a checkpoint: it has ids of records, and the store maps them to the names of today. So a former
+    /// account of the same name is not among them under that name.
+    by_record: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,11 +49,15 @@ impl Known {
 }
 
 impl Saved {
-    /// Keeps the line if it is its account's last one.
+    /// Keeps the line if it is its account's last one. A checkpoint's line of a record has no account's name:
+    /// it is kept when the store has told it.
     pub(super) fn add(&mut self, entry: &Entry) {
         let event = &entry.event;
-        self.all |= event.get("event") == Some("audit_head");
-        if event.get("record").is_none() {
+        let is_head = event.get("event") == Some("audit_head");
+        self.all |= is_head;
+        if is_head && event.get("record").is_some() {
+            self.by_record = true;
+        } else {
             self.keep(event.get("user").unwrap_or_default(), event);
         }
     }
@@ -65,6 +72,11 @@ impl Saved {
         }
     }
 
+    /// Whether the names are those of today, also of accounts that were renamed since.
+    pub(super) fn has_names_of_today(&self) -> bool {
+        self.by_record
+    }
+
     pub(super) fn of(&self, user: &str) -> Known {
         match self.lines.get(user) {
             Some(Line { met: true, .. }) => Known::Met,
@@ -72,6 +84,12 @@ impl Saved {
             None if self.all => Known::NoLine,
             None => Known::Nothing,
         }
+    }
+
+    /// The same of an account that was removed: a checkpoint may have its record.
+    pub(super) fn of_removed(&self, user: &str) -> Known {
+        let known = self.of(user);
+        if self.by_record { Known::Nothing } else { known }
     }
 
     /// The saved line was found.

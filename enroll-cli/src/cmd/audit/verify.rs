@@ -138,21 +138,21 @@ pub fn verify(
     let (store, host_chain) = (context.store()?, context.host_chain());
     let Known { heads, names, records, host, exit } = Known::read(&*store, &host_chain)?;
     let mut verifier = Verifier::new(heads).of_verifier(!context.config.fleet.groups.is_empty());
+    let mut unknown = BTreeSet::new();
     if let Some(path) = against {
-        save(path, &mut verifier)?;
+        save(path, &records, &mut verifier, &mut unknown)?;
     }
     if let Some((time, exact)) = sources::begins(sources) {
         verifier.goes_back_to(time, exact);
     }
     let checkpoint = host.as_ref().and_then(|host| kept_checkpoints::last(context, host));
     let mut count = Count { exit, checkpoint: checkpoint.is_some(), ..Count::default() };
-    let mut unknown = match &checkpoint {
-        Some(Checkpoint { found: Some((time, entries)), .. }) => {
-            let compare = against.is_none() && verifier.has_begun(*time);
-            save_checkpoint(entries, &records, compare, &mut verifier)
+    if let Some(Checkpoint { found: Some((time, entries)), .. }) = &checkpoint {
+        let compare = against.is_none() && verifier.has_begun(*time);
+        for entry in entries {
+            save_head(entry, &records, compare, &mut verifier, &mut unknown);
         }
-        _ => BTreeSet::new(),
-    };
+    }
     for entry in sources::read(sources, None)? {
         count.events += 1;
         seen(&entry);
@@ -250,15 +250,20 @@ fn end_of_host(verifier: &mut Verifier, host: &HostEnd) {
     verifier.end("", &kept, Some((host.seq, host.head)));
 }
 
-/// Keeps what an earlier run saved elsewhere.
-fn save(path: &Path, verifier: &mut Verifier) -> Result<(), Failure> {
+/// Keeps what an earlier run saved elsewhere: a log, the output of `audit heads`, or a checkpoint.
+fn save(
+    path: &Path,
+    records: &HashMap<String, String>,
+    verifier: &mut Verifier,
+    unknown: &mut BTreeSet<String>,
+) -> Result<(), Failure> {
     let (shown, mut saved, mut check) = (path.display(), false, Check::default());
     let text = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     for line in std::io::BufRead::lines(std::io::BufReader::new(text)) {
         if let Some(entry) = any_form(&line?) {
             saved |= entry.event.seq().is_some();
             check.read(&entry);
-            verifier.save(&entry);
+            save_head(&entry, records, true, verifier, unknown);
         }
     }
     if !saved {
@@ -275,27 +280,30 @@ fn save(path: &Path, verifier: &mut Verifier) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Keeps the ends that a checkpoint has, to compare with the log if that goes back so far. Gives the ids of
-/// records that the store does not have.
-fn save_checkpoint(
-    entries: &[Entry],
+/// Keeps a saved line to compare with the log, if `compare`. Of a checkpoint's line of a record that the
+/// store does not have, it adds the id to `unknown`.
+fn save_head(
+    entry: &Entry,
     records: &HashMap<String, String>,
     compare: bool,
     verifier: &mut Verifier,
-) -> BTreeSet<String> {
-    let mut unknown = BTreeSet::new();
-    for event in entries.iter().map(|entry| &entry.event) {
-        let Some(record) = event.get("record") else { continue };
-        match records.get(record) {
-            Some(user) if compare => verifier.save_head(user, event),
-            Some(_) => {}
-            None => {
-                verifier.save_missing(record, event);
-                unknown.insert(record.to_owned());
-            }
+    unknown: &mut BTreeSet<String>,
+) {
+    if compare {
+        verifier.save(entry);
+    }
+    let event = &entry.event;
+    let Some(record) = event.get("record").filter(|_| event.get("event") == Some("audit_head")) else {
+        return;
+    };
+    match records.get(record) {
+        Some(user) if compare => verifier.save_head(user, event),
+        Some(_) => {}
+        None => {
+            verifier.save_missing(record, event);
+            unknown.insert(record.to_owned());
         }
     }
-    unknown
 }
 
 /// The last lines of an account, and the number and the link of the last one.

@@ -1,5 +1,6 @@
 //! The audit trail in the journal of a real journald.
 
+use super::trail::{logged_in, written};
 use qrtotp_tests::{Sandbox, artefacts, clock, host::PAM_SUCCESS};
 use std::time::Duration;
 
@@ -46,6 +47,72 @@ fn lines_in_the_journal_are_proven_and_what_a_user_wrote_to_it_is_shown_as_forge
     assert!(forged[0].contains("uid 65534: event=login"), "{shown}");
 }
 
+/// Numbers of alice's lines in the output of `audit --json`.
+fn numbers(said: &str) -> Vec<u64> {
+    let lines = said.lines().filter(|line| line.contains("\"user\":\"alice\""));
+    let mut numbers: Vec<u64> = lines
+        .filter_map(|line| line.split("\"seq\":").nth(1)?.split([',', '}']).next()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn a_line_that_both_the_journal_and_auth_log_have_is_shown_once_and_both_together_are_whole() {
+    let (sandbox, _) = logged_in();
+    let of_alice = |line: &str, seq| line.contains(" user=alice ") && line.contains(&format!(" seq={seq} "));
+    let of_journal: Vec<_> = sandbox.log.lines().into_iter().filter(|line| !of_alice(line, 2)).collect();
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", of_journal.join("\n")));
+    sandbox.overwrite("/tmp/forged", "");
+    written(&sandbox, |lines| lines.retain(|line| !of_alice(line, 3)));
+    let audit = |before: &str, what: &str| {
+        let steps = format!("{before}; qrtotp audit {what}");
+        sandbox.in_journal(&["sh", "-c", &steps])
+    };
+    let both = "cp /tmp/auth.log /var/log/auth.log";
+    assert_eq!(numbers(&audit("true", "--json").success().stdout), [1, 3, 4], "the journal's");
+    assert_eq!(numbers(&audit(both, "--json").success().stdout), [1, 2, 3, 4]);
+    let whole = audit(both, "verify").success().stdout;
+    assert!(whole.contains("Nothing was changed"), "{whole}");
+}
+
+#[test]
+fn a_journal_that_was_rotated_is_whole() {
+    let (sandbox, _) = logged_in();
+    let lines = sandbox.log.lines();
+    let (before, after) = lines.split_at(lines.len() - 2);
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", before.join("\n")));
+    sandbox.overwrite("/tmp/forged", "");
+    sandbox.overwrite("/tmp/later", &format!("{}\n", after.join("\n")));
+    let steps = "journalctl --rotate && python3 /tmp/send.py /tmp/later && journalctl --sync && \
+                 echo files: $(find /run/log/journal /var/log/journal -name 'system*.journal' | wc -l) && qrtotp audit verify";
+    let said = sandbox.in_journal(&["sh", "-c", steps]).success().stdout;
+    assert!(said.contains("files: 2") && said.contains("Nothing was changed"), "{said}");
+}
+
+#[test]
+fn audit_follow_shows_an_event_as_it_happens_and_ends_on_sigterm_with_its_journalctl() {
+    let (sandbox, _) = logged_in();
+    sandbox.overwrite("/tmp/lines", &format!("{}\n", sandbox.log.lines().join("\n")));
+    sandbox.overwrite("/tmp/forged", "");
+    // Sent until it is shown: nothing tells when journalctl has begun.
+    let steps = r#"grep reason=wrong_code /tmp/lines | sed 's/user=alice/user=bob/' >/tmp/new
+        qrtotp audit --follow >/tmp/followed & follow=$!
+        for n in $(seq 50); do
+            [ -s /tmp/followed ] && break
+            [ $n -lt 4 ] || python3 /tmp/send.py /tmp/new
+            sleep 0.5
+        done
+        kill $follow; wait $follow; echo "exit $?"
+        for n in $(seq 50); do pgrep -x journalctl >/tmp/left || break; sleep 0.1; done
+        cat /tmp/left /tmp/followed"#;
+    let said = sandbox.in_journal(&["sh", "-c", steps]).success().stdout;
+    let mut lines = said.lines();
+    assert_eq!(lines.next(), Some("exit 143"), "{said}");
+    let shown: Vec<&str> = lines.collect();
+    assert!(!shown.is_empty() && shown.iter().all(|line| line.contains("wrong_code user=bob")), "{said}");
+}
+
 #[test]
 fn watch_names_what_happens_after_its_start_and_not_what_was_before() {
     let sandbox = Sandbox::new();
@@ -57,17 +124,21 @@ fn watch_names_what_happens_after_its_start_and_not_what_was_before() {
             sandbox.login("alice").answer(&phone.wrong_code()).arguments(&["--rhost", "203.0.113.9"]).run();
     }
     // These lines have no time of their own, so they happen when they are sent.
-    let lines: Vec<_> =
-        sandbox.log.lines().into_iter().filter(|line| line.contains("reason=throttled")).collect();
-    assert!(lines.len() >= 2, "{lines:?}");
-    sandbox.overwrite("/tmp/lines", &format!("{}\n", lines.join("\n")).repeat(3));
+    let lines = sandbox.log.lines();
+    let refused = lines.iter().find(|line| line.contains("reason=throttled")).unwrap();
+    let spray = |network: &str, users: [&str; 5]| {
+        let line = |user| refused.replace("203.0.113.", network).replace("alice", user) + "\n";
+        users.map(line).concat()
+    };
+    sandbox.overwrite("/tmp/lines", &spray("203.0.113.", ["a", "b", "c", "d", "e"]));
+    sandbox.overwrite("/tmp/again", &spray("198.51.100.", ["f", "g", "h", "i", "j"]));
     sandbox.overwrite("/tmp/forged", "");
     let steps = "qrtotp watch --json >/tmp/watched & watch=$!; sleep 2; [ -s /tmp/watched ] && exit 9
-        sed 's/user=alice/user=bob/' /tmp/lines >/tmp/again; python3 /tmp/send.py /tmp/again; journalctl --sync
+        python3 /tmp/send.py /tmp/again; journalctl --sync
         for n in 1 2 3 4 5 6 7 8 9; do [ -s /tmp/watched ] && break; sleep 0.5; done; kill $watch; cat /tmp/watched";
     let said = sandbox.in_journal(&["sh", "-c", steps]).stdout;
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(said.contains("\"rule\":\"codes-guessed\"") && said.contains("\"user\":\"bob\""), "{said}");
+    assert!(said.contains("\"rule\":\"spray\"") && said.contains("198.51.100.0/24"), "{said}");
 }
 
 /// Logs a login of alice into the journal after `before`, and shows what the journal has of it, what a syslog
