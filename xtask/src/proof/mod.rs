@@ -15,6 +15,7 @@ mod setup;
 mod suite;
 mod supply;
 mod systemd;
+mod trail;
 
 use anyhow::{Result, bail, ensure};
 
@@ -57,7 +58,7 @@ const PROOFS: &[Proof] = &[
             suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
         },
     },
-    Proof { name: "trail", run: suite::trail },
+    Proof { name: "trail", run: trail::run },
     Proof { name: "fleet", run: fleet::run },
     Proof { name: "newcomer", run: newcomer::run },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
