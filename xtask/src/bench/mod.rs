@@ -14,7 +14,7 @@ pub mod guard;
 mod host;
 mod idle;
 mod loading;
-mod place;
+pub mod place;
 mod rate;
 mod report;
 mod strangers;

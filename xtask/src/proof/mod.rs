@@ -15,6 +15,7 @@ mod setup;
 mod suite;
 mod supply;
 mod systemd;
+mod trail;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -72,7 +73,7 @@ const PROOFS: &[Proof] = &[
             suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
         },
     },
-    Proof { name: "trail", run: suite::trail },
+    Proof { name: "trail", run: trail::run },
     Proof { name: "chain", run: || Findings::of_bench(&bench::chain_alone().context("the bench")?) },
     Proof { name: "fleet", run: fleet::run },
     Proof { name: "newcomer", run: newcomer::run },
