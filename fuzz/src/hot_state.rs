@@ -51,7 +51,7 @@ fn slots(mut input: Input<'_>) {
         let damage = input.byte();
         let sequence = u64::from(input.byte());
         let (at, with) = (usize::from(input.byte()), input.byte());
-        *bytes = slot_of(1 + (damage / 4 % 5), sequence, input.bytes());
+        *bytes = slot_of(1 + (damage / 4 % 6), sequence, input.bytes());
         match damage % 4 {
             0 => bytes.truncate(at),
             1 => {
@@ -81,7 +81,7 @@ fn slots(mut input: Input<'_>) {
     assert_eq!(offset % slot::SLOT as u64, 0);
     assert_ne!(place, newest, "the only state is overwritten");
     let written = reference(bytes).expect("a whole slot is written");
-    assert_eq!(written.version, 5);
+    assert_eq!(written.version, 6);
     assert!(whole.iter().flatten().all(|known| known.sequence < written.sequence));
 }
 
@@ -114,7 +114,7 @@ impl Whole {
             3 | 4 => State::from_version_4,
             _ => State::from_bytes,
         };
-        read(&self.payload).ok()
+        read(self.payload.get(if self.version < 6 { 0 } else { 8 }..)?).ok()
     }
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn reference(slot: &[u8]) -> Option<Whole> {
     let length = usize::from(u16::from_le_bytes([header[6], header[7]]));
     let payload = slot.get(20..20 + length)?.to_vec();
     let sum = u32::from_le_bytes(header[16..].try_into().ok()?);
-    let known = header[..4] == *b"QRTS" && matches!(version, 1..=5) && header[5] == 0;
+    let known = header[..4] == *b"QRTS" && matches!(version, 1..=6) && header[5] == 0;
     let sequence = u64::from_le_bytes(header[8..16].try_into().ok()?);
     (known && sum_of(version, &header[..16], &payload) == sum).then_some(Whole { version, sequence, payload })
 }

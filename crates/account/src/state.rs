@@ -133,7 +133,7 @@ impl State {
         }
     }
 
-    /// Forgets credentials that are not in `known`. Call it only once the record without them is durable.
+    /// Forgets credentials that are not in `known`.
     pub fn retain(&mut self, known: impl Fn(CredentialId) -> bool) {
         self.marks.retain(|mark| known(mark.credential));
     }

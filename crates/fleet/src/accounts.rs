@@ -60,8 +60,13 @@ impl AccountStore for FleetStore {
         Ok(reply.values.get(1).is_some_and(Option::is_some))
     }
 
-    fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
-        Ok(self.rename(old, new, uid)?)
+    fn rename_account(
+        &self,
+        old: &Name,
+        new: (&Name, u32),
+        f: &mut dyn FnMut(u32, &mut State),
+    ) -> Result<Option<u32>, StoreError> {
+        Ok(self.rename(old, new, f)?)
     }
 
     /// A record that does not open shows nothing: it is sealed whole.
@@ -87,11 +92,17 @@ impl AccountStore for FleetStore {
 
 impl FleetStore {
     /// Moves an account in one transaction, with its last used steps.
-    fn rename(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, FleetError> {
+    fn rename(
+        &self,
+        old: &Name,
+        (new, uid): (&Name, u32),
+        f: &mut dyn FnMut(u32, &mut State),
+    ) -> Result<Option<u32>, FleetError> {
         let limit = Limit::Each(EACH);
         let left = limit.start();
         let view = self.view(old, None, &left)?;
-        let Some(Account { record, state }) = view.account.clone() else { return Ok(None) };
+        let Some(Account { record, mut state }) = view.account.clone() else { return Ok(None) };
+        f(record.uid, &mut state);
         let values = self.renamed(&view, (&record, state), new, uid)?;
         let put = |(key, value): &(String, Vec<u8>)| {
             Ok(Op::Put(key.clone(), self.ring.seal(&view.meta.store, key, value)?))

@@ -32,8 +32,8 @@ pub fn rename_account(
             return Err(AdminError::StillUser(old.clone(), user.uid, new.clone()));
         }
     }
-    store.rename_account(old, new, uid)?.ok_or_else(missing)?;
-    report(ctx, new, Kind::AccountRenamed, old.as_str());
+    rename_chained(ctx, store, old, (new, uid), |_| (Kind::AccountRenamed, old.to_string()))?
+        .ok_or_else(missing)?;
     Ok(if old == new { None } else { store.forget_primary(old).err() })
 }
 
@@ -53,8 +53,25 @@ pub fn adopt_uid(
     if known == uid {
         return Ok(uid);
     }
-    let former = store.rename_account(name, name, uid)?.ok_or_else(missing)?;
-    report(ctx, name, Kind::AccountUidAdopted, &former.to_string());
+    rename_chained(ctx, store, name, (name, uid), |former| (Kind::AccountUidAdopted, former.to_string()))?
+        .ok_or_else(missing)
+}
+
+/// Gives a record another name or uid, with an event that `told` makes of the former uid.
+fn rename_chained(
+    ctx: &mut Ctx<'_>,
+    store: &dyn AccountStore,
+    old: &Name,
+    new: (&Name, u32),
+    told: impl Fn(u32) -> (Kind, String),
+) -> Result<Option<u32>, StoreError> {
+    let (mut lines, now) = (ChainedLines::default(), ctx.now());
+    let former = store.rename_account(old, new, &mut |former, state| {
+        let (kind, was) = told(former);
+        lines.clear();
+        lines.add(&Event::new(kind, &ctx.subject).was(&was), now, state);
+    })?;
+    lines.emit(ctx.audit);
     Ok(former)
 }
 
@@ -79,15 +96,6 @@ pub fn remove_account(
         None => removed.emit(ctx.audit),
     }
     Ok(store.forget_primary(name).err())
-}
-
-/// Logs an event of an account whose record has just changed.
-fn report(ctx: &mut Ctx<'_>, name: &Name, kind: Kind, was: &str) {
-    let event = Event::new(kind, &ctx.subject).was(was);
-    match chained(ctx, name, &event) {
-        Some(lines) => lines.emit(ctx.audit),
-        None => event.emit(ctx.audit),
-    }
 }
 
 /// Adds an event to the account's chain.

@@ -17,12 +17,17 @@ pub trait AccountStore: Store + PrimaryFailures {
     /// The store can't be trusted or read.
     fn has_record(&self, name: &Name) -> Result<bool, StoreError>;
 
-    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Returns the former uid, or
-    /// `None` if `old` has no record.
+    /// Seals the record of `old` for `new` and `uid`; both names may be the same. `f` changes the state and
+    /// gets the former uid. Returns that uid, or `None` if `old` has no record.
     ///
     /// # Errors
     /// The store or the record can't be trusted, read or written; `new` has a record.
-    fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError>;
+    fn rename_account(
+        &self,
+        old: &Name,
+        new: (&Name, u32),
+        f: &mut dyn FnMut(u32, &mut State),
+    ) -> Result<Option<u32>, StoreError>;
 
     /// The id that the record of an account shows, though nothing proves it; `None`: it shows none.
     fn unproven_id(&self, name: &Name) -> Option<RecordId>;
@@ -55,8 +60,13 @@ impl AccountStore for FileStore {
         self.has_record(name)
     }
 
-    fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
-        self.rename_account(old, new, uid)
+    fn rename_account(
+        &self,
+        old: &Name,
+        new: (&Name, u32),
+        f: &mut dyn FnMut(u32, &mut State),
+    ) -> Result<Option<u32>, StoreError> {
+        self.rename_account(old, new, f)
     }
 
     fn unproven_id(&self, name: &Name) -> Option<RecordId> {

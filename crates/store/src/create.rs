@@ -49,7 +49,7 @@ impl FileStore {
 
     /// Makes a record. False if there is one already.
     pub(super) fn create(&self, account: &Account) -> Result<bool, StoreError> {
-        let record = self.record_text(&account.record)?;
+        let record = self.record_text(&account.record, 0)?;
         let temporary = base32_encode(&random_bytes::<10>()?);
         let directory = self.temporary_dir()?;
         with_critical_section(|| {

@@ -56,7 +56,7 @@ impl FileStore {
         }
         let damaged = |_| StoreError::Damaged { path: self.path.join(DECOY), why: "it can't be sealed" };
         let record = dummy_record(&self.key, name).map_err(damaged)?;
-        let text = self.record_text(&record)?;
+        let text = self.record_text(&record, 0)?;
         write_new(dir.as_fd(), RECORD, &path.join(RECORD), ANEW, text.as_bytes())?;
         write_new(dir.as_fd(), STATE, &path.join(STATE), ANEW, &slot::first(&State::new(record.id)))?;
         fsync(&dir).map_err(|errno| StoreError::io(&path, errno))

@@ -27,17 +27,24 @@ pub(super) const ANEW: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
+/// The line of an `account.toml` that numbers its versions; the first one has none.
+const REVISION: &str = "revision = ";
+
 /// A record that was read, and its state file for writing.
 pub(super) struct Opened {
     pub(super) record: Record,
     pub(super) loaded: slot::Loaded,
     file: TrustedFile,
     state_path: PathBuf,
-    /// The record was read from [`RECORD_NEW`]: a rename was interrupted before its last step.
+    /// The record was read from [`RECORD_NEW`]: a change was interrupted before its last step.
     unfinished: bool,
 }
 
 impl Opened {
+    pub(super) fn account(&self) -> Account {
+        Account { record: self.record.clone(), state: self.loaded.state.clone() }
+    }
+
     /// Writes the next slot and makes it durable.
     pub(super) fn write_state(&mut self, state: &State) -> Result<(), StoreError> {
         let path = &self.state_path;
@@ -76,18 +83,44 @@ impl FileStore {
     }
 
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
-        let (record, unfinished) = match self.read_record(dir, name, RECORD) {
+        let (found, mut unfinished) = match self.read_record(dir, name, RECORD) {
             Err(error @ StoreError::Damaged { .. }) => (self.renamed_record(dir, name).ok_or(error)?, true),
             other => (other?, false),
         };
         let state_path = self.path_of(name).join(STATE);
         let file = open_state(dir, &state_path)?;
-        let loaded = read_state(&file, &record, &state_path)?;
+        let loaded = read_state(&file, &state_path)?;
+        let record = if found.revision == loaded.revision {
+            found.record
+        } else {
+            unfinished = true;
+            self.committed_record(dir, name, loaded.revision)?
+        };
+        if loaded.state.record != record.id {
+            return Err(StoreError::Damaged { path: state_path, why: "it belongs to another record" });
+        }
         Ok(Opened { record, loaded, file, state_path, unfinished })
     }
 
+    /// The record of this revision, which the state belongs to, if a change was interrupted between the state
+    /// and the renaming of the record.
+    #[inline(never)] // otherwise every login would reserve its stack
+    fn committed_record(
+        &self,
+        dir: impl AsFd + Copy,
+        name: &Name,
+        revision: u64,
+    ) -> Result<Record, StoreError> {
+        let waiting = self.read_record(dir, name, RECORD_NEW).ok();
+        let committed = waiting.filter(|waiting| waiting.revision == revision);
+        committed.map(|committed| committed.record).ok_or_else(|| StoreError::Damaged {
+            path: self.path_of(name).join(RECORD),
+            why: "its state belongs to another revision of it",
+        })
+    }
+
     /// Like [`FileStore::read`], under the account's lock and before a change: finishes an interrupted
-    /// rename.
+    /// change.
     pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let opened = self.read(dir, name)?;
         if opened.unfinished {
@@ -98,16 +131,21 @@ impl FileStore {
 
     /// The record that a rename left beside the one of the former name, if it was interrupted before its last
     /// step. A file beside a damaged record can only be left from another crash, and may be old.
-    fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Record> {
+    fn renamed_record(&self, dir: impl AsFd + Copy, name: &Name) -> Option<Revised> {
         let (path, bytes) = self.read_sealed(dir, name, RECORD).ok()?;
         let (_, text) = std::str::from_utf8(&bytes).ok()?.split_once('\n')?;
-        let former = Record::from_toml(text).ok()?.name; // trusted once the seal opens for it
+        let former = Revised::parse(text)?.record.name; // trusted once the seal opens for it
         let former = self.open_record(&path, &bytes, &former).ok()?;
         let renamed = self.read_record(dir, name, RECORD_NEW).ok()?;
-        (renamed.id == former.id).then_some(renamed)
+        (renamed.record.id == former.record.id).then_some(renamed)
     }
 
-    fn read_record(&self, dir: impl AsFd + Copy, name: &Name, file_name: &str) -> Result<Record, StoreError> {
+    fn read_record(
+        &self,
+        dir: impl AsFd + Copy,
+        name: &Name,
+        file_name: &str,
+    ) -> Result<Revised, StoreError> {
         let (path, bytes) = self.read_sealed(dir, name, file_name)?;
         self.open_record(&path, &bytes, name)
     }
@@ -125,37 +163,42 @@ impl FileStore {
     }
 
     /// The record in `bytes` if it is that of `name`.
-    fn open_record(&self, path: &Path, bytes: &[u8], name: &Name) -> Result<Record, StoreError> {
+    fn open_record(&self, path: &Path, bytes: &[u8], name: &Name) -> Result<Revised, StoreError> {
         let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
         let sealed = std::str::from_utf8(bytes).map_err(|_| damaged("not text"))?;
         let text = self.key.open_text(Scope::Account, name.as_str(), sealed).map_err(|_| {
             // Records are rarely all damaged at once: a wrong key is likelier, and the marker tells.
             self.check_marker().err().unwrap_or_else(|| damaged("its seal does not open"))
         })?;
-        let record = Record::from_toml(text).map_err(|_| damaged("not a record of a known version"))?;
-        if record.name != *name {
+        let revised = Revised::parse(text).ok_or_else(|| damaged("not a record of a known version"))?;
+        if revised.record.name != *name {
             return Err(damaged("it belongs to another account"));
         }
-        Ok(record)
+        Ok(revised)
     }
 
-    /// A record's text under its seal.
-    pub(super) fn record_text(&self, record: &Record) -> Result<String, StoreError> {
+    /// The text of a record's revision, under its seal.
+    pub(super) fn record_text(&self, record: &Record, revision: u64) -> Result<String, StoreError> {
         let damaged = |why| StoreError::Damaged { path: self.path_of(&record.name).join(RECORD), why };
+        let mut text = record.to_toml();
+        if revision != 0 {
+            text = format!("{REVISION}{revision}\n{text}");
+        }
         self.key
-            .seal_text(Scope::Account, record.name.as_str(), &record.to_toml())
+            .seal_text(Scope::Account, record.name.as_str(), &text)
             .map_err(|_| damaged("it can't be sealed"))
     }
 
-    fn replace_record(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
-        self.write_beside(dir, record)?;
-        self.put_in_place(dir, &record.name)
-    }
-
-    /// Writes a record's next text beside the present one.
-    pub(super) fn write_beside(&self, dir: impl AsFd + Copy, record: &Record) -> Result<(), StoreError> {
+    /// Writes a record's next text beside the present one and makes it durable there.
+    pub(super) fn write_beside(
+        &self,
+        dir: impl AsFd + Copy,
+        record: &Record,
+        revision: u64,
+    ) -> Result<(), StoreError> {
         let path = self.path_of(&record.name).join(RECORD_NEW);
-        write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record)?.as_bytes())
+        write_new(dir, RECORD_NEW, &path, ANEW, self.record_text(record, revision)?.as_bytes())?;
+        fsync(dir).map_err(|errno| StoreError::io(path, errno))
     }
 
     /// Renames the file of [`FileStore::write_beside`] over the record.
@@ -165,8 +208,11 @@ impl FileStore {
         fsync(dir).map_err(|errno| failed(errno).unsure())
     }
 
-    /// Changes `old` to `new`, under the account's lock. An unchanged state is made durable too: its writer
-    /// may have been killed before syncing it, and a power cut would then undo what the caller reports.
+    /// Changes `old` to `new`, under the account's lock. The next record waits beside the present one until
+    /// the state that refers to it is durable, so both change at once, together with the audit lines.
+    ///
+    /// An unchanged state is made durable too: its writer may have been killed before syncing it, and a power
+    /// cut would then undo what the caller reports.
     pub(super) fn change(
         &self,
         dir: impl AsFd + Copy,
@@ -174,18 +220,35 @@ impl FileStore {
         old: &Account,
         new: &mut Account,
     ) -> Result<(), StoreError> {
-        new.state.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
+        new.state.retain(|id| new.record.credential(id).is_some());
         if new.record == old.record {
             opened.keep_state(&old.state, &new.state)?;
             return fsync(dir).map_err(|e| StoreError::io(self.path_of(&new.record.name), e).unsure());
         }
-        let both = marks_of_both(old, new);
-        opened.keep_state(&old.state, &both)?;
-        self.replace_record(dir, &new.record)?;
-        if new.state != both {
-            opened.write_state(&new.state).map_err(StoreError::unsure)?;
-        }
-        Ok(())
+        let revision = opened.loaded.revision + 1;
+        self.write_beside(dir, &new.record, revision)?;
+        opened.loaded.revision = revision;
+        opened.write_state(&new.state)?;
+        self.put_in_place(dir, &new.record.name).map_err(StoreError::unsure)
+    }
+}
+
+/// A record, and the number of its version.
+struct Revised {
+    revision: u64,
+    record: Record,
+}
+
+impl Revised {
+    /// Reads the text under a record's seal.
+    fn parse(text: &str) -> Option<Self> {
+        let (revision, text) = match text.strip_prefix(REVISION) {
+            Some(rest) => {
+                rest.split_once('\n').and_then(|(number, rest)| Some((number.parse().ok()?, rest)))?
+            }
+            None => (0, text),
+        };
+        Some(Self { revision, record: Record::from_toml(text).ok()? })
     }
 }
 
@@ -200,7 +263,7 @@ fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreEr
     .map_err(at_fault)
 }
 
-fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::Loaded, StoreError> {
+fn read_state(file: &TrustedFile, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
     let slot = |number: u64| read_exact::<{ slot::USED }>(&file.file, number * slot::SLOT as u64, path);
     let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
@@ -211,11 +274,7 @@ fn read_state(file: &TrustedFile, record: &Record, path: &Path) -> Result<slot::
     } else {
         slot::load(&first, &second).ok()
     };
-    let loaded = loaded.ok_or(damaged("no slot of it is whole"))?;
-    if loaded.state.record != record.id {
-        return Err(damaged("it belongs to another record"));
-    }
-    Ok(loaded)
+    loaded.ok_or(damaged("no slot of it is whole"))
 }
 
 #[inline(never)] // otherwise every login would reserve its stack
@@ -234,21 +293,6 @@ fn at_fault(error: TrustError) -> StoreError {
         TrustError::TooLarge(path) => StoreError::Damaged { path, why: "it is too large" },
         other @ (TrustError::Form(_) | TrustError::Io { .. }) => other.into(),
     }
-}
-
-/// The state that fits either record if the power fails in between. Marks of unknown credentials are
-/// harmless, while a credential without its mark would accept a code again: for the new record its enrolment
-/// code, for the old one, which may have been another person's, any used code. Other changes wait until the
-/// record is durable.
-fn marks_of_both(old: &Account, new: &Account) -> State {
-    let mut both = old.state.clone();
-    both.retain(|id| old.record.credential(id).or(new.record.credential(id)).is_some());
-    for credential in &new.record.credentials {
-        if let Some(mark) = new.state.mark(credential.id) {
-            both.raise(mark.credential, mark.watermark, (mark.last_used != 0).then_some(mark.last_used));
-        }
-    }
-    both
 }
 
 /// Makes a file of mode 0600 with this content and syncs it. On failure no such file is left.

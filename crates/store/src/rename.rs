@@ -7,7 +7,7 @@ use super::layout::RECORD;
 use super::{FileStore, StoreError};
 use nix::fcntl::renameat;
 use nix::unistd::fsync;
-use qrtotp_account::{Name, RecordId};
+use qrtotp_account::{Name, RecordId, State};
 use qrtotp_otp::{base32_decode, base32_encode, random_bytes};
 use std::os::fd::AsFd;
 
@@ -30,33 +30,49 @@ impl FileStore {
         base32_decode(id).ok()?.as_slice().try_into().ok().map(RecordId)
     }
 
-    /// Seals the record of `old` for `new` and `uid`; both names may be the same. Returns the former uid, or
-    /// `None` if `old` has no record.
+    /// Seals the record of `old` for `new` and `uid`; both names may be the same. `f` changes the state and
+    /// gets the former uid. Returns that uid, or `None` if `old` has no record.
+    ///
+    /// For the same name, record and state change together. For another one, a crash after the renaming can
+    /// leave the state unchanged.
     ///
     /// Until the last step the directory of `new` holds the record of `old` and beside it the new one, which
     /// readers then use.
     ///
     /// # Errors
     /// The store or the record can't be trusted, read or written; `new` has a record.
-    pub fn rename_account(&self, old: &Name, new: &Name, uid: u32) -> Result<Option<u32>, StoreError> {
+    pub fn rename_account(
+        &self,
+        old: &Name,
+        (new, uid): (&Name, u32),
+        f: &mut dyn FnMut(u32, &mut State),
+    ) -> Result<Option<u32>, StoreError> {
         let Some(dir) = self.account_dir(old)? else { return Ok(None) };
         with_critical_section(|| {
             let dir = self.lock_account(dir, old)?;
-            let record = self.read_to_change(dir.as_fd(), old)?.record;
-            let path = self.path_of(old);
-            let damaged = |_| StoreError::Damaged { path: path.clone(), why: "its secrets do not open" };
-            self.write_beside(dir.as_fd(), &self.key.reseal(&record, new, uid).map_err(damaged)?)?;
-            if new != old {
-                let failed = |errno| StoreError::io(self.path_of(new), errno);
-                fsync(&dir).map_err(failed)?;
-                // Never over another record: rename(2) does not replace a directory that is not empty.
-                renameat(&self.accounts, &*old.file_name(), &self.accounts, &*new.file_name())
-                    .map_err(failed)?;
-                fsync(&self.accounts).map_err(|errno| failed(errno).unsure())?;
+            let mut opened = self.read_to_change(dir.as_fd(), old)?;
+            let former = opened.account();
+            let damaged = |_| StoreError::Damaged { path: self.path_of(old), why: "its secrets do not open" };
+            let mut renamed = former.clone();
+            renamed.record = self.key.reseal(&former.record, new, uid).map_err(damaged)?;
+            f(former.record.uid, &mut renamed.state);
+            if new == old {
+                self.change(dir.as_fd(), &mut opened, &former, &mut renamed)?;
+            } else {
+                self.write_beside(dir.as_fd(), &renamed.record, opened.loaded.revision)?;
+                self.move_directory(old, new)?;
+                let kept = opened.write_state(&renamed.state);
+                kept.and_then(|()| self.put_in_place(dir.as_fd(), new)).map_err(StoreError::unsure)?;
             }
-            self.put_in_place(dir.as_fd(), new).map_err(StoreError::unsure)?;
-            Ok(Some(record.uid))
+            Ok(Some(former.record.uid))
         })
+    }
+
+    fn move_directory(&self, old: &Name, new: &Name) -> Result<(), StoreError> {
+        let failed = |errno| StoreError::io(self.path_of(new), errno);
+        // Never over another record: rename(2) does not replace a directory that is not empty.
+        renameat(&self.accounts, &*old.file_name(), &self.accounts, &*new.file_name()).map_err(failed)?;
+        fsync(&self.accounts).map_err(|errno| failed(errno).unsure())
     }
 
     /// Deletes the record of an account, readable or not. False if it has none.

@@ -16,11 +16,11 @@ pub const FILE: usize = 2 * SLOT;
 /// Bytes in use in most slots. A larger state is read in full, and has no room for lines of earlier updates.
 pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
-const VERSION: u16 = 5;
+const VERSION: u16 = 6;
 const HEADER: usize = 20;
 /// The most that an answer adds to a state beside new lines: marks, a place, a remembered code, the set of
 /// recovery codes, signs of an attack.
-const GROWTH: usize = 320;
+const GROWTH: usize = 336;
 /// The end of a slot's lines: an empty line.
 const LINES_END: [u8; 2] = [0; 2];
 
@@ -34,6 +34,8 @@ pub struct SlotError;
 pub struct Loaded {
     /// The newest whole state.
     pub state: State,
+    /// The revision of the record that it belongs to.
+    pub revision: u64,
     /// False if the other slot is torn or damaged.
     pub both_whole: bool,
     sequence: u64,
@@ -49,7 +51,7 @@ impl Loaded {
     /// The offset of the slot after the last one in the file, and its bytes with `state`. Allocates nothing.
     pub fn succeed(&mut self, state: &State) -> (u64, &[u8]) {
         self.sequence += 1;
-        encode(state, self.sequence, &mut self.next);
+        encode(state, self.revision, self.sequence, &mut self.next);
         // A slot without new lines repeats what the last update added: the write after it may tear that slot.
         if !state.chain.has_new_lines() {
             append_lines(&mut self.next, self.kept[1].get(..self.added).unwrap_or(&self.kept[1]));
@@ -72,13 +74,14 @@ fn offset(sequence: u64) -> u64 {
 }
 
 /// Puts a slot into `out`, replacing its contents.
-fn encode(state: &State, sequence: u64, out: &mut Vec<u8>) {
+fn encode(state: &State, revision: u64, sequence: u64, out: &mut Vec<u8>) {
     out.clear();
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&VERSION.to_le_bytes());
     out.extend_from_slice(&[0; 2]);
     out.extend_from_slice(&sequence.to_le_bytes());
     out.extend_from_slice(&[0; 4]);
+    out.extend_from_slice(&revision.to_le_bytes());
     state.encode(out);
     // Below the length of a slot, which fits a u16.
     let length = u16::try_from(out.len() - HEADER).unwrap_or(u16::MAX);
@@ -126,7 +129,7 @@ const fn table() -> [u32; 256] {
 pub fn first(state: &State) -> Vec<u8> {
     let (mut file, mut slot) = (Vec::with_capacity(FILE), Vec::with_capacity(SLOT));
     for sequence in [0, 1] {
-        encode(state, sequence, &mut slot);
+        encode(state, 0, sequence, &mut slot);
         slot.resize(SLOT, 0);
         file.append(&mut slot);
     }
@@ -144,16 +147,22 @@ struct Whole<'s> {
 }
 
 impl<'s> Whole<'s> {
-    /// The state in it; none of a later version.
-    fn state(&self) -> Option<State> {
+    /// The revision of its record, and the state in it; none of a later version.
+    fn content(&self) -> Option<(u64, State)> {
+        let (revision, payload) = match self.version {
+            VERSION => {
+                self.payload.split_first_chunk().map(|(first, rest)| (u64::from_le_bytes(*first), rest))?
+            }
+            _ => (0, self.payload),
+        };
         let read = match self.version {
             1 => State::from_version_1,
             2 => State::from_version_2,
             3 | 4 => State::from_version_4,
-            VERSION => State::from_bytes,
+            5 | VERSION => State::from_bytes,
             _ => return None,
         };
-        read(self.payload).ok()
+        Some((revision, read(payload).ok()?))
     }
 
     /// The audit lines in it, each with its length before it.
@@ -203,7 +212,7 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
         [Some(first), Some(second)] if first.sequence > second.sequence => first,
         [first, second] => second.or(first).ok_or(SlotError)?,
     };
-    let state = newest.state().ok_or(SlotError)?;
+    let (revision, state) = newest.content().ok_or(SlotError)?;
     let (both_whole, sequence) = (slots.iter().all(Option::is_some), newest.sequence);
     let kept = [sequence.wrapping_add(1), sequence].map(|sequence| {
         let slot = slots[usize::from(sequence % 2 == 1)].as_ref();
@@ -213,7 +222,7 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
     let most = HEADER + newest.payload.len() - added + GROWTH + KEPT_LEN;
     let next = Vec::with_capacity(most.max(USED));
     let added = if added == 0 { kept[1].len() } else { added };
-    Ok(Loaded { state, both_whole, sequence, next, kept, added })
+    Ok(Loaded { state, revision, both_whole, sequence, next, kept, added })
 }
 
 /// The audit lines that the two slots hold, in no order: those of the last updates of either slot. Some come
@@ -308,7 +317,7 @@ mod tests {
         let file = first(&state(1));
         assert!(load(&file).unwrap().both_whole);
         let mut slot = Vec::new();
-        encode(&state(1), 0, &mut slot);
+        encode(&state(1), 0, 0, &mut slot);
         let used = slot.len(); // behind it are lines, which prove themselves
         for bit in 0..used * 8 {
             let mut bad = file.clone();
@@ -331,7 +340,7 @@ mod tests {
         write(&mut file, offset, &bytes);
         let slot = usize::try_from(offset).unwrap();
         let length = usize::from(u16::from_le_bytes([file[slot + 6], file[slot + 7]]));
-        file[slot + HEADER + 16 + 20 + 20 + 12 + 36] = 7; // neither with nor without used recovery codes
+        file[slot + HEADER + 8 + 16 + 20 + 20 + 12 + 36] = 7; // neither with nor without used recovery codes
         let sum = checksum(VERSION, &file[slot..slot + 16], &file[slot + HEADER..slot + HEADER + length]);
         write(&mut file, offset + 16, &sum.to_le_bytes());
         assert!(load(&file).is_err());
@@ -339,9 +348,9 @@ mod tests {
 
     #[test]
     fn a_newest_slot_of_a_later_version_denies_instead_of_going_back() {
-        for (at, changed, is_denied) in [(4, 6, true), (5, 1, true), (4, 0, false), (0, b'X', false)] {
+        for (at, changed, is_denied) in [(4, 7, true), (5, 1, true), (4, 0, false), (0, b'X', false)] {
             let mut file = first(&state(1));
-            let mut payload = Vec::new();
+            let mut payload = vec![0; 8];
             state(1).encode(&mut payload);
             file[SLOT + at] = changed;
             let sum = checksum(VERSION, &file[SLOT..SLOT + 16], &payload);
@@ -398,7 +407,9 @@ mod tests {
         state
     }
 
-    /// The bytes of a payload's signs of an attack if there are none, and of a chain with these lines.
+    /// The bytes of a payload's revision, of its signs of an attack if there are none, and of a chain with
+    /// these lines.
+    const REVISION: usize = 8;
     const SIGNS: usize = 49;
     fn chain_of(payload: &[u8]) -> usize {
         8 + 20 + lines_at_end(payload).len() + 2
@@ -424,7 +435,7 @@ mod tests {
     #[test]
     fn a_file_of_version_2_is_read_and_begins_a_chain() {
         let mut file = of_version(2, &first(&state(1)), |payload| {
-            payload[..payload.len() - chain_of(payload) - SIGNS - 1].to_vec() // nor remembered codes
+            payload[REVISION..payload.len() - chain_of(payload) - SIGNS - 1].to_vec() // nor remembered codes
         });
         let mut loaded = load(&file).unwrap();
         assert_eq!((&loaded.state, lines(&file[..SLOT], &file[SLOT..])), (&state(1), vec![]));
@@ -434,12 +445,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_version_3_or_4_is_read_and_its_chain_goes_on() {
+    fn a_file_of_version_3_to_5_is_read_and_its_chain_goes_on() {
         let new = first(&with_line(&state(1), "event=login"));
-        for version in [3, 4] {
+        for (version, signs) in [(3, 0), (4, 0), (5, SIGNS)] {
             let mut file = of_version(version, &new, |payload| {
                 let (state, chain) = payload.split_at(payload.len() - chain_of(payload));
-                [&state[..state.len() - SIGNS], chain].concat()
+                [&state[REVISION..state.len() - SIGNS + signs], chain].concat()
             });
             let mut loaded = load(&file).unwrap();
             let begun = load(&new).unwrap().state;

@@ -221,3 +221,107 @@ fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
     assert_eq!(again().state.mark(device(1)).unwrap().watermark, 502);
     assert_eq!(again().record.credentials[0].label, Label::new("phone"));
 }
+
+/// What `update` leaves in alice's directory if it is cut off: before the state is written, before the new
+/// record is renamed, and afterwards.
+fn cut_off(update: impl Fn(&FileStore)) -> [(Place, FileStore); 3] {
+    [0, 1, 2].map(|steps| {
+        let (place, store) = Place::with_alice();
+        let file = |name: &str| place.path("state/accounts/alice").join(name);
+        let before = ["account.toml", "state"].map(|name| fs::read(file(name)).unwrap());
+        update(&store);
+        let record = fs::read(file("account.toml")).unwrap();
+        if steps < 2 {
+            fs::rename(file("account.toml"), file("account.toml.new")).unwrap();
+            fs::write(file("account.toml"), &before[0]).unwrap();
+            fs::set_permissions(file("account.toml"), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        if steps < 1 {
+            fs::write(file("state"), &before[1]).unwrap();
+        }
+        assert_ne!(record, before[0]);
+        (place, store)
+    })
+}
+
+fn revoke(store: &FileStore) {
+    store
+        .update_account(&alice(), |slot| {
+            let Account { record, state } = slot.as_mut().unwrap();
+            record.revoke(state, |_| true, 50);
+            state.chain.add(&mut "event=credential_revoked".to_owned(), 0, 50);
+        })
+        .unwrap();
+}
+
+#[test]
+fn a_change_that_is_cut_off_is_there_with_its_line_or_not_at_all() {
+    for (cut, (place, store)) in cut_off(revoke).into_iter().enumerate() {
+        let found = store.load(&alice()).unwrap().unwrap();
+        let (lines, devices) = (found.state.chain.number(), found.record.credentials.len());
+        assert_eq!((lines, devices), if cut == 0 { (0, 1) } else { (1, 0) }, "cut {cut}");
+        // A login sees the same, and the next change finishes it.
+        let seen = store.update_state(&alice(), |record, _| record.credentials.len());
+        assert_eq!(seen.unwrap(), Some(devices), "cut {cut}");
+        store.update_account(&alice(), |slot| slot.as_mut().unwrap().record.burnt_until = 77).unwrap();
+        let changed = store.load(&alice()).unwrap().unwrap();
+        assert_eq!(
+            (changed.record.credentials.len(), changed.record.burnt_until),
+            (devices, 77),
+            "cut {cut}"
+        );
+        assert!(!place.path("state/accounts/alice/account.toml.new").exists());
+    }
+}
+
+#[test]
+fn a_uid_that_is_adopted_changes_with_its_line_or_not_at_all() {
+    let adopt = |store: &FileStore| {
+        let told = &mut |_: u32, state: &mut State| state.chain.add(&mut "event=adopted".to_owned(), 0, 50);
+        store.rename_account(&alice(), (&alice(), 2000), told).unwrap();
+    };
+    for (cut, (_place, store)) in cut_off(adopt).into_iter().enumerate() {
+        let found = store.load(&alice()).unwrap().unwrap();
+        let expected = if cut == 0 { (0, 1000) } else { (1, 2000) };
+        assert_eq!((found.state.chain.number(), found.record.uid), expected, "cut {cut}");
+    }
+}
+
+#[test]
+fn an_older_record_beside_a_newer_state_is_damage() {
+    let (place, store) = Place::with_alice();
+    let record = place.path("state/accounts/alice/account.toml");
+    let enrolled = fs::read(&record).unwrap();
+    revoke(&store);
+    let revoked = fs::read(&record).unwrap();
+    fs::write(&record, enrolled).unwrap();
+    let error = store.load(&alice()).unwrap_err();
+    assert_eq!(error.reason(), "record_damaged", "the revoked device is back");
+    // Nor does it count if an even older one waits beside it.
+    fs::copy(&record, place.path("state/accounts/alice/account.toml.new")).unwrap();
+    assert!(store.load(&alice()).is_err());
+    fs::write(&record, revoked).unwrap();
+    assert!(store.load(&alice()).is_ok());
+}
+
+#[test]
+fn a_reader_that_meets_a_change_between_its_two_files_sees_it_whole() {
+    let (_place, store) = Place::with_alice();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for number in 1..200 {
+                let changed = store.update_account(&alice(), |slot| {
+                    let Account { record, state } = slot.as_mut().unwrap();
+                    record.burnt_until = number;
+                    state.raise(device(1), 1000 + number.unsigned_abs(), None);
+                });
+                changed.unwrap();
+            }
+        });
+        while !writer.is_finished() {
+            let Account { record, state } = store.load(&alice()).unwrap().unwrap();
+            let (of_record, of_state) = (record.burnt_until.unsigned_abs(), state.mark(device(1)).unwrap());
+            assert!(of_record == 0 || of_state.watermark == 1000 + of_record);
+        }
+    });
+}

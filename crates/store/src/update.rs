@@ -65,7 +65,7 @@ impl Store for FileStore {
             return with_critical_section(|| {
                 let dir = self.lock_account(dir, name)?;
                 let mut opened = self.read_to_change(dir.as_fd(), name)?;
-                let old = Account { record: opened.record.clone(), state: opened.loaded.state.clone() };
+                let old = opened.account();
                 let mut account = Some(old.clone());
                 f(&mut account);
                 if let Some(mut new) = account {

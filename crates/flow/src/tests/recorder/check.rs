@@ -2,7 +2,7 @@
 
 use super::actions::{LOGGED, Person, config, enroll_with, world};
 use super::*;
-use qrtotp_account::{LINK_LEN, Link, link};
+use qrtotp_account::{EnrolmentStatus, LINK_LEN, Link, link};
 use qrtotp_otp::base32_decode;
 use qrtotp_store::{Store, StoreError};
 use std::collections::BTreeMap;
@@ -41,6 +41,7 @@ pub(super) fn violations(host: &Path, claims: &Claims) -> Vec<String> {
         Err(error) => return vec![format!("the account does not open: {error}")],
     };
     let mut wrong = chain_faults(&w.store, claims);
+    wrong.extend(changes_without_lines(&w.store).into_iter().map(str::to_owned));
     if let Some(record) = account.map(|account| account.record)
         && record.token.as_ref().is_some_and(|token| token.is_live(TYPED))
         && !record.credentials.is_empty()
@@ -116,6 +117,22 @@ fn chain_faults(store: &FileStore, claims: &Claims) -> Vec<String> {
         wrong.push(format!("the last line and the chain's end, whose numbers are {numbers:?}, differ"));
     }
     wrong
+}
+
+/// A change of a record and its audit line are there together.
+fn changes_without_lines(store: &FileStore) -> Vec<&'static str> {
+    let Ok(Some(account)) = store.load(&World::name()) else { return Vec::new() };
+    let (_, mut kept) = store.last_lines(&World::name()).unwrap().unwrap();
+    kept.sort_by_key(|line| parts(line).map(|(seq, ..)| seq));
+    let last = |event: &str| kept.iter().rfind(|line| line.starts_with(&format!("event={event} ")));
+    let former =
+        last("account_uid_adopted").map(|line| line.contains(&format!(" was={} ", account.record.uid)));
+    let is_revoked = account.record.standing() == EnrolmentStatus::Revoked;
+    let faults = [
+        (is_revoked != last("credential_revoked").is_some(), "a revocation or its line is missing"),
+        (former == Some(true), "a change of the uid has no line, or its line has no change"),
+    ];
+    faults.into_iter().filter_map(|(is_wrong, what)| is_wrong.then_some(what)).collect()
 }
 
 /// A line's number, the part that its link covers, and the link; `None`: it is not whole.
