@@ -111,12 +111,14 @@ impl FileStore {
         name: &Name,
         revision: u64,
     ) -> Result<Record, StoreError> {
-        let waiting = self.read_record(dir, name, RECORD_NEW).ok();
-        let committed = waiting.filter(|waiting| waiting.revision == revision);
-        committed.map(|committed| committed.record).ok_or_else(|| StoreError::Damaged {
-            path: self.path_of(name).join(RECORD),
-            why: "its state belongs to another revision of it",
-        })
+        match self.read_record(dir, name, RECORD_NEW) {
+            Ok(waiting) if waiting.revision == revision => Ok(waiting.record),
+            Err(error) if !error.is_record_fault() => Err(error),
+            _ => Err(StoreError::Damaged {
+                path: self.path_of(name).join(RECORD),
+                why: "its state belongs to another revision of it; restore both from one backup",
+            }),
+        }
     }
 
     /// Like [`FileStore::read`], under the account's lock and before a change: finishes an interrupted
@@ -124,6 +126,8 @@ impl FileStore {
     pub(super) fn read_to_change(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
         let opened = self.read(dir, name)?;
         if opened.unfinished {
+            // The state may be that of a process that was killed before it was durable.
+            opened.sync_state()?;
             self.put_in_place(dir, name)?;
         }
         Ok(opened)
@@ -222,8 +226,7 @@ impl FileStore {
     ) -> Result<(), StoreError> {
         new.state.retain(|id| new.record.credential(id).is_some());
         if new.record == old.record {
-            opened.keep_state(&old.state, &new.state)?;
-            return fsync(dir).map_err(|e| StoreError::io(self.path_of(&new.record.name), e).unsure());
+            return opened.keep_state(&old.state, &new.state);
         }
         let revision = opened.loaded.revision + 1;
         self.write_beside(dir, &new.record, revision)?;

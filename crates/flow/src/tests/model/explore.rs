@@ -43,6 +43,10 @@ impl Moment {
         self.durable
     }
 
+    pub(super) fn cache(&self) -> Disk {
+        self.cache
+    }
+
     /// Whether `later` began after `earlier` had its result.
     pub(super) fn follows(&self, later: usize, earlier: usize) -> bool {
         let told = self.told.iter().position(|(who, _)| *who == earlier);
@@ -86,7 +90,7 @@ impl Model<'_> {
                 let new = !known.contains(&next);
                 // An invariant of a single moment is checked once. Only invariants on values that must not
                 // fall depend on the moment before.
-                if (new || next.durable.state != moment.durable.state)
+                if (new || next.durable != moment.durable)
                     && let Err(broken) = (self.holds)(&moment, &next)
                 {
                     return Explored { moments: known.len(), broken: Some(broken) };
@@ -152,9 +156,12 @@ impl Model<'_> {
                         next.lock = Some(who).filter(|_| locked);
                     }
                     Op::WriteState(state) => next.cache.state = state,
-                    Op::WriteRecord(record) => next.cache.record = record,
                     Op::SyncState => next.durable.state = next.cache.state,
-                    Op::SyncRecord => next.durable.record = next.cache.record,
+                    Op::WriteBeside(record) => next.cache.beside = Some(record),
+                    Op::Rename => {
+                        next.cache.record = next.cache.beside.take().expect("a record to rename");
+                    }
+                    Op::SyncBeside | Op::SyncDirectory => keep_directory(&mut next.durable, next.cache),
                     Op::Unlock => next.lock = None,
                 }
                 next.plays[who].seen.push(seen);
@@ -167,18 +174,23 @@ impl Model<'_> {
 /// Each actor's next operation, by its reads so far. Apart from nonces the flows are pure, so each runs once.
 type Memory = HashMap<(Actor, Vec<Seen>), Result<Op, ActorResult>>;
 
+/// A renaming is kept as a whole: no record has two names, or none.
+fn keep_directory(durable: &mut Disk, cache: Disk) {
+    (durable.record, durable.beside) = (cache.record, cache.beside);
+}
+
 /// A power cut: running processes end, and each unsynced file has its old or its new contents.
 fn power_cuts(moment: &Moment, last_is_at_work: bool) -> Vec<Moment> {
     let mut found = Vec::new();
-    for (state_kept, record_kept) in [(false, false), (false, true), (true, false), (true, true)] {
+    for (state_kept, directory_kept) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut next = moment.clone();
         next.cuts -= 1;
         next.lock = None;
         if state_kept {
             next.durable.state = moment.cache.state;
         }
-        if record_kept {
-            next.durable.record = moment.cache.record;
+        if directory_kept {
+            keep_directory(&mut next.durable, moment.cache);
         }
         next.cache = next.durable;
         let last = next.plays.len() - 1;

@@ -7,11 +7,28 @@ use qrtotp_store::{Account, SealKey, Store, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
-/// An account's two files, by their numbers on the [`Shelf`].
+/// A file's content, by its number on the [`Shelf`], and its revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Revised {
+    content: u16,
+    revision: u8,
+}
+
+/// An account's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Disk {
-    pub record: u16,
-    pub state: u16,
+    pub record: Revised,
+    /// The next record, before it is renamed.
+    pub beside: Option<Revised>,
+    pub state: Revised,
+}
+
+impl Disk {
+    /// The record that the state belongs to.
+    fn current(self) -> Option<Revised> {
+        let belongs = |record: &Revised| record.revision == self.state.revision;
+        Some(self.record).filter(belongs).or(self.beside.filter(belongs))
+    }
 }
 
 /// Every content that a file ever had.
@@ -23,7 +40,9 @@ pub(super) struct Shelf {
 
 impl Shelf {
     pub(super) fn put(&self, account: &Account) -> Disk {
-        Disk { record: self.record(&account.record), state: self.state(&account.state) }
+        let first = |content| Revised { content, revision: 0 };
+        let (record, state) = (first(self.record(&account.record)), first(self.state(&account.state)));
+        Disk { record, beside: None, state }
     }
 
     /// Records that differ only in a seal's nonce count as one.
@@ -40,9 +59,10 @@ impl Shelf {
         number(&self.states, state, State::eq)
     }
 
-    pub(super) fn account(&self, disk: Disk) -> Account {
-        let record = self.records.borrow()[usize::from(disk.record)].clone();
-        Account { record, state: self.states.borrow()[usize::from(disk.state)].clone() }
+    /// The account if its files fit.
+    pub(super) fn account(&self, disk: Disk) -> Option<Account> {
+        let record = self.records.borrow()[usize::from(disk.current()?.content)].clone();
+        Some(Account { record, state: self.states.borrow()[usize::from(disk.state.content)].clone() })
     }
 }
 
@@ -62,11 +82,15 @@ pub(super) enum Op {
     Look,
     /// Wait for the lock and read.
     Lock,
-    WriteState(u16),
+    WriteState(Revised),
     SyncState,
-    /// Rename a new record into place.
-    WriteRecord(u16),
-    SyncRecord,
+    /// Write the next record beside the present one.
+    WriteBeside(Revised),
+    /// Make it durable, and the directory with its name.
+    SyncBeside,
+    /// Rename it over the present one.
+    Rename,
+    SyncDirectory,
     Unlock,
 }
 
@@ -77,10 +101,10 @@ pub(super) enum Fault {
     NoLock,
     /// It answers before its writes are durable.
     NoSync,
-    /// A new credential's record is written before its mark.
-    RecordFirst,
-    /// It assumes that others' writes are durable.
-    TrustsOthers,
+    /// The state refers to a record that is not durable yet.
+    StateFirst,
+    /// A change that was cut off is finished before its state is durable.
+    RenameFirst,
 }
 
 /// The result of a read; `None` for a write.
@@ -109,26 +133,31 @@ impl Replay<'_> {
         Err(StoreError::Busy)
     }
 
-    fn read(&self, op: Op) -> Result<Account, StoreError> {
-        Ok(self.shelf.account(self.step(op)?.expect("what was read")))
+    fn read(&self, op: Op) -> Result<(Disk, Account), StoreError> {
+        let disk = self.step(op)?.expect("what was read");
+        let damaged = || StoreError::Incomplete("account.toml".into());
+        Ok((disk, self.shelf.account(disk).ok_or_else(damaged)?))
     }
 
-    fn write_state(&self, state: &State) -> Result<(), StoreError> {
-        self.step(Op::WriteState(self.shelf.state(state)))?;
+    fn write_state(&self, state: &State, revision: u8) -> Result<(), StoreError> {
+        self.step(Op::WriteState(Revised { content: self.shelf.state(state), revision }))?;
         self.sync(Op::SyncState)
     }
 
-    /// A state that needs no change may have been written by a process that was killed before it was durable.
-    fn keep_state(&self, old: &Account, state: &State) -> Result<(), StoreError> {
-        if *state == old.state && self.fault != Fault::TrustsOthers {
-            return self.sync(Op::SyncState);
-        }
-        if *state == old.state { Ok(()) } else { self.write_state(state) }
+    fn rename(&self) -> Result<(), StoreError> {
+        self.step(Op::Rename)?;
+        self.sync(Op::SyncDirectory)
     }
 
-    fn write_record(&self, record: &Record) -> Result<(), StoreError> {
-        self.step(Op::WriteRecord(self.shelf.record(record)))?;
-        self.sync(Op::SyncRecord)
+    /// The file store's way to finish a change that was cut off.
+    fn finish(&self, disk: Disk) -> Result<(), StoreError> {
+        if disk.current() == Some(disk.record) {
+            return Ok(());
+        }
+        if self.fault != Fault::RenameFirst {
+            self.sync(Op::SyncState)?;
+        }
+        self.rename()
     }
 
     fn sync(&self, op: Op) -> Result<(), StoreError> {
@@ -138,22 +167,21 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The file store's order: marks that fit both records, the record, the rest.
-    fn change(&self, old: &Account, new: &Account) -> Result<(), StoreError> {
+    /// The file store's order: the next record beside the present one, the state, the renaming.
+    fn change(&self, disk: Disk, old: &Account, new: &Account) -> Result<(), StoreError> {
+        let revision = disk.state.revision;
         if new.record == old.record {
-            self.keep_state(old, &new.state)?;
-            return if self.fault == Fault::TrustsOthers { Ok(()) } else { self.sync(Op::SyncRecord) };
+            // An unchanged state may have been written by a process that was killed before it was durable.
+            let is_same = new.state == old.state;
+            return if is_same { self.sync(Op::SyncState) } else { self.write_state(&new.state, revision) };
         }
-        let mut both = old.state.clone();
-        for mark in new.record.credentials.iter().filter_map(|credential| new.state.mark(credential.id)) {
-            both.raise(mark.credential, mark.watermark, (mark.last_used != 0).then_some(mark.last_used));
+        let revision = revision + 1;
+        self.step(Op::WriteBeside(Revised { content: self.shelf.record(&new.record), revision }))?;
+        if self.fault != Fault::StateFirst {
+            self.sync(Op::SyncBeside)?;
         }
-        if self.fault == Fault::RecordFirst {
-            both = old.state.clone();
-        }
-        self.keep_state(old, &both)?;
-        self.write_record(&new.record)?;
-        if new.state == both { Ok(()) } else { self.write_state(&new.state) }
+        self.write_state(&new.state, revision)?;
+        self.rename()
     }
 }
 
@@ -163,15 +191,15 @@ impl Store for Replay<'_> {
     }
 
     fn load(&self, _: &Name) -> Result<Option<Account>, StoreError> {
-        self.read(Op::Look).map(Some)
+        self.read(Op::Look).map(|(_, account)| Some(account))
     }
 
     fn change_state(&self, _: &Name, f: &mut dyn FnMut(&Record, &mut State)) -> Result<bool, StoreError> {
-        let mut account = self.read(Op::Lock)?;
+        let (disk, mut account) = self.read(Op::Lock)?;
         let before = account.state.clone();
         f(&account.record, &mut account.state);
         if account.state != before {
-            self.write_state(&account.state)?;
+            self.write_state(&account.state, disk.state.revision)?;
         }
         self.step(Op::Unlock)?;
         Ok(true)
@@ -180,10 +208,11 @@ impl Store for Replay<'_> {
     fn simulate(&self, _: &mut dyn FnMut(&Record, &mut State)) {}
 
     fn change_account(&self, _: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {
-        let old = self.read(Op::Lock)?;
+        let (disk, old) = self.read(Op::Lock)?;
+        self.finish(disk)?;
         let mut new = Some(old.clone());
         f(&mut new);
-        self.change(&old, &new.expect("a record is never removed"))?;
+        self.change(disk, &old, &new.expect("a record is never removed"))?;
         self.step(Op::Unlock)?;
         Ok(())
     }
