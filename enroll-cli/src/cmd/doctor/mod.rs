@@ -86,6 +86,7 @@ pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     sshd::check(&sshd, &files, settings, &mut report);
     sshd::reloaded(&sshd, &mut report);
     sshd::hardware_keys(&sshd, context.as_ref(), &mut report);
+    sshd::names_for_addresses(&sshd, context.as_ref(), &mut report);
     if let Some(context) = &context {
         store::check(context, &files, in_use, &mut report);
     }

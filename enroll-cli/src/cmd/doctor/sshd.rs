@@ -16,7 +16,7 @@ use nix::unistd::geteuid;
 use pam_stack::Part;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_policy::{Config, Facts, Known, Outcome};
+use qrtotp_policy::{Config, Facts, Known, Origin, Outcome};
 use std::fs;
 use std::path::Path;
 use std::time::SystemTime;
@@ -328,6 +328,21 @@ pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report
     });
 }
 
+/// Whether sshd gives PAM the client's name instead of its address, if a rule compares networks.
+pub fn names_for_addresses(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
+    let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
+    let network = |origin: &Origin| matches!(origin, Origin::Network(_));
+    let Some(rule) = rules.iter().find(|rule| rule.conditions.from.iter().any(network)) else { return };
+    if sshd.all().iter().any(|(_, settings)| settings.get("usedns") == Some("yes")) {
+        let what = format!("UseDNS gives PAM the client's name, and rule {} compares addresses", rule.name);
+        report.add(
+            Finding::warn("sshd-use-dns", SSHD, &what)
+                .why("a name is in no network, so the rule does not match clients that have one")
+                .fix("in sshd_config: UseDNS no"),
+        );
+    }
+}
+
 /// Whether sshd lets PAM alone decide, and its PAM file asks for nothing but a code.
 ///
 /// # Errors
@@ -436,8 +451,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
+    /// A host with this rule.
+    fn ruled(rule: &str) -> Context {
         struct Nobody;
         impl qrtotp_policy::Names for Nobody {
             fn gid(&self, _: &str) -> Result<Option<u32>, String> {
@@ -447,10 +462,27 @@ mod tests {
                 Ok(Vec::new())
             }
         }
-        let text = "[[rule]]\nname = \"a\"\nkey = \"hardware\"\nthen = \"skip\"\n";
+        let text = format!("[[rule]]\nname = \"a\"\n{rule}\n");
         let source = qrtotp_policy::SourceFile { path: "x".into(), bytes: text.into() };
         let config = qrtotp_policy::compile(&[source], &Nobody).unwrap().config;
-        let context = Context { config, key_dir: "/".into() };
+        Context { config, key_dir: "/".into() }
+    }
+
+    #[test]
+    fn names_in_place_of_addresses_are_told_where_a_rule_compares_networks() {
+        let settings = |uses: &str| Sshd::Settings(vec![(None, Settings(format!("{GOOD}usedns {uses}\n")))]);
+        let (networks, local) =
+            ("from = [\"192.0.2.0/24\"]\nthen = \"deny\"", "from = [\"local\"]\nthen = \"deny\"");
+        for (rule, uses, told) in [(networks, "yes", true), (networks, "no", false), (local, "yes", false)] {
+            let mut report = Report::new(0);
+            names_for_addresses(&settings(uses), Some(&ruled(rule)), &mut report);
+            assert_eq!(report.findings.len(), usize::from(told), "{rule} {uses}");
+        }
+    }
+
+    #[test]
+    fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
+        let context = ruled("key = \"hardware\"\nthen = \"skip\"");
         let settings = |options: &str| (None, Settings(format!("{GOOD}pubkeyauthoptions {options}\n")));
         let (yes, no) = (settings("touch-required,verify-required"), settings("none"));
         let unknown = Finding::warn("sshd-unknown", "sshd", "x");
