@@ -6,7 +6,7 @@
  * twice   says yes once a second hidden question was answered, too
  * visible says yes once a question was answered whose answer is shown
  *
- * In an account part it asks a question, and says yes to whoever answers.
+ * In an account part it asks a question, and says yes to any answer.
  */
 #define _GNU_SOURCE
 #include <security/pam_ext.h>
