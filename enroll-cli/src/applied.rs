@@ -2,13 +2,14 @@
 //! twenty.
 
 use crate::caller::{acting_uid, host_chain, subject};
+use crate::cmd::config::objections;
 use crate::error::Failure;
 use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
-    Applied, Compiled, Config, ConfigError, ConfigFile, Names, Stamp, applied_path, compile, digest,
-    restamped, upgraded,
+    Applied, Compiled, Config, ConfigError, ConfigFile, Names, Severity, Stamp, applied_path, compile,
+    digest, restamped, upgraded,
 };
 use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -71,7 +72,9 @@ pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
         let place = AppliedFile::locked(path)?;
         // Another process may have applied it while we waited for the lock.
         if place.current()?.is_none() {
-            place.apply(&never_applied(path)?, None, "")?;
+            let compiled = never_applied(path)?;
+            check_lock_out(path, &compiled)?;
+            place.apply(&compiled, None, "")?;
         }
     }
     expire(path)?;
@@ -97,6 +100,20 @@ pub fn look(path: &Path) -> Result<Config, Failure> {
     }
 }
 
+/// The lock-out guard for an apply that nobody asked for. Before anyone has a device, a missing device is
+/// only a warning, so a fresh host passes.
+fn check_lock_out(path: &Path, compiled: &Compiled) -> Result<(), Failure> {
+    let objections = objections(path, compiled)?;
+    let Some(danger) = objections.iter().find(|finding| finding.severity == Severity::Danger) else {
+        return Ok(());
+    };
+    Err(Failure::Refused(format!(
+        "{} was never applied, and is not applied now: {danger}; then run `qrtotp config apply`, whose --force REASON applies it \
+         all the same",
+        path.display()
+    )))
+}
+
 /// A configuration that was never applied, and can be.
 fn never_applied(path: &Path) -> Result<Compiled, Failure> {
     let compiled = compiled(path)?;
@@ -110,7 +127,8 @@ fn never_applied(path: &Path) -> Result<Compiled, Failure> {
 }
 
 /// Goes back from a configuration that was not confirmed in time, so that a clock that is set back does not
-/// revive it.
+/// revive it. The lock-out guard has no say here: logins use the previous configuration already, and a
+/// refusal would keep the one that nobody confirmed.
 pub fn expire(path: &Path) -> Result<(), Failure> {
     let expired =
         |bytes: &[u8]| Applied::newest(bytes).ok().filter(|newest| !newest.is_in_force(SystemClock.now()));
@@ -215,25 +233,29 @@ impl AppliedFile {
         })
     }
 
-    /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. Gives its
-    /// number.
+    /// Makes `compiled` what logins read. `confirm`: for so many seconds, unless it is confirmed. `forced`:
+    /// the reason for overruling the guard; empty: nothing was overruled. Gives its number.
     pub fn apply(&self, compiled: &Compiled, confirm: Option<i64>, forced: &str) -> Result<u64, Failure> {
         let stamp = self.stamp(confirm)?;
         let generation = stamp.generation;
         self.replace(&compiled.encode(stamp))?;
-        let detail = if forced.is_empty() { String::new() } else { format!("forced: {forced}") };
         let subject = subject("");
         let event = Event::new(Kind::PolicyApplied, &subject).policy(generation);
-        self.log(&event.reason(if confirm.is_some() { "confirmation_awaited" } else { "" }), &detail);
+        let reason = if confirm.is_some() { "confirmation_awaited" } else { "" };
+        self.log(&event.reason(reason), &forced_detail(forced));
         Ok(generation)
     }
 
     /// Makes an earlier configuration, whose file is `bytes`, the newest again. Gives its new number.
-    pub fn apply_again(&self, bytes: &[u8]) -> Result<u64, Failure> {
+    /// `forced` is the reason for overruling the guard; empty: nothing was overruled.
+    pub fn apply_again(&self, bytes: &[u8], forced: &str) -> Result<u64, Failure> {
         let stamp = self.stamp(None)?;
         let generation = stamp.generation;
         self.replace(&restamped(bytes, stamp).map_err(|_| damaged(&self.file))?)?;
-        self.log(&Event::new(Kind::PolicyRolledBack, &subject("")).policy(generation), "");
+        self.log(
+            &Event::new(Kind::PolicyRolledBack, &subject("")).policy(generation),
+            &forced_detail(forced),
+        );
         Ok(generation)
     }
 
@@ -348,6 +370,10 @@ fn earlier_dir(applied: &Path) -> PathBuf {
     name.into()
 }
 
+fn forced_detail(forced: &str) -> String {
+    if forced.is_empty() { String::new() } else { format!("forced: {forced}") }
+}
+
 fn failure(what: &str, path: &Path, error: &io::Error) -> Failure {
     let step = if geteuid().is_root() { "" } else { "; run this as root" };
     Failure::Error(format!("cannot {what} {}: {error}{step}", path.display()))
@@ -397,7 +423,7 @@ mod tests {
         assert_eq!((place.confirm().unwrap(), place.confirm().unwrap()), (Some(3), None));
         assert_eq!((issuer(), place.earlier()), ("C".to_owned(), vec![1, 2]));
         let first = place.earlier_bytes(1).unwrap();
-        assert_eq!(place.apply_again(&first).unwrap(), 4);
+        assert_eq!(place.apply_again(&first, "").unwrap(), 4);
         assert_eq!(issuer(), "A");
     }
 

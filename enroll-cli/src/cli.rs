@@ -13,7 +13,7 @@ mod watch;
 
 pub use account::Account;
 pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
-pub use config::{Apply, Config, Explain, Key, Place};
+pub use config::{Apply, Config, Explain, Key, Place, Rollback};
 pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
 pub use explain::explain;
 pub use fleet::{

@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 101] = [
+const COMMANDS: [&[&str]; 102] = [
     &[],
     &["enroll"],
     &["status"],
@@ -59,6 +59,7 @@ const COMMANDS: [&[&str]; 101] = [
     &["key"],
     &["key", "add"],
     &["account"],
+    &["account", "add"],
     &["account", "rename"],
     &["account", "adopt-uid"],
     &["account", "remove"],

@@ -5,6 +5,7 @@
  * leave   says yes and leaves a program running
  * twice   says yes once a second hidden question was answered, too
  * visible says yes once a question was answered whose answer is shown
+ * other   says yes and makes it a login of bobby
  *
  * In an account part it asks a question, and says yes to any answer.
  */
@@ -44,6 +45,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
         *nowhere = 1;
     if (strcmp(how, "twice") == 0 || strcmp(how, "visible") == 0)
         return ask(pamh, strcmp(how, "twice") == 0 ? PAM_PROMPT_ECHO_OFF : PAM_PROMPT_ECHO_ON);
+    if (strcmp(how, "other") == 0)
+        return pam_set_item(pamh, PAM_USER, "bobby");
     start_something();
     while (strcmp(how, "hang") == 0)
         pause();

@@ -422,6 +422,12 @@ impl<'a> Event<'a> {
         self.kind
     }
 
+    /// The account's name.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.subject.user
+    }
+
     pub(super) fn known_anomaly(&self) -> Option<Anomaly> {
         self.anomaly
     }

@@ -22,7 +22,7 @@ pub fn account_part(
 ) -> Outcome {
     match decide(config, &mut subject, host, directory, clock) {
         None => Outcome::Ignored,
-        Some(ending) => finish(&subject, audit, host, ending),
+        Some(ending) => finish(&subject, audit, host, None, ending),
     }
 }
 

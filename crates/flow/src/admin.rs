@@ -317,6 +317,21 @@ pub fn reissue(
     Ok((gone, code.filter(|_| is_issued).map(|code| (token, code))))
 }
 
+/// Makes a record without devices, so that the account has a chain of audit lines.
+///
+/// # Errors
+/// There is a record; the store.
+pub fn add_account(ctx: &mut Ctx<'_>, name: &Name, uid: u32) -> Result<(), AdminError> {
+    let id = RecordId(random_bytes().map_err(generate_failed)?);
+    ctx.store.update_account(name, |slot| {
+        if slot.is_some() {
+            return Err(AdminError::NameTaken(name.clone()));
+        }
+        *slot = Some(Account { record: Record::new(name.clone(), uid, id), state: State::new(id) });
+        Ok(())
+    })?
+}
+
 /// Issues an enrolment token and, on request, its one-time code, which is shown once and reaches the user
 /// over another channel.
 ///

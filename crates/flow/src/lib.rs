@@ -53,7 +53,8 @@ mod verify_pair;
 pub use account::{adopt_uid, remove_account, rename_account};
 pub use account_part::account_part;
 pub use admin::{
-    AdminError, Issue, Selection, issue_token, regenerate_recovery, reissue, revoke, revoke_token, unlock,
+    AdminError, Issue, Selection, add_account, issue_token, regenerate_recovery, reissue, revoke,
+    revoke_token, unlock,
 };
 pub use args::{ArgError, Args};
 pub use ask::ask_code;

@@ -10,6 +10,7 @@ mod rules;
 mod unasked;
 mod verify;
 
+use ending::AccountChain;
 pub use ending::REFUSAL_PERIOD;
 pub(super) use ending::{Ending, finish};
 
@@ -41,12 +42,13 @@ pub fn login(mut ctx: Ctx<'_>, options: &Options, host: &mut dyn LoginHost) -> O
     }
     let Decided { ruling, settings, .. } = match rules::decide(&mut ctx, host, &person) {
         Ok(decided) => decided,
-        Err(ending) => return finish(&ctx.subject, ctx.audit, host, ending),
+        Err(ending) => return finish(&ctx.subject, ctx.audit, host, None, ending),
     };
     let config = settings.as_deref().unwrap_or(ctx.config);
     let mut login = Login { ctx: ctx.under(config), options, host, ruling };
     let (Ok(ending) | Err(ending)) = login.steps(person);
-    finish(&login.ctx.subject, login.ctx.audit, login.host, ending)
+    let chain = AccountChain { store: login.ctx.store, now: login.ctx.now() };
+    finish(&login.ctx.subject, login.ctx.audit, login.host, Some(chain), ending)
 }
 
 impl Login<'_, '_> {

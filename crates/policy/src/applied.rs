@@ -8,7 +8,7 @@
 //! root could write the sources as well.
 
 use super::bytes::{Bytes, Damaged, put_part};
-use super::document::Table;
+use super::document::{Entry, Is, Table, Value};
 use super::file_text::Text;
 use super::read::Settings;
 use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, read as read_rules};
@@ -235,6 +235,7 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
         None => ConfigError::Missing(PathBuf::new()),
     })?;
     config.rules = RuleSet::compile(&read.zone, &read.rules);
+    keep_emergency(&mut settings, &read.emergency);
     let tests = read.tests.iter().map(|(file, at, test)| {
         let line = texts.get(*file).map_or(0, |text| text.line(*at));
         let place = files.get(*file).map(|file| file.path.display().to_string()).unwrap_or_default();
@@ -257,6 +258,24 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
         return Err(ConfigError::Value { path, key: "rule", problem });
     }
     Ok(compiled)
+}
+
+/// Adds the emergency accounts to the settings, so that the lock-out guard finds them in an applied file.
+fn keep_emergency(settings: &mut Table, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let value = |is| Value { at: 0, is };
+    let entry = |key: &str, is| Entry { key: key.into(), at: 0, value: value(is) };
+    let names = names.iter().map(|name| value(Is::Text(name.clone()))).collect();
+    settings.0.push(entry("policy", Is::Table(Table(vec![entry("emergency", Is::List(names))]))));
+}
+
+fn kept_emergency(settings: &Table) -> Vec<String> {
+    let Some(Value { is: Is::Table(policy), .. }) = settings.get("policy") else { return Vec::new() };
+    let Some(Value { is: Is::List(names), .. }) = policy.get("emergency") else { return Vec::new() };
+    let text = |name: &Value| if let Is::Text(text) = &name.is { Some(text.clone()) } else { None };
+    names.iter().filter_map(text).collect()
 }
 
 /// Generation, time and author of an applied configuration.
@@ -288,6 +307,18 @@ impl Stamp {
 }
 
 impl Compiled {
+    /// The newest configuration of an applied file, for the checks before it is applied again. An applied
+    /// file has neither tests nor warnings.
+    ///
+    /// # Errors
+    /// The file is damaged.
+    pub fn from_applied(file: &[u8]) -> Result<Self, Damaged> {
+        let settings = Table::decode(&mut Parts::of(file)?.source)?;
+        let Applied { config, digest, .. } = Applied::newest(file)?;
+        let (rules, emergency) = (config.rules.rules()?, kept_emergency(&settings));
+        Ok(Self { config, rules, emergency, warnings: Vec::new(), digest, tests: Vec::new(), settings })
+    }
+
     /// The file that a login reads.
     #[must_use]
     pub fn encode(&self, stamp: Stamp) -> Vec<u8> {
@@ -468,6 +499,18 @@ mod tests {
             assert!(Applied::newest(&changed).is_err(), "{place}");
         }
         assert!(Applied::newest(&[&file[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn an_applied_configuration_can_be_checked_as_it_was_when_it_was_applied() {
+        let compiled = compiled(&format!("{TEXT}\n[policy]\nemergency = ['breakglass', 'ops']"));
+        let file = compiled.encode(Stamp { generation: 7, ..Stamp::default() });
+        let again = Compiled::from_applied(&file).unwrap();
+        assert_eq!(again.emergency, ["breakglass", "ops"]);
+        assert_eq!((&again.rules, again.digest), (&compiled.rules, compiled.digest));
+        assert_eq!(again.settings(), compiled.settings());
+        assert_eq!(again.encode(Stamp { generation: 7, ..Stamp::default() }), file);
+        assert!(Compiled::from_applied(&file[1..]).is_err());
     }
 
     #[test]

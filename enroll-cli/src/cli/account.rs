@@ -4,6 +4,15 @@ use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
 pub enum Account {
+    /// Make a record without devices
+    ///
+    /// For an account that a rule lets in without a code. With `notice` or `alert` in that rule, each such
+    /// login then has a line in the account's own audit chain, which nobody can remove unnoticed. A first
+    /// login treats the account as before.
+    Add {
+        /// The user
+        user: String,
+    },
     /// Move a record to a person's new user name
     ///
     /// Rename the user first, for example with `usermod -l NEW OLD`. Devices, recovery codes, used codes and

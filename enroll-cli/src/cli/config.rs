@@ -30,11 +30,9 @@ pub enum Config {
     Confirm,
     /// Go back to an earlier applied configuration
     ///
-    /// The files stay as they are: correct them before the next `apply`.
-    Rollback {
-        /// Its number, as `list` shows it; by default the one before the newest
-        number: Option<u64>,
-    },
+    /// Refuses and changes nothing if that configuration would lock somebody out today, as `apply` does. The
+    /// files stay as they are: correct them before the next `apply`.
+    Rollback(Rollback),
     /// List the applied configurations that are kept: the newest and the 20 before it
     List,
     /// Show an applied configuration: its settings and its rules
@@ -76,6 +74,15 @@ pub struct Apply {
     /// Do nothing if this configuration is applied already
     #[arg(long)]
     pub if_changed: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Its number, as `list` shows it; by default the one before the newest
+    pub number: Option<u64>,
+    /// Go back even if that locks somebody out; the reason goes into the system log
+    #[arg(long, value_name = "REASON")]
+    pub force: Option<String>,
 }
 
 /// A place.

@@ -12,10 +12,23 @@ use std::io::Write;
 
 pub fn run(context: &Context, what: Account) -> Result<Exit, Failure> {
     match what {
+        Account::Add { user } => add(context, &user),
         Account::Rename { old, new } => rename(context, &old, &new),
         Account::AdoptUid { user } => adopt_uid(context, &user),
         Account::Remove { user, yes } => remove(context, &user, yes),
     }
+}
+
+fn add(context: &Context, user: &str) -> Result<Exit, Failure> {
+    let (store, person) = (context.store()?, known_user(user)?);
+    let name = &person.name;
+    context.refuse_fleets(name)?;
+    let mut log = syslog();
+    let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
+    let add = || qrtotp_flow::add_account(ctx, name, person.uid);
+    context.host_chain().noting(&*store, name, add).map_err(|error| failed(&error, name))?;
+    writeln!(std::io::stdout(), "{name} has a record without devices now.")?;
+    Ok(Exit::Done)
 }
 
 fn rename(context: &Context, old: &str, new: &str) -> Result<Exit, Failure> {

@@ -6,7 +6,7 @@ mod broker;
 mod bulk;
 mod census;
 mod completions;
-mod config;
+pub mod config;
 mod device;
 pub mod doctor;
 mod enroll;

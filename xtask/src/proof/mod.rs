@@ -77,6 +77,10 @@ const PROOFS: &[Proof] = &[
     Proof { name: "chain", run: || Findings::of_bench(&bench::chain_alone().context("the bench")?) },
     Proof { name: "fleet", run: fleet::run },
     Proof { name: "newcomer", run: newcomer::run },
+    Proof {
+        name: "refusals",
+        run: || suite::end_to_end(&["alone::forward_pass::", "alone::refusal_times::"]),
+    },
     Proof { name: "oathtool", run: || suite::unit_tests("qrtotp-otp", "oathtool") },
     Proof { name: "mutants", run: mutants::run },
     Proof { name: "hosts", run: || suite::end_to_end(&["hostile::hosts::", "alone::setuid_limits::"]) },

@@ -17,11 +17,11 @@ fn svg(id: &str, height: f64, title: &str, description: &str, body: &str) -> Str
     )
 }
 
-/// 1, 2 or 5 times a power of ten that is at least `most`.
+/// 1, 2 or 4 times a power of ten that is at least `most`, so that its half is a whole number above 1.
 fn scale(most: u64) -> u64 {
     let mut step = 1_u64;
     loop {
-        for times in [1, 2, 5] {
+        for times in [1, 2, 4] {
             let value = step.saturating_mul(times);
             if value >= most {
                 return value;
@@ -148,4 +148,15 @@ pub(super) fn bars(id: &str, title: &str, values: &[(String, u64)], class: &str)
         );
     }
     svg(id, values.len() as f64 * row + 8.0, title, "A bar for each, with its number.", &body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_line_of_a_plot_is_half_of_its_top() {
+        assert_eq!([0, 1, 2, 3, 5, 41, 1000, 1001].map(scale), [1, 1, 2, 4, 10, 100, 1000, 2000]);
+        assert!((2..5000).map(scale).all(|top| top % 2 == 0));
+    }
 }

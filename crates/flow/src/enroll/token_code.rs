@@ -2,6 +2,7 @@
 
 use super::error::EnrollError;
 use super::request::{Enrolment, TRIES};
+use crate::ctx::update_chained;
 use crate::{Ctx, Echo, NoAnswer};
 use qrtotp_account::{Name, Token, TokenCode, TokenId, TokenRefusal, hash_code};
 use qrtotp_audit::{Event, Kind};
@@ -37,37 +38,37 @@ impl Enrolment<'_, '_> {
                     self.progress.bound = Some(id);
                     return Ok(());
                 }
-                Err(EnrollError::Token(TokenRefusal::CodeWrong)) => {}
+                Err(EnrollError::Token(TokenRefusal::CodeWrong)) => self.dialog.show(text::NOT_RIGHT),
                 Err(EnrollError::Token(other)) => {
                     refusal = other;
                     break;
                 }
                 Err(other) => return Err(other),
             }
-            Event::new(Kind::TokenCodeRefused, &self.ctx.subject)
-                .reason(TokenRefusal::CodeWrong.as_str())
-                .token(id)
-                .emit(self.ctx.audit);
-            self.dialog.show(text::NOT_RIGHT);
         }
         Err(refusal.into())
     }
 }
 
 /// One guess at the code of the token `id`: it is counted, hashed without the lock after its wait, then
-/// settled. `wait` sleeps for the given seconds.
+/// compared. A wrong one is logged. `wait` sleeps for the given seconds.
 ///
 /// # Errors
 /// Not the code; the token has ended; the store.
 pub(crate) fn try_token_code(
-    ctx: &Ctx<'_>,
+    ctx: &mut Ctx<'_>,
     name: &Name,
     id: TokenId,
     typed: &[u8],
     wait: impl FnOnce(u32),
 ) -> Result<(), EnrollError> {
     let (store, now) = (ctx.store, ctx.now());
-    let Some(code) = TokenCode::parse(typed) else { return Err(TokenRefusal::CodeWrong.into()) };
+    let refused = Event::new(Kind::TokenCodeRefused, &ctx.subject);
+    let refused = refused.reason(TokenRefusal::CodeWrong.as_str()).token(id);
+    let Some(code) = TokenCode::parse(typed) else {
+        refused.emit(ctx.audit); // not counted
+        return Err(TokenRefusal::CodeWrong.into());
+    };
     let on_token = |slot: &mut Option<Account>, f: &dyn Fn(&mut Token) -> Result<(), TokenRefusal>| {
         let token = slot.as_mut().and_then(|account| account.record.token.as_mut());
         f(token.filter(|token| token.id == id).ok_or(TokenRefusal::Revoked)?)
@@ -82,15 +83,18 @@ pub(crate) fn try_token_code(
     if seconds > 0 {
         wait(seconds);
     }
-    let now = ctx.now();
+    let now = ctx.clock.now();
     let hash = hash_code(&code, &salt).map_err(|error| EnrollError::Seal(error.to_string()))?;
-    store.update_account(name, |slot| {
-        on_token(slot, &|token| {
-            token
-                .binding
-                .as_mut()
-                .map_or(Err(TokenRefusal::Revoked), |binding| binding.check_guess(&hash, now))
-        })
-    })??;
-    Ok(())
+    let (compared, lines) = update_chained(store, name, |slot, lines| {
+        let compared = on_token(slot, &|token| {
+            let binding = token.binding.as_mut().ok_or(TokenRefusal::Revoked)?;
+            binding.check_guess(&hash, now)
+        });
+        if let (Err(TokenRefusal::CodeWrong), Some(account)) = (&compared, slot) {
+            lines.add(&refused, now, &mut account.state);
+        }
+        Ok::<_, EnrollError>(compared)
+    })?;
+    lines.emit(ctx.audit);
+    Ok(compared?)
 }

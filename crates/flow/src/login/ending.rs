@@ -3,10 +3,12 @@
 use crate::refusal::Refusal;
 use crate::verification::{Recorded, Verification};
 use crate::{LoginHost, LookupError, Outcome, Unproven};
-use qrtotp_account::{CredentialId, Label};
-use qrtotp_audit::{AuditSink, Event, Kind, Subject, Verdict};
+use qrtotp_account::{CredentialId, Label, Name};
+use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Priority, Subject, Verdict};
 use qrtotp_clock::Answered;
 use qrtotp_messages::{Message, text};
+use qrtotp_store::{Store, StoreExt};
+use qrtotp_values::UnixTime;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -107,19 +109,46 @@ impl Ending {
         self
     }
 
-    fn record(&self, subject: &Subject, audit: &mut dyn AuditSink) {
-        match (&self.answer, &self.device) {
-            (Some(answer), _) if answer.is_reported(Kind::Login) => {}
-            (Some(answer), _) => {
+    fn record(&self, subject: &Subject, audit: &mut dyn AuditSink, chain: Option<AccountChain<'_>>) {
+        if let Some(answer) = &self.answer {
+            if !answer.is_reported(Kind::Login) {
                 answer.verification.report_decision(Kind::Login, subject, &self.detail, audit);
             }
-            (None, Some((id, label))) => {
-                Event::login(subject, self.verdict, self.reason).credential(*id, label.as_str()).emit(audit)
-            }
-            (None, None) => {
-                Event::login(subject, self.verdict, self.reason).detail(&self.detail).emit(audit);
-            }
+            return;
         }
+        let mut event = Event::login(subject, self.verdict, self.reason).detail(&self.detail);
+        if let Some((id, label)) = &self.device {
+            event = event.credential(*id, label.as_str());
+        }
+        let watched = subject.rule.as_ref().is_some_and(|rule| rule.at_least != Priority::Info);
+        let chain = chain.filter(|_| watched && self.verdict != Verdict::Denied);
+        match chain.and_then(|chain| chain.add(&event)) {
+            Some(lines) => lines.emit_with(Kind::Login, &self.detail, audit),
+            None => event.emit(audit),
+        }
+    }
+}
+
+/// The chain of the account that logs in. A login without an answer adds its line if its rule has `notice` or
+/// `alert`: nobody can take such a line out of the log unnoticed.
+#[derive(Clone, Copy)]
+pub(crate) struct AccountChain<'s> {
+    pub store: &'s dyn Store,
+    pub now: UnixTime,
+}
+
+impl AccountChain<'_> {
+    /// `None`: there is no record, or it could not be written. Such a rule is for emergencies, so the login
+    /// goes on.
+    #[inline(never)]
+    fn add(self, event: &Event<'_>) -> Option<ChainedLines> {
+        let name = Name::new(event.user()).ok()?;
+        let mut lines = ChainedLines::with_room();
+        let added = self.store.update_state(&name, |_, state| {
+            lines.clear();
+            lines.add(event, self.now, state);
+        });
+        added.ok().flatten().map(|()| lines)
     }
 }
 
@@ -128,6 +157,7 @@ pub(crate) fn finish(
     subject: &Subject,
     audit: &mut dyn AuditSink,
     host: &mut dyn LoginHost,
+    chain: Option<AccountChain<'_>>,
     mut ending: Box<Ending>,
 ) -> Outcome {
     if let Some(message) = ending.message.take() {
@@ -145,7 +175,7 @@ pub(crate) fn finish(
             host.was_counted();
         }
     }
-    ending.record(subject, audit);
+    ending.record(subject, audit, chain);
     match (ending.verdict, ending.slow) {
         (Verdict::Accepted, _) => return Outcome::Accepted,
         (Verdict::Ignored, _) => return Outcome::Ignored,

@@ -136,7 +136,7 @@ impl Login<'_, '_> {
     fn prove_token_code(&mut self, name: &Name, id: TokenId, typed: &[u8]) -> Result<(), Unproven> {
         // No waits at a login: their length would reveal that the account has such a token. Guesses are
         // counted, and too many end it.
-        try_token_code(&self.ctx, name, id, typed, |_| {}).map_err(|error| {
+        try_token_code(&mut self.ctx, name, id, typed, |_| {}).map_err(|error| {
             let detail = if error.is_refusal() { String::new() } else { error.to_string() };
             Unproven { reason: error.reason(), detail }
         })

@@ -49,6 +49,29 @@ fn a_login_that_a_rule_skips_is_not_asked_and_says_by_which_rule() {
 }
 
 #[test]
+fn a_login_that_a_rule_with_alert_or_notice_skips_is_in_the_accounts_chain() {
+    for word in ["alert", "notice"] {
+        let mut w = ruled(&format!("user = ['alice']\nthen = 'skip'\n{word} = true"));
+        let skip = |w: &mut World| w.login_as("alice", &Options::default(), &mut Human::default());
+        assert_eq!(skip(&mut w), Outcome::Ignored);
+        assert!(!last(&w).contains(" seq="), "there is no record: {}", last(&w));
+        add_account(&mut w.ctx("root"), &World::name(), UID).unwrap();
+        assert_eq!(skip(&mut w), Outcome::Ignored);
+        assert!(
+            last(&w).contains(" reason=not_required ") && last(&w).contains(" seq=1 at="),
+            "{}",
+            last(&w)
+        );
+        let known = w.store.last_lines(&World::name()).unwrap().unwrap();
+        assert_eq!((known.0.chain.number(), known.1[0].as_str()), (1, last(&w)));
+        // Such a rule is for emergencies: a store that can't be written keeps nobody out.
+        std::fs::write(w.account_file("state"), "damaged").unwrap();
+        assert_eq!(skip(&mut w), Outcome::Ignored);
+        assert!(!last(&w).contains(" seq="), "{}", last(&w));
+    }
+}
+
+#[test]
 fn a_rule_that_denies_asks_like_everybody_does_the_same_work_and_burns_no_code() {
     let mut w = ruled("user = ['alice']\nthen = 'deny'");
     let secret = w.import(Params::default());

@@ -5,7 +5,7 @@ use super::share::share;
 use super::words::time;
 use super::{check, diff, test};
 use crate::applied::{AppliedFile, compiled};
-use crate::cli::Apply;
+use crate::cli::{Apply, Rollback};
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Applied, Compiled, Severity};
@@ -23,9 +23,7 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
     if confirm.is_some_and(|seconds| !CONFIRM.contains(&seconds)) {
         return Err(Failure::Error("--confirm takes 1m to 24h; give another time".into()));
     }
-    if args.force.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
-        return Err(Failure::Error("--force needs a reason, which goes into the system log".into()));
-    }
+    check_reason(args.force.as_deref())?;
     let (place, compiled) = (AppliedFile::locked(path)?, compiled(path)?);
     let bytes = place.current()?.unwrap_or_default();
     let before = Applied::newest(&bytes).ok();
@@ -44,16 +42,8 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
     if !test::write(&compiled, &mut out)? {
         return Err(Failure::Refused("not applied: correct the rules, or the tests that fail".into()));
     }
-    let objections = objections(path, &compiled)?;
-    for finding in &objections {
-        writeln!(out, "{finding}")?;
-    }
-    let refused = objections.iter().any(|finding| finding.severity == Severity::Danger);
-    let forced = args.force.as_deref().filter(|_| refused).unwrap_or_default();
-    if refused && forced.is_empty() {
-        let text = "not applied: correct what is marked as danger; --force REASON applies it all the same, and logs the reason";
-        return Err(Failure::Refused(text.into()));
-    }
+    let text = "not applied: correct what is marked as danger; --force REASON applies it all the same, and logs the reason";
+    let forced = guarded(path, &compiled, args.force.as_deref(), text, &mut out)?;
     let generation = place.apply(&compiled, confirm, forced)?;
     let before = before.as_ref().map(|before| (before, bytes.as_slice()));
     diff::write(path, before, &compiled, &mut out)?;
@@ -68,6 +58,34 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
     }
     share(path, &place, &mut out)?;
     Ok(Exit::Done)
+}
+
+fn check_reason(force: Option<&str>) -> Result<(), Failure> {
+    if force.is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(Failure::Error("--force needs a reason, which goes into the system log".into()));
+    }
+    Ok(())
+}
+
+/// Writes the guard's objections. Returns the reason for which they are overruled; empty: they need none.
+///
+/// # Errors
+/// They are refusals, with the text `refusal`, and nothing overrules them.
+fn guarded<'f>(
+    path: &Path,
+    compiled: &Compiled,
+    force: Option<&'f str>,
+    refusal: &str,
+    out: &mut impl Write,
+) -> Result<&'f str, Failure> {
+    let objections = objections(path, compiled)?;
+    for finding in &objections {
+        writeln!(out, "{finding}")?;
+    }
+    if !objections.iter().any(|finding| finding.severity == Severity::Danger) {
+        return Ok("");
+    }
+    force.ok_or_else(|| Failure::Refused(refusal.into()))
 }
 
 /// Whether applying would make a difference to what `before` is.
@@ -91,10 +109,11 @@ pub fn confirm(path: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
+pub fn rollback(path: &Path, args: &Rollback) -> Result<Exit, Failure> {
+    check_reason(args.force.as_deref())?;
     let place = AppliedFile::locked(path)?;
     let newest = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
-    let bytes = match (number, newest) {
+    let bytes = match (args.number, newest) {
         (Some(number), _) => place.earlier_bytes(number)?,
         // Those between were never confirmed.
         (None, Some(newest)) if newest.confirm_by != 0 => newest.previous,
@@ -111,8 +130,14 @@ pub fn rollback(path: &Path, number: Option<u64>) -> Result<Exit, Failure> {
     let damaged =
         |_| Failure::Refused("it is damaged; `qrtotp config list` shows those that can be used".into());
     let again = Applied::newest(&bytes).map_err(damaged)?.generation;
-    let generation = place.apply_again(&bytes)?;
+    let compiled = Compiled::from_applied(&bytes).map_err(damaged)?;
     let mut out = std::io::stdout().lock();
+    let text = format!(
+        "nothing was changed: policy {again} would lock out today; give another number, correct what is marked as danger, or \
+         --force REASON goes back all the same, and logs the reason"
+    );
+    let forced = guarded(path, &compiled, args.force.as_deref(), &text, &mut out)?;
+    let generation = place.apply_again(&bytes, forced)?;
     writeln!(out, "logins go by policy {again} again, as policy {generation}")?;
     writeln!(out, "{} is as it was: correct it before the next `qrtotp config apply`", path.display())?;
     share(path, &place, &mut out)?;

@@ -13,20 +13,40 @@ mod tests;
 
 /// Ways in which the configuration would lock somebody out, with severity danger if `apply` must refuse it.
 /// `admins` can become root; the search through them ends with the first that gets in.
-pub fn findings(
+///
+/// Without rules, logins are as on a host that has none, so only those that `before`, the configuration that
+/// is applied now, does not lock out as well are found.
+pub fn findings<A: Iterator<Item = Person>>(
+    compiled: &Compiled,
+    before: Option<&Compiled>,
+    host: &Host<'_>,
+    admins: impl Fn() -> A,
+    now: UnixTime,
+) -> Result<Vec<Finding>, Damaged> {
+    let mut found = all(compiled, host, admins(), now)?;
+    if compiled.rules.is_empty() && compiled.config.defaults.unasked != Unasked::Deny {
+        let Some(before) = before else { return Ok(Vec::new()) };
+        let known = all(before, host, admins(), now)?;
+        found.retain(|new| {
+            new.severity == Severity::Danger
+                && !known.iter().any(|old| old.key == new.key && old.severity == Severity::Danger)
+        });
+    }
+    Ok(found)
+}
+
+fn all(
     compiled: &Compiled,
     host: &Host<'_>,
     admins: impl Iterator<Item = Person>,
     now: UnixTime,
 ) -> Result<Vec<Finding>, Damaged> {
     let mut guard = Guard { logins: Logins { config: &compiled.config, host, now }, found: Vec::new() };
-    if !compiled.rules.is_empty() || compiled.config.defaults.unasked == Unasked::Deny {
-        let later = later(compiled, now)?;
-        guard.actor()?;
-        guard.admins(admins, &later)?;
-        guard.emergency(&later)?;
-        guard.recent()?;
-    }
+    let later = later(compiled, now)?;
+    guard.actor()?;
+    guard.admins(admins, &later)?;
+    guard.emergency(&later)?;
+    guard.recent()?;
     Ok(guard.found)
 }
 

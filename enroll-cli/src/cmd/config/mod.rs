@@ -39,7 +39,7 @@ pub fn run(path: &Path, what: Config) -> Result<Exit, Failure> {
         Config::Check => check::run(path),
         Config::Apply(args) => apply::apply(path, &args),
         Config::Confirm => apply::confirm(path),
-        Config::Rollback { number } => apply::rollback(path, number),
+        Config::Rollback(args) => apply::rollback(path, &args),
         Config::List => list::run(path),
         Config::Explain(args) => explain::run(path, &args),
         Config::Test { file } => test::run(path, file.as_deref()),

@@ -6,7 +6,7 @@ use crate::cmd::doctor::{Files, Sshd};
 use crate::context::Context;
 use crate::error::Failure;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Broker, Compiled, Damaged, Finding, Outcome, Rule, Severity};
+use qrtotp_policy::{Broker, Compiled, Damaged, Finding, Outcome, Rule, Severity, applied_path};
 use std::ffi::CString;
 use std::path::Path;
 
@@ -17,7 +17,9 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let (accounts, asks) = (Accounts { store: store.as_deref(), now }, asks(&files));
     let sshd = Sshd::ask();
     let host = accounts.host(&compiled.emergency, &asks, sshd.ways(&files));
-    let found = guard::findings(compiled, &host, accounts.admins(), now);
+    let before = std::fs::read(applied_path(path)).ok();
+    let before = before.and_then(|bytes| Compiled::from_applied(&bytes).ok());
+    let found = guard::findings(compiled, before.as_ref(), &host, || accounts.admins(), now);
     let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
     found.extend(super::sshd::finding(compiled, &files));
     found.extend(super::sshd::unverified_keys(&compiled.rules, &sshd));

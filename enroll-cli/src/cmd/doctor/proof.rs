@@ -3,12 +3,13 @@
 use super::files::Files;
 use super::pam::enrols;
 use super::report::{Finding, Report, Severity};
-use pam_stack::{Code, Facts, Kind, Part, Run, Stack};
+use pam_stack::{Code, Entry, Facts, Kind, Part, Run, Stack};
 use qrtotp_policy::{Config, PROOF_SERVICE};
 
 /// Modules that run twice when a user enrols at a login, if this service names them: they count, or act,
 /// twice.
-const RUN_TWICE: [&str; 4] = ["pam_faillock.so", "pam_tally2.so", "pam_exec.so", "pam_script.so"];
+const RUN_TWICE: [&str; 4] = [FAILLOCK, "pam_tally2.so", "pam_exec.so", "pam_script.so"];
+const FAILLOCK: &str = "pam_faillock.so";
 const COMPARE: &str = "compare it with conf/pam.d/qrtotp";
 
 /// Inside of our own transactions our module takes no part.
@@ -35,12 +36,33 @@ pub fn check(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
     }
     let (auth, account) =
         (files.tree.stack(PROOF_SERVICE, Part::Auth), files.tree.stack(PROOF_SERVICE, Part::Account));
-    let found = findings(&auth, &account);
+    let mut found = findings(&auth, &account);
+    if !auth.entries.iter().any(|entry| entry.name() == FAILLOCK) {
+        found.extend(ignored_lock(files));
+    }
     if found.iter().all(|finding| finding.severity == Severity::Ok) {
         let what = "proves passwords for enrolments, and lets nobody log in by itself";
         report.add(Finding::ok("proof-service", PROOF_SERVICE, what));
     }
     report.add_all(found);
+}
+
+/// A login that goes on to our module although pam_faillock locked the account. Our proof would let the
+/// account enrol.
+fn ignored_lock(files: &Files) -> Option<Finding> {
+    let goes_on = |entry: &Entry| checks_lock(entry) && entry.control_text == "required";
+    let stacks = files.services.keys().map(|service| files.tree.stack(service, Part::Auth));
+    let lock = stacks.filter(|stack| stack.entries.iter().any(Entry::is_ours)).find_map(|stack| {
+        stack.entries.into_iter().take_while(|entry| !entry.is_ours()).find(|entry| goes_on(entry))
+    })?;
+    let what = format!("an account that {FAILLOCK} locked ({}) can enrol by its right password", lock.place);
+    let fix = "put `auth required pam_faillock.so preauth` behind its first line";
+    Some(Finding::warn("proof-service", PROOF_SERVICE, &what).fix(fix))
+}
+
+/// Whether the line only checks whether the account is locked, and counts nothing.
+fn checks_lock(entry: &Entry) -> bool {
+    entry.name() == FAILLOCK && entry.arguments.iter().any(|argument| argument == "preauth")
 }
 
 fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
@@ -86,8 +108,8 @@ fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
             warn("no module of it is known to take a password; without one nobody can enrol").fix(COMPARE),
         );
     }
-    for entry in auth.entries.iter().chain(&account.entries).filter(|entry| RUN_TWICE.contains(&entry.name()))
-    {
+    let runs_twice = |entry: &&Entry| RUN_TWICE.contains(&entry.name()) && !checks_lock(entry);
+    for entry in auth.entries.iter().chain(&account.entries).filter(runs_twice) {
         let what = format!("{}: {} runs twice when a user enrols at a login", entry.place, entry.name());
         found.push(warn(&what).fix("name the password's module alone, unless that is meant"));
     }
@@ -104,6 +126,7 @@ mod tests {
 
     const OURS: &str = "auth required pam_qrtotp.so\n";
     const FIRST: &str = "auth requisite pam_qrtotp.so\n";
+    const UNIX: &str = "auth required pam_unix.so\n";
     const ACCOUNT: &str = "account required pam_permit.so\n";
 
     fn found(texts: &[(&str, &str)]) -> (Severity, String) {
@@ -146,15 +169,30 @@ mod tests {
 
     #[test]
     fn modules_that_ask_nothing_or_run_twice_are_warned_of() {
-        let unix = "auth required pam_unix.so\n";
         for text in [
             format!("{FIRST}auth required pam_permit.so\n"),
-            format!("{FIRST}auth sufficient pam_localuser.so\n{unix}"),
-            format!("{FIRST}auth required pam_faillock.so preauth\n{unix}"),
-            format!("{FIRST}{unix}account required pam_exec.so /x\n"),
+            format!("{FIRST}auth sufficient pam_localuser.so\n{UNIX}"),
+            format!("{FIRST}{UNIX}auth required pam_faillock.so authsucc\n"),
+            format!("{FIRST}{UNIX}account required pam_exec.so /x\n"),
         ] {
             let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
             assert_eq!(verdict, Severity::Warn, "{text}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_proof_that_ignores_the_lock_of_a_login_is_warned_of() {
+        let login = |control: &str| format!("auth {control} pam_faillock.so preauth\n{UNIX}{OURS}");
+        let (alone, asking) = (UNIX.to_owned(), format!("auth required pam_faillock.so preauth\n{UNIX}"));
+        for (login, proof, expected) in [
+            (login("required"), &alone, Severity::Warn),
+            (login("required"), &asking, Severity::Ok),
+            (login("requisite"), &alone, Severity::Ok),
+            (format!("{UNIX}{OURS}"), &alone, Severity::Ok),
+        ] {
+            let (verdict, told) = found(&[("qrtotp", &format!("{FIRST}{proof}{ACCOUNT}")), ("sshd", &login)]);
+            assert_eq!(verdict, expected, "{login} {proof}: {told}");
+            assert_eq!(told.contains("an account that pam_faillock.so locked"), expected == Severity::Warn);
         }
     }
 

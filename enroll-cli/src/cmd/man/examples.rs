@@ -67,6 +67,7 @@ pub const EXAMPLES: &[(&str, &str, &str)] = &[
     ("revoke", "alice --all", "Revoke all that alice has; the next login sees it."),
     ("revoke", "--group contractors --dry-run", "Say whose devices would be revoked."),
     ("reissue", "alice", "Revoke alice's devices and show a new enrolment code."),
+    ("account add", "alice", "Give an account that a rule exempts a record, and so an audit chain."),
     ("account rename", "alice alice.smith", "Keep the record of a user whose name changed."),
     ("account adopt-uid", "alice", "Keep the record of a user whose uid changed."),
     ("account remove", "alice", "Delete the record of a user who left."),

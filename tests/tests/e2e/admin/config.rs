@@ -104,17 +104,86 @@ fn what_can_not_be_used_is_refused_by_file_and_line_and_changes_nothing() {
     );
 }
 
+/// Runs a command as alice does by sudo, after an ssh login from 192.0.2.7.
+fn by_alice(sandbox: &Sandbox, command: &[&str]) -> Output {
+    let uid = sandbox.run(&["id", "-u", "alice"]).success().stdout;
+    let uid = format!("SUDO_UID={}", uid.trim());
+    let ssh = "SSH_CONNECTION=192.0.2.7 1 192.0.2.1 22";
+    sandbox.run(&[&["env", &uid, ssh], command].concat())
+}
+
+/// alice has a device, policy 2 denies her everything, and policy 3 does not.
+fn with_a_lock_out_behind() -> Sandbox {
+    let sandbox = host();
+    sandbox.import("alice");
+    sandbox.edit_configuration(&deny("alice"));
+    config(&sandbox, &["apply"]).success();
+    sandbox.configure(ADMIN_RULES);
+    sandbox
+}
+
+#[test]
+fn going_back_to_a_lock_out_is_refused_unless_it_is_forced_with_a_reason() {
+    let sandbox = with_a_lock_out_behind();
+    let by_sudo = |arguments: &[&str]| by_alice(&sandbox, &[&["qrtotp", "config"], arguments].concat());
+    let refused = by_sudo(&["rollback"]).exited(1);
+    let danger = "danger: L1: rule no-alice would deny you (alice) at sshd from 192.0.2.7";
+    assert!(refused.stdout.contains(danger), "{refused:?}");
+    assert!(refused.stderr.contains("nothing was changed: policy 2 would lock out"), "{refused:?}");
+    assert!(by_sudo(&["list"]).success().stdout.lines().last().unwrap().starts_with("3 "));
+    by_sudo(&["rollback", "--force", " "]).exited(2);
+    by_sudo(&["rollback", "1", "--force", "not needed"]).success();
+    by_sudo(&["rollback", "2", "--force", "she is leaving"]).success();
+    let _ = sandbox.log.wait(&["event=policy_rolled_back", "policy=5", "detail=\"forced: she is leaving\""]);
+    assert!(!sandbox.log.lines().iter().any(|line| line.contains("not needed")), "nothing was forced");
+}
+
+#[test]
+fn going_back_to_a_configuration_that_denies_its_emergency_account_is_refused() {
+    let sandbox = host();
+    let rules = format!("[policy]\nemergency = [\"bobby\"]\n{}", deny("bobby"));
+    sandbox.edit_configuration(&rules);
+    config(&sandbox, &["apply", "--force", "for this test"]).success();
+    sandbox.configure(ADMIN_RULES);
+    let refused = config(&sandbox, &["rollback"]).exited(1).stdout;
+    assert!(refused.contains("danger: L3: rule no-bobby would deny the emergency account"), "{refused}");
+}
+
+#[test]
+fn what_is_not_confirmed_ends_even_if_the_configuration_before_it_locks_out() {
+    let sandbox = with_a_lock_out_behind();
+    config(&sandbox, &["rollback"]).success();
+    sandbox.edit_configuration(ADMIN_RULES);
+    config(&sandbox, &["apply", "--confirm", "10m"]).success();
+    let _ = by_alice(&sandbox, &["faketime", "-f", "+12m", "qrtotp", "config", "list"]).success();
+    let _ = sandbox.log.wait(&["event=policy_rolled_back", "reason=not_confirmed", "policy=5"]);
+    let explained = config(&sandbox, &["explain", "--user", "alice"]).exited(1).stdout;
+    assert!(explained.starts_with("policy 4, ") && explained.contains("outcome: deny"), "{explained}");
+}
+
+#[test]
+fn the_first_use_applies_no_lock_out_and_lets_a_host_begin_on_which_nobody_has_a_device() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    let first_use = |rules: &str| {
+        sandbox.run(&["rm", "-f", "/etc/qrtotp/qrtotp.toml.applied"]).success();
+        sandbox.edit_configuration(rules);
+        sandbox.run(&["qrtotp", "init"])
+    };
+    let refused = first_use("[[rule]]\nname = \"a\"\nthen = \"deny\"\n").exited(1).stderr;
+    assert!(refused.contains("was never applied, and is not applied now: danger: L2: nobody"), "{refused}");
+    assert!(refused.contains("--force REASON"), "{refused}");
+    assert!(config(&sandbox, &["list"]).success().stdout.starts_with("nothing was applied yet"));
+    first_use("[[rule]]\nname = \"a\"\nthen = \"code\"\n").success();
+    sandbox.import("alice");
+    first_use(&deny("alice")).success();
+}
+
 #[test]
 fn a_configuration_that_locks_out_who_applies_it_is_refused_unless_it_is_forced_with_a_reason() {
     let sandbox = host();
     sandbox.import("alice");
     sandbox.edit_configuration(&deny("alice"));
-    let uid = sandbox.run(&["id", "-u", "alice"]).success().stdout;
-    let by_sudo = |arguments: &[&str]| {
-        let uid = format!("SUDO_UID={}", uid.trim());
-        let ssh = "SSH_CONNECTION=192.0.2.7 1 192.0.2.1 22";
-        sandbox.run(&[&["env", &uid, ssh, "qrtotp", "config"], arguments].concat())
-    };
+    let by_sudo = |arguments: &[&str]| by_alice(&sandbox, &[&["qrtotp", "config"], arguments].concat());
     let refused = by_sudo(&["apply"]).exited(1);
     for text in ["danger: L1: rule no-alice would deny you (alice) at sshd from 192.0.2.7", "at sudo;"] {
         assert!(refused.stdout.contains(text), "{refused:?}");

@@ -8,6 +8,7 @@ mod forward_pass;
 mod killed;
 mod killed_enrolment;
 mod no_memory;
+mod refusal_times;
 mod setuid_limits;
 mod starved;
 mod together;

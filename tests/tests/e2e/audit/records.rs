@@ -64,6 +64,31 @@ fn the_next_checkpoint_tells_of_an_account_that_was_made_at_a_login_and_of_one_t
 }
 
 #[test]
+fn an_emergency_login_without_a_code_can_not_be_removed_from_the_log_unnoticed() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    sandbox
+        .configure("[[rule]]\nname = \"break-glass\"\nuser = [\"alice\"]\nthen = \"skip\"\nalert = true\n");
+    sandbox.make_store();
+    sandbox.run(&["qrtotp", "account", "add", "alice"]).success();
+    assert_eq!(told(&sandbox, &record(&sandbox)), ["record_made"]);
+    let again = sandbox.run(&["qrtotp", "account", "add", "alice"]);
+    assert!(!again.status.success() && again.stderr.contains("has a record already"), "{}", again.stderr);
+    for _ in 0..2 {
+        let _ = sandbox.login("alice").output();
+    }
+    let _ = sandbox.log.wait(&["reason=not_required user=alice", "rule=break-glass", " seq=2 "]);
+    let whole = verified(&sandbox, &[]);
+    assert!(whole.status.success(), "{}{}", whole.stdout, whole.stderr);
+    written(&sandbox, |lines| {
+        lines.retain(|line| !(line.contains("break-glass") && line.contains(" seq=2 ")))
+    });
+    let removed = verify(&sandbox).stdout;
+    assert!(removed.contains("alice") && removed.contains("seq 2"), "{removed}");
+}
+
+#[test]
 fn the_hosts_chain_tells_at_once_of_an_account_that_the_broker_made() {
     let sandbox = Sandbox::with_broker(ENROLS);
     sandbox.keep_secret(PASSWORD);

@@ -1,5 +1,6 @@
 //! Enrolment: what is on the screen, who may enrol, and when.
 
+mod faillock;
 mod first_login;
 mod first_login_rules;
 mod looks;

@@ -3,7 +3,7 @@
 //! let in.
 
 use qrtotp_tests::{
-    Pty, Sandbox,
+    Pty, Sandbox, artefacts,
     first_login::{CHOICES, INSIDE},
     host::SERVICE,
     users::PASSWORD,
@@ -91,6 +91,27 @@ fn a_service_proves_a_password_by_exactly_one_hidden_question() {
     sandbox.pam("qrtotp", &format!("{first}{more}{unix}auth required pam_permit.so\n{account}"));
     is_refused(&sandbox, WRONG, more, "primary_factor", "refuses the password");
     gives_up(enters(&sandbox, PASSWORD));
+}
+
+#[test]
+fn a_module_that_makes_it_somebody_elses_login_and_one_that_lets_anybody_in_prove_nothing() {
+    let sandbox = host();
+    let module = artefacts::compile("pam_misbehaves.c", "pam_misbehaves.so", &["-shared", "-fPIC", "-lpam"]);
+    sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
+    let rest = "account required pam_permit.so\n";
+    let first = "auth requisite pam_qrtotp.so\n";
+    sandbox.pam("qrtotp", &format!("{first}auth required pam_misbehaves.so other\n{rest}"));
+    is_refused(&sandbox, PASSWORD, "other", "primary_factor_unavailable", "a module changed PAM_USER");
+    // libpam takes `other` for a service that has no file, or no line of a kind.
+    sandbox.pam("other", &format!("auth required pam_permit.so\n{rest}"));
+    for (service, detail) in [("", "does not exist"), (rest, "without asking")] {
+        let write = if service.is_empty() { "rm /etc/pam.d/qrtotp" } else { "true" };
+        sandbox.run(&["sh", "-c", write]).success();
+        if !service.is_empty() {
+            sandbox.pam("qrtotp", service);
+        }
+        is_refused(&sandbox, WRONG, service, "primary_factor_unavailable", detail);
+    }
 }
 
 #[test]

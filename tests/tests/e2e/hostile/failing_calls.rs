@@ -161,6 +161,58 @@ fn an_apply_where_any_call_fails_leaves_all_of_the_old_or_all_of_the_new_policy(
     fails_at_calls_of_an_apply(|_| true, 200);
 }
 
+/// Kills an apply just before each of these calls. Then, if `cut`, the power fails, too.
+fn is_killed_at_calls_of_an_apply(cut: bool, wanted: impl Fn(&str) -> bool, least: usize) {
+    let sandbox = if cut { Sandbox::with_state(State::Ext4("32m")) } else { Sandbox::new() };
+    let directory = if cut { format!("{STATE_DIR}/policy") } else { "/etc/qrtotp".to_owned() };
+    sandbox.run(&["mkdir", "-p", &directory]).success();
+    let path = &format!("{directory}/qrtotp.toml");
+    assert!(apply(&sandbox, path, "old", &WATCH));
+    let (mut kills, mut news) = (0, 0);
+    for (call, places) in calls(&sandbox, COMMAND, |_| true).iter().filter(|(call, _)| wanted(call)) {
+        for place in places {
+            let fault = Fault { call: call.clone(), nth: place.nth, effect: "signal=KILL" };
+            let injector = fault.injector(&sandbox);
+            let _ = apply(&sandbox, path, "new", &injector.iter().map(String::as_str).collect::<Vec<_>>());
+            kills += usize::from(sandbox.read("/tmp/trace").trim_end().ends_with(" = ?"));
+            if cut {
+                sandbox.cut_power();
+            }
+            news += usize::from(is_in_force(&sandbox, path, ["new", "old"]));
+            assert!(apply(&sandbox, path, "old", &[]), "nothing can be applied after {fault:?}");
+        }
+    }
+    println!("{kills} kills, after {news} of them the new policy was in force");
+    assert!(kills >= least && news > 0 && news < kills, "{kills} kills, {news} new");
+}
+
+/// Calls that change, lock or sync files.
+fn changes(call: &str) -> bool {
+    ["write", "fsync", "fdatasync", "rename", "renameat", "renameat2", "flock", "unlinkat"].contains(&call)
+}
+
+#[test]
+fn an_apply_that_is_killed_at_a_change_leaves_all_of_the_old_or_all_of_the_new_policy() {
+    is_killed_at_calls_of_an_apply(false, changes, 9);
+}
+
+#[test]
+fn an_apply_that_a_power_cut_ends_at_a_change_leaves_all_of_the_old_or_all_of_the_new_policy() {
+    is_killed_at_calls_of_an_apply(true, changes, 7);
+}
+
+#[test]
+#[ignore = "takes minutes: `cargo xtask proof apply`"]
+fn an_apply_that_is_killed_at_any_call_leaves_all_of_the_old_or_all_of_the_new_policy() {
+    is_killed_at_calls_of_an_apply(false, |_| true, 100);
+}
+
+#[test]
+#[ignore = "takes minutes: `cargo xtask proof apply`"]
+fn an_apply_that_a_power_cut_ends_at_any_call_leaves_all_of_the_old_or_all_of_the_new_policy() {
+    is_killed_at_calls_of_an_apply(true, |_| true, 100);
+}
+
 #[test]
 fn after_a_power_cut_the_policy_that_was_applied_is_in_force_and_a_sync_that_does_nothing_is_found_out() {
     let (sandbox, path) =

@@ -24,6 +24,11 @@ struct Host {
 
 impl Host {
     fn new(rules: &str) -> Self {
+        Self::with_sshd(rules, "")
+    }
+
+    /// The same, with `more` lines in sshd_config.
+    fn with_sshd(rules: &str, more: &str) -> Self {
         let sandbox = Sandbox::new();
         sandbox.add_user("alice");
         sandbox.overwrite("/etc/ssh/sshd_config", "PubkeyAuthOptions verify-required\n");
@@ -31,9 +36,9 @@ impl Host {
         sandbox.key_and_code("sshd", "");
         let phone = sandbox.import("alice");
         sandbox.configure(rules);
-        let sshd = sandbox.start_sshd(
-            "AuthenticationMethods publickey,keyboard-interactive\nPubkeyAuthOptions verify-required\nAcceptEnv *",
-        );
+        let sshd = sandbox.start_sshd(&format!(
+            "AuthenticationMethods publickey,keyboard-interactive\nPubkeyAuthOptions verify-required\nAcceptEnv *\n{more}"
+        ));
         let host = Self { sandbox, provider, phone, _sshd: sshd };
         host.sandbox.run_as("alice", &["mkdir", "-m", "700", "/home/alice/.ssh"]).success();
         for (name, kind) in [("plain", "ed25519"), ("token", "ed25519-sk"), ("other", "ed25519-sk")] {
@@ -163,6 +168,50 @@ fn a_key_of_the_other_type_is_taken_too() {
     let _ = host.sandbox.log.wait(&[ACCEPTED, &format!("rule=token credential={id}")]);
     let shown = host.sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
     assert!(shown.contains("sk-ecdsa-sha2-nistp256@openssh.com, SHA256:"), "{shown}");
+}
+
+#[test]
+fn a_key_whose_signatures_a_browser_makes_is_taken_too() {
+    let more = "PubkeyAcceptedAlgorithms +webauthn-sk-ecdsa-sha2-nistp256@openssh.com";
+    let host = Host::with_sshd(RULE, more);
+    host.sandbox.overwrite("/root/webauthn.py", include_str!("clients/webauthn.py"));
+    let browser = |task: &str, input: &str| {
+        host.sandbox.run_with_input(&["/usr/bin/python3", "/root/webauthn.py", task], input)
+    };
+    let line = browser("key", "").success().stdout;
+    host.sandbox.append("/home/alice/.ssh/authorized_keys", &line);
+    assert!(!browser("login", &host.phone.wrong_code()).status.success());
+    let _ = host.sandbox.log.wait(&["event=login result=denied reason=wrong_code user=alice"]);
+    let mut client = host.sandbox.pty_unrecorded(&["qrtotp", "key", "add", "alice", "--no-verify", "--yes"]);
+    let challenge = challenge_of(&mut client);
+    client.send(browser("sign", &format!("{challenge}\n")).success().stdout.trim_end());
+    client.expect("Done: alice has the hardware ssh key c-");
+    client.success();
+    assert!(browser("login", "").success().stdout.contains(INSIDE));
+    let _ = host.sandbox.log.wait(&[ACCEPTED, "rule=token credential=c-"]);
+}
+
+/// A certificate can restrict the use of its key, so it counts neither as the registered key nor as a key.
+#[test]
+fn a_certificate_for_a_registered_key_is_asked_for_a_code() {
+    let host = Host::new(&format!("{RULE}[[rule]]\nname = 'key'\nkey = true\nthen = 'skip'\n"));
+    let _ = host.register("token");
+    host.gets_in_unasked("token");
+    host.new_key("authority", "ed25519");
+    let authority = host.sandbox.read(&format!("{}.pub", path("authority")));
+    // sshd accepts only the certificate; otherwise the client would use the key itself.
+    host.sandbox.overwrite("/home/alice/.ssh/authorized_keys", &format!("cert-authority {authority}"));
+    let (signer, key) = (path("authority"), format!("{}.pub", path("token")));
+    let sign = ["ssh-keygen", "-q", "-s", &signer, "-I", "alice", "-n", "alice", &key];
+    host.sandbox.run_as("alice", &sign).success();
+    host.is_asked("token", &[]);
+    let _ = host.sandbox.log.wait(&["Partial publickey for alice", "ED25519-SK-CERT"]);
+    let mut client = host.ssh("token", &[]);
+    client.expect(CODE);
+    client.send(&host.phone.code());
+    client.expect(INSIDE);
+    client.success();
+    let _ = host.sandbox.log.wait(&["event=login result=accepted reason=code user=alice", "rule=default"]);
 }
 
 #[test]

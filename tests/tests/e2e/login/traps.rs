@@ -3,6 +3,7 @@
 use qrtotp_tests::{
     Phone, Pty, Sandbox,
     first_login::{ENTER, INSIDE, RESUMED},
+    host::{PAM_SUCCESS, SERVICE},
     users::PASSWORD,
 };
 
@@ -216,6 +217,23 @@ fn ssh_by_the_method_password_is_denied_and_the_log_names_keyboard_interactive()
     assert_eq!(sandbox.store_content(), before);
     let denied = "event=login result=denied reason=password_repeated user=alice";
     let _ = sandbox.log.wait(&[denied, "KbdInteractiveAuthentication"]);
+}
+
+#[test]
+fn a_client_without_questions_and_a_host_with_one_question_enrol_nobody() {
+    let auth = "auth required pam_unix.so nodelay\nauth required pam_qrtotp.so\n";
+    let sandbox = host("sshd", auth);
+    let services = format!("[enroll]\nservices = [\"sshd\", \"{SERVICE}\"]\n");
+    sandbox.configure(&format!("[defaults]\nfirst_login = \"enroll\"\n{services}"));
+    sandbox.enrolling(SERVICE, auth);
+    let _sshd = sandbox.start_sshd("");
+    let before = sandbox.store_content();
+    let options = ["BatchMode=yes", "PubkeyAuthentication=no"];
+    assert!(!sandbox.ssh_with("alice", &options, "echo logged in").failure().contains(INSIDE));
+    let report = sandbox.login("alice").arguments(&["--answer", PASSWORD]).run();
+    assert_ne!(report.authenticate(), PAM_SUCCESS, "{}", report.text());
+    let _ = sandbox.log.wait(&["event=login result=denied reason=no_answer user=alice"]);
+    assert_eq!(sandbox.store_content(), before);
 }
 
 #[test]

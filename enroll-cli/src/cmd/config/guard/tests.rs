@@ -53,10 +53,18 @@ fn breakglass(person: Option<Person>, expired: bool) -> Vec<Emergency> {
 }
 
 fn found(text: &str, host: &Host<'_>) -> Vec<(&'static str, bool)> {
-    let compiled = compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Groups);
-    let compiled = compiled.unwrap_or_else(|error| panic!("{text}: {error}"));
-    let admins = [person("root", &[9], false), host.actor.clone().unwrap(), person("bob", &[0], true)];
-    let found = findings(&compiled, host, admins.into_iter(), NOW).unwrap();
+    found_after(None, text, host)
+}
+
+fn found_after(before: Option<&str>, text: &str, host: &Host<'_>) -> Vec<(&'static str, bool)> {
+    let compiled = |text: &str| {
+        let compiled = compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Groups);
+        compiled.unwrap_or_else(|error| panic!("{text}: {error}"))
+    };
+    let (before, compiled) = (before.map(compiled), compiled(text));
+    let admins =
+        || [person("root", &[9], false), host.actor.clone().unwrap(), person("bob", &[0], true)].into_iter();
+    let found = findings(&compiled, before.as_ref(), host, admins, NOW).unwrap();
     found.iter().map(|finding| (finding.key, finding.severity == Severity::Danger)).collect()
 }
 
@@ -209,7 +217,7 @@ fn a_locked_root_at_the_console_is_warned_about_and_a_locked_emergency_account_r
     let compiled = compile(&[SourceFile { path: "x".into(), bytes: text.into() }], &Groups).unwrap();
     for (admin, warned) in [(person("root", &[9], true), false), (locked("root"), true)] {
         let host = Host { actor: None, ..host() };
-        let found = findings(&compiled, &host, [admin].into_iter(), NOW).unwrap();
+        let found = findings(&compiled, None, &host, || [admin.clone()].into_iter(), NOW).unwrap();
         let said = found.iter().find(|finding| finding.key == "L2").map(|finding| finding.severity);
         assert_eq!(said, warned.then_some(Severity::Warning));
     }
@@ -269,14 +277,14 @@ fn a_lock_out_that_begins_later_is_refused_too() {
     let admins = [person("root", &[9], false)].into_iter();
     let compiled = compile(&[SourceFile { path: "x".into(), bytes: at_night.into() }], &Groups).unwrap();
     for (enrolled, severity) in [(true, Severity::Danger), (false, Severity::Warning)] {
-        let found = findings(&compiled, &nobody(enrolled), admins.clone(), NOW).unwrap();
+        let found = findings(&compiled, None, &nobody(enrolled), || admins.clone(), NOW).unwrap();
         let said = found.iter().find(|finding| finding.key == "L2").map(|finding| finding.severity);
         assert_eq!(said, Some(severity), "who lacks a device on a fresh host is warned about only");
     }
     let reason = |short: &str| {
         let source = SourceFile { path: "x".into(), bytes: rules(short).into() };
         let admins = [person("root", &[9], true)];
-        findings(&compile(&[source], &Groups).unwrap(), &host, admins.into_iter(), NOW)
+        findings(&compile(&[source], &Groups).unwrap(), None, &host, || admins.clone().into_iter(), NOW)
             .unwrap()
             .remove(0)
             .reason
@@ -338,9 +346,25 @@ fn harmless_policies_pass() {
 }
 
 #[test]
-fn without_a_rule_nothing_is_refused() {
-    let host = Host { actor: Some(person("anna", &[], false)), emergency: breakglass(None, false), ..host() };
-    assert_eq!(found("[policy]\nemergency = ['breakglass']", &host), []);
+fn without_rules_only_those_are_missed_who_got_in_before() {
+    let anna = || Host { actor: Some(person("anna", &[], false)), ..host() };
+    let no_breakglass = Host { emergency: breakglass(None, false), ..anna() };
+    assert_eq!(found("[policy]\nemergency = ['breakglass']", &no_breakglass), [], "nothing was applied");
+    let skipped = "[[rule]]\nname = 'a'\nuser = ['anna']\nthen = 'skip'\n";
+    let enrols = "[defaults]\nfirst_login = 'enroll'\n[enroll]\nservices = ['sshd', 'sudo']\n";
+    for (before, after, expected) in [
+        (skipped, "", &[("L1", true)][..]),
+        (skipped, "[verify]\nwindow_back = 2\n", &[("L1", true)]),
+        (enrols, "[defaults]\nfirst_login = 'deny'\n", &[("L1", true)]),
+        (enrols, "[defaults]\nfirst_login = 'enroll'\n[enroll]\nservices = ['login']\n", &[("L1", true)]),
+        (enrols, enrols, &[]),
+        ("", "[verify]\nwindow_back = 2\n", &[]),
+        ("[defaults]\nfirst_login = 'deny'\n", "", &[]),
+    ] {
+        let mut found = found_after(Some(before), after, &anna());
+        found.dedup();
+        assert_eq!(found, expected, "{before} -> {after}");
+    }
 }
 
 #[test]
