@@ -87,7 +87,7 @@ pub enum Command {
     /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
     /// reported on standard error, and the exit code is then 2.
     List(List),
-    /// Check a code from standard input; this uses it up
+    /// Check a code from standard input; this uses it up (root only, except with --stdin-json)
     ///
     /// Prints "accepted" (exit code 0), "denied", or "ignored" if the account needs no code (both exit code
     /// 1). Rules are not applied: see `qrtotp config explain`.
@@ -106,7 +106,7 @@ pub enum Command {
         #[arg(long)]
         stdin_json: bool,
     },
-    /// Take over a key from another system
+    /// Import keys from another system (root only)
     #[command(subcommand)]
     Import(Import),
     /// Replace the recovery codes
@@ -121,8 +121,9 @@ pub enum Command {
     /// Correct for a device whose clock is wrong, by two codes in a row
     ///
     /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes
-    /// off. Asks for two codes in a row. If both are right, this device's codes are accepted with its offset
-    /// from then on; both codes are used up. If not, this counts as one wrong code; an empty answer does not.
+    /// off. Asks for two codes in a row. If both are correct, this device's codes are accepted with its
+    /// offset from then on; both codes are used up. If not, this counts as one wrong code; an empty answer
+    /// does not.
     Resync {
         /// The user; by default, you
         user: Option<String>,
@@ -147,7 +148,7 @@ pub enum Command {
     /// An account as a whole: when a person's name or uid changes, or the person leaves (root only)
     #[command(subcommand)]
     Account(Account),
-    /// Clear counted failures, so that codes are checked again
+    /// Clear counted failures, so that codes are checked again (root only)
     ///
     /// --from also marks that place as familiar for a day: the user can log in from there even while
     /// strangers are guessing codes.
@@ -158,11 +159,11 @@ pub enum Command {
         #[arg(long, value_name = "NETWORK|PLACE")]
         from: Option<String>,
     },
-    /// Familiar places: where correct codes came from, so that strangers' wrong codes delay nobody there
-    /// (root only)
+    /// Familiar places: networks and ssh keys from which a correct code came; strangers' wrong codes delay no
+    /// login from there (root only)
     #[command(subcommand)]
     Place(Places),
-    /// Enrolment tokens: the right to enrol one device, once
+    /// Enrolment tokens: each lets a user enrol one device, once (root only)
     #[command(subcommand)]
     Token(Token),
     /// The configuration: check, apply and explain it (root only)
@@ -188,9 +189,9 @@ pub enum Command {
     /// enrolments
     ///
     /// Needs no root, only the right to read the log (group systemd-journal, or adm for files). Each anomaly
-    /// says why. The log of the last 30 days is read first, to tell lines of the module from lines that
-    /// users wrote. A rule names an account, or a network, once an hour. With --file it reads that log to
-    /// its end and says what it would have said. docs/AUDIT.md lists the rules.
+    /// says why. It reads the log of the last 30 days first, to tell lines of the module from lines that
+    /// users wrote. It reports the same anomaly of an account or a network at most once an hour. With --file
+    /// it reads that log to its end, and prints what it would have reported. docs/AUDIT.md lists the rules.
     Watch(Watch),
     /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)
     ///
@@ -506,10 +507,10 @@ pub struct Issue {
 pub struct Whom {
     /// The user that gets the token
     pub user: Option<String>,
-    /// For all members of a group, those whose primary group it is included
+    /// Issue tokens to all members of this group, also those whose primary group it is
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// For the users named in a file, one a line; # begins a comment, - is standard input
+    /// Issue tokens to the users named in this file, one a line; # begins a comment, - is standard input
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
 }

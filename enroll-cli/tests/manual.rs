@@ -5,7 +5,7 @@ mod instance;
 
 use instance::Instance;
 
-const COMMANDS: [&[&str]; 101] = [
+const COMMANDS: [&[&str]; 102] = [
     &[],
     &["enroll"],
     &["status"],
@@ -59,6 +59,7 @@ const COMMANDS: [&[&str]; 101] = [
     &["key"],
     &["key", "add"],
     &["account"],
+    &["account", "add"],
     &["account", "rename"],
     &["account", "adopt-uid"],
     &["account", "remove"],
@@ -123,7 +124,7 @@ fn every_command_has_help_and_a_man_page_that_names_every_option() {
             .iter()
             .find_map(|section| std::fs::read_to_string(dir.join(format!("{name}.{section}"))).ok());
         let page = page.unwrap_or_else(|| panic!("{name} has no page"));
-        for heading in ["EXIT STATUS", "FILES", "SEE ALSO"] {
+        for heading in ["EXAMPLES\n.TP", "EXIT STATUS", "FILES", "SEE ALSO"] {
             assert!(page.contains(heading), "{name}: {heading}");
         }
         let page = page.replace("\\-", "-");

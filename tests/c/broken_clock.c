@@ -1,7 +1,8 @@
 /*
  * A clock that breaks for pam_qrtotp.so alone: its COUNT-th reading and all later ones fail, COUNT being what
  * /run/broken_clock says. Rust's standard library panics on that, so the release build of the module panics
- * wherever it reads the time, with nothing for tests in it. Named in /etc/ld.so.preload, which holds for setuid programs too.
+ * wherever it reads the time, with nothing for tests in it. Named in /etc/ld.so.preload, which holds for
+ * setuid programs too.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

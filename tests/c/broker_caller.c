@@ -1,15 +1,19 @@
 /* A caller of the broker that keeps to no rule.
  *
- * broker_caller SOCKET send MICROSECONDS   standard input to the broker, so long between two bytes; then what it says
- * broker_caller SOCKET leave              two frames from standard input: the second once something was heard; then it is gone
- * broker_caller SOCKET flood COUNT         so many connections at once; prints how many it got, and holds them until
- *                                          standard input ends
- * broker_caller SOCKET strangers COUNT    the same as root with a uid of its own for each
- * broker_caller SOCKET crowd FIRST COUNT  as root, so many uids from FIRST on, one connection each, all at once. Each sends what is on
- *                                          standard input; prints what each hears, in a line
- * broker_caller SOCKET storm UIDS         one connection after the other, as fast as they are taken, until standard input
- *                                          ends, the last 256 of them held; as whoever runs it, or as root with so many
- *                                          uids in turn. Prints how many it got
+ * broker_caller SOCKET send MICROSECONDS
+ *     standard input to the broker, so long between two bytes; then what it says
+ * broker_caller SOCKET leave
+ *     two frames from standard input: the second once something was heard; then it is gone
+ * broker_caller SOCKET flood COUNT
+ *     so many connections at once; prints how many it got, and holds them until standard input ends
+ * broker_caller SOCKET strangers COUNT
+ *     the same as root with a uid of its own for each
+ * broker_caller SOCKET crowd FIRST COUNT
+ *     as root, so many uids from FIRST on, one connection each, all at once; each sends standard input, and
+ *     prints what it hears, in a line
+ * broker_caller SOCKET storm UIDS
+ *     one connection after the other, as fast as they are taken, until standard input ends, the last 256 of
+ *     them held; as the user that runs it, or as root with so many uids in turn; prints how many it got
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,13 +1,15 @@
 /*
- * The honest floor: what any correct module for one-time codes must do, and no more. It reads a configuration that only root may
- * change, looks up the account, opens its record, and under a lock compares the code with every step of the window, refuses a
- * second use, counts failures and makes them wait, writes in place and syncs; then it logs one line and answers.
- * It has no enrolment, no recovery codes, one device per account, and keys in the clear.
+ * The honest floor: what any correct module for one-time codes must do, and no more. It reads a configuration
+ * that only root may change, looks up the account, opens its record, and under a lock compares the code with
+ * every step of the window, refuses a second use, counts failures and makes them wait, writes in place and
+ * syncs; then it logs one line and answers. It has no enrolment, no recovery codes, one device per account,
+ * and keys in the clear.
  *
  *     honest_module.so FILE
  *
- * FILE: lines `directory PATH`, `window STEPS`, `free_failures NUMBER` and `max_wait SECONDS`; a `#` begins a remark.
- * A record is the file of the user's name in that directory, 4,096 bytes that begin with `struct record`.
+ * FILE: lines `directory PATH`, `window STEPS`, `free_failures NUMBER` and `max_wait SECONDS`; a `#` begins a
+ * remark. A record is the file of the user's name in that directory, 4,096 bytes that begin with `struct
+ * record`.
  */
 #include "totp.h"
 #include <fcntl.h>
@@ -64,7 +66,7 @@ static int read_settings(const char *path, struct settings *settings) {
     return settings->directory[0] && settings->window <= 10 ? 0 : -1;
 }
 
-/* The step of the code, or 0. Every step of the window is computed, so that the time does not tell which one it was. */
+/* The step of the code, or 0. Computes every step of the window, so timing does not tell which it was. */
 static uint64_t step_of(const uint8_t key[KEY], const char *answer, uint64_t now, unsigned window) {
     char *end;
     unsigned long code = strtoul(answer, &end, 10);
@@ -83,7 +85,7 @@ static int must_wait(const struct state *state, const struct settings *settings,
     return now < state->last_failure + (wait < settings->max_wait ? wait : settings->max_wait);
 }
 
-/* What the log says of the decision. */
+/* The log's line about the decision. */
 static const char *judge(int file, uid_t uid, const char *answer, const struct settings *settings, int *code) {
     struct record record;
     if (flock(file, LOCK_EX) || pread(file, &record, sizeof record, 0) != sizeof record || record.uid != uid)

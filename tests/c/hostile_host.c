@@ -3,10 +3,13 @@
  *
  *     hostile_host CONDITION USER ANSWER
  *
- * or   hostile_host loads|leaky-loads|first-logins USER COUNT      COUNT whole logins; what grew after the first tenth of them
+ * or, for COUNT whole logins and what grew after the first tenth of them:
  *
- * Prints authenticate=CODE, and for some conditions more. One login of 64 threads at once is the condition "threads":
- * then USER is a prefix that gets a number (without a number if it ends in "!"), and ANSWER is a list separated by commas.
+ *     hostile_host loads|leaky-loads|first-logins USER COUNT
+ *
+ * Prints authenticate=CODE, and for some conditions more. One login of 64 threads at once is the condition
+ * "threads": then USER is a prefix that gets a number (without a number if it ends in "!"), and ANSWER is a
+ * list separated by commas.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -198,7 +201,7 @@ static void look(struct state *state) {
     for (int number = 1; number < _NSIG; number++) {
         struct sigaction action = {0};
         sigaction(number, NULL, &action);
-        /* Without the C library's own (SA_RESTORER), and what it leaves undefined behind the kernel's 64 signals. */
+        /* Without SA_RESTORER, the C library's own, and without what it leaves undefined after signal 64. */
         state->actions[number].sa_handler = action.sa_handler;
         state->actions[number].sa_flags = action.sa_flags & ~0x04000000;
         memcpy(&state->actions[number].sa_mask, &action.sa_mask, 8);
@@ -271,7 +274,7 @@ static void arrange(void) {
     }
     if (is("no-getrandom"))
         forbid(SYS_getrandom, SECCOMP_RET_ERRNO | ENOSYS);
-    /* The C library's first allocation asks for random numbers, whoever makes it. */
+    /* The C library's first allocation asks for random numbers, in any program. */
     void *volatile first = malloc(1);
     free(first);
     if (is("getrandom-kills") || is("getrandom-kills-us"))
@@ -304,7 +307,7 @@ int main(int argc, char **argv) {
         load_again_and_again(argv[2], atol(argv[3]));
         return 0;
     }
-    /* What is closed stays closed until the login is over; the report goes out by a copy. */
+    /* Closed descriptors stay closed until the login is over; the report goes out by a copy. */
     int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 100), before;
     if (is("closed-standard"))
         for (int fd = 0; fd <= 2; fd++)

@@ -1,9 +1,11 @@
 /*
- * An application whose memory is looked at from outside. It keeps no answer and no message: answers come line by line on
- * standard input, messages go straight to standard output. At every prompt, and after every hook, it says where it
- * is and waits for a line.
+ * An application whose memory is looked at from outside. It keeps no answer and no message: answers come line
+ * by line on standard input, messages go straight to standard output. At every prompt, and after every hook,
+ * it says where it is and waits for a line.
  *
- *     memory_host USER PHASES [keep FILE]     keep: it holds on to the answers and FILE's content, so that the search must find them
+ *     memory_host USER PHASES [keep FILE]
+ *
+ * keep: it holds on to the answers and FILE's content, so that the search must find them
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

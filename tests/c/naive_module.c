@@ -1,7 +1,7 @@
 /*
- * A PAM module as one writes it in an hour, to be installed in ours' place: whoever looks at a module must find that this one
- * breaks. In an ordinary application it is right: each code in /run/naive/USER lets USER in once (/run/naive/USER.used). A remark
- * names what breaks it otherwise.
+ * A PAM module as one writes it in an hour, to be installed in ours' place: every check of a module must
+ * find that this one breaks. In an ordinary application it is right: each code in /run/naive/USER lets USER
+ * in once (/run/naive/USER.used). A remark names what breaks it otherwise.
  *
  *     pam_qrtotp.so [thread-key]      thread-key: it leaves a destructor for whatever thread called it
  */
@@ -42,7 +42,7 @@ static int open_record(const char *suffix, int flags) {
     return syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how);
 }
 
-/* What is put here the compiler can't leave out. */
+/* The compiler can't leave out a value that is put here. */
 static void *volatile escape;
 
 static void at_thread_end(void *value) { free(value); }
@@ -102,7 +102,7 @@ static void take_memory(void) {
     free((void *)heap);
 }
 
-/* What a login does not need and may not have. */
+/* Rights that a login does not need and must not have. */
 static int environment_is_usual(int log) {
     static char page[4096];
     const struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/dev/log"};

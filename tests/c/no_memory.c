@@ -1,6 +1,6 @@
 /*
- * Preloaded, it takes memory away from the PAM module: of the module's allocations the one with the number in NO_MEMORY fails, and
- * all that follow. At the program's end it prints how many there were.
+ * Preloaded, it takes memory away from the PAM module: of the module's allocations the one with the number in
+ * NO_MEMORY fails, and all that follow. At the program's end it prints how many there were.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,6 +1,7 @@
 /*
- * A name service whose group look-ups go wrong as a directory's do. The first word of /etc/nss-groups says how:
- * hang (no answer comes), huge (two thousand groups), one (group 100000, which lists no members), short (it is unavailable: libc then gives the groups that it has, and success).
+ * A name service whose group look-ups go wrong as a directory's do. The first word of /etc/nss-groups says
+ * how: hang (no answer comes), huge (two thousand groups), one (group 100000, which lists no members), short
+ * (it is unavailable: libc then gives the groups that it has, and success).
  */
 #include <errno.h>
 #include <grp.h>

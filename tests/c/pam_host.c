@@ -48,7 +48,7 @@ static void print_text(const char *text) {
     fflush(stdout);
 }
 
-/* At the prompt: tell that we are here, and go on when whoever holds our standard input closes it. */
+/* At the prompt: tell that we are here, and go on when the owner of our standard input closes it. */
 static void wait_for_release(const struct login *login) {
     char byte;
     if (login->ready_fd >= 0 && write(login->ready_fd, "", 1) != 1)
@@ -141,7 +141,7 @@ static int refuse(int count, const struct pam_message **messages, struct pam_res
     return PAM_CONV_ERR;
 }
 
-/* Failed logins are not slowed down: the tests ask how the module answers, not how long an application waits. */
+/* Does not slow down failed logins: the tests look at the module's answers, not at an application's waits. */
 static void no_delay(int status, unsigned delay, void *data) {
     (void)status;
     (void)delay;

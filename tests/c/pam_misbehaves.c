@@ -7,7 +7,7 @@
  * visible says yes once a question was answered whose answer is shown
  * other   says yes and makes it a login of bobby
  *
- * In an account part it asks a question, and says yes to whoever answers.
+ * In an account part it asks a question, and says yes to any answer.
  */
 #define _GNU_SOURCE
 #include <security/pam_ext.h>

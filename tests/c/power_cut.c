@@ -1,5 +1,5 @@
 /*
- * What a power cut does to a mounted ext4: from now on nothing reaches the disk any more, the log included.
+ * The effect of a power cut on a mounted ext4: from now on nothing reaches the disk, the log included.
  * ioctl_ext4(2) has no page; the numbers are those of Linux's include/uapi/linux/ext4.h.
  *
  * usage: power_cut DIRECTORY

@@ -1,10 +1,11 @@
 /*
- * Runs a program one of whose reads or writes gets half of what it asks for: what strace's injection can't do, which answers in
- * the kernel's place.
+ * Runs a program one of whose reads or writes gets half of what it asks for: what strace's injection can't
+ * do, which answers in the kernel's place.
  *
  *     short_io FILE CALL NTH PROGRAM…
  *
- * The NTH call of that name is made with half its length, at least one byte; a line about it in FILE, as strace would write it.
+ * The NTH call of that name is made with half its length, at least one byte; a line about it in FILE, as
+ * strace would write it.
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -1,5 +1,5 @@
-/* A security key in software, for OpenSSH's SecurityKeyProvider (PROTOCOL.u2f, sk-api.h of OpenSSH 8.9 to 10):
- * Ed25519 and ECDSA. It needs no touch and no PIN, and claims both. */
+/* A security key in software, for OpenSSH's SecurityKeyProvider (PROTOCOL.u2f, sk-api.h of OpenSSH 8.9 to
+ * 10): Ed25519 and ECDSA. It needs no touch and no PIN, and claims both. */
 
 #include <openssl/ecdsa.h>
 #include <openssl/evp.h>

@@ -1,6 +1,6 @@
 /*
- * A disk that takes its time: every write at an offset comes 20 ms late. Widens the gap between reading a state and
- * replacing it, which a fast disk hardly ever shows. For LD_PRELOAD.
+ * A disk that takes its time: every write at an offset comes 20 ms late. Widens the gap between reading a
+ * state and replacing it, which a fast disk hardly ever shows. For LD_PRELOAD.
  */
 #define _GNU_SOURCE
 #include <sys/syscall.h>

@@ -1,12 +1,12 @@
 /*
  * An ordinary user who wants to freeze somebody else's account: starts setuid su again and again, gives it a
- * code, watches /proc/locks until su holds a lock, and stops it there. What is stopped stays stopped.
+ * code, watches /proc/locks until su holds a lock, and stops it there. A stopped su stays stopped.
  *
  * usage: stopper SECONDS TARGET. Prints how often su was seen with a lock, and how often the kernel refused.
  *
- * usage: stopper freeze TARGET [GROUP]. Freezes one su for good while it holds the lock: by the freezer of the control
- * group GROUP, which the caller may write to and is in, or else by SIGSTOP, which takes root. Prints a line when that has
- * worked, then su's pid and the signal that ended it after all.
+ * usage: stopper freeze TARGET [GROUP]. Freezes one su for good while it holds the lock: by the freezer of
+ * the control group GROUP, which the caller may write to and is in, or else by SIGSTOP, which takes root.
+ * Prints a line when that has worked, then su's pid and the signal that ended it after all.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* One-time codes (RFC 6238 with HMAC-SHA1 and six digits) for the modules in C that pam_qrtotp is measured by. */
+/* One-time codes (RFC 6238, HMAC-SHA1, six digits) for the modules in C that pam_qrtotp is compared with. */
 #include <endian.h>
 #include <stdint.h>
 #include <stddef.h>

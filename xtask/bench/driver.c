@@ -3,11 +3,11 @@
  *
  *     driver PLAN [PROCESSES [traces]]
  *
- * A line of the plan is SERVICE USER ANSWER TIME: a login in that service, with that answer to every question, at that
- * Unix time. The clock is this program's own (time and clock_gettime below stand before libc's), so that nobody waits for
- * the next code. Prints `CODE NANOSECONDS KIB` for each line, in order, from pam_start to pam_end, the loading of the
- * modules included; then `total NANOSECONDS PROCESSOR`, from when the last process was there until all were done, and the
- * nanoseconds that the cores worked for them.
+ * A line of the plan is SERVICE USER ANSWER TIME: a login in that service, with that answer to every
+ * question, at that Unix time. The clock is this program's own (time and clock_gettime below stand before
+ * libc's), so that nobody waits for the next code. Prints `CODE NANOSECONDS KIB` for each line, in order,
+ * from pam_start to pam_end, the loading of the modules included; then `total NANOSECONDS PROCESSOR`, from
+ * when the last process was there until all were done, and the nanoseconds that the cores worked for them.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -80,7 +80,7 @@ static int converse(int number, const struct pam_message **messages, struct pam_
     return PAM_SUCCESS;
 }
 
-/* What a module costs is measured, not how long an application waits after a failure. */
+/* Measures the costs of a module, not an application's wait after a failure. */
 static void no_delay(int status, unsigned delay, void *data) {
     (void)status;
     (void)delay;
@@ -172,7 +172,7 @@ static void one_by_one(void) {
                mappings("/security/"), status("Threads") - 1);
 }
 
-/* All processes wait until the last one is there; each has every PROCESSES-th line of the plan. Returns when they went. */
+/* All processes wait for the last one; each has every PROCESSES-th line of the plan. Returns after all. */
 static long together(long processes) {
     int ready[2], go[2];
     char byte;

@@ -1,7 +1,7 @@
 /*
- * The least durable work of a login, as a module: ask, open, lock, read, one HMAC-SHA1, write in place, fdatasync. It checks
- * no permissions, has no configuration, counts no failures and logs nothing: it is for measuring, not for use.
- * Argument: the directory of the users' files.
+ * The least durable work of a login, as a module: ask, open, lock, read, one HMAC-SHA1, write in place,
+ * fdatasync. It checks no permissions, has no configuration, counts no failures and logs nothing: it is for
+ * measuring, not for use. Argument: the directory of the users' files.
  *
  * A user's file: 20 bytes of key, 8 of the last step, zeros up to 4,096.
  */

@@ -1,6 +1,6 @@
 /*
- * Runs a program several times, its output thrown away, and prints `NANOSECONDS KIB` for each time: from fork to its end, and
- * the most memory that was resident:
+ * Runs a program several times, its output thrown away, and prints `NANOSECONDS KIB` for each time: from fork
+ * to its end, and the most memory that was resident:
  *
  *     spawn TIMES PROGRAM [ARGUMENT…]
  */

@@ -23,6 +23,8 @@ mod fuzz;
 mod licences;
 mod messages;
 mod missing_tools;
+#[cfg(test)]
+mod newcomers;
 mod oracles;
 mod picture;
 mod proof;

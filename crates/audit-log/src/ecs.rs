@@ -6,6 +6,25 @@ use std::net::IpAddr;
 
 const ANOMALY: &str = "anomaly";
 
+/// Our keys, and the ECS fields that have their values.
+const FIELDS: [(&str, [&str; 2]); 9] = [
+    ("reason", ["event", "reason"]),
+    ("severity", ["log", "level"]),
+    ("user", ["user", "name"]),
+    ("service", ["service", "name"]),
+    ("rhost", ["source", "address"]),
+    ("rule", ["rule", "name"]),
+    ("policy", ["rule", "ruleset"]),
+    ("chain", ["event", "hash"]),
+    ("credential", ["device", "id"]),
+];
+
+/// Our keys without a field of ECS: labels.
+const LABELS: [&str; 15] = [
+    "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root", "detail",
+    "audience", "host", "attempt",
+];
+
 /// An entry as an ECS document.
 #[must_use]
 pub fn ecs(entry: &Entry) -> Value {
@@ -36,21 +55,12 @@ pub fn ecs(entry: &Entry) -> Value {
             put(&mut document, path, Value::from(value));
         }
     };
-    copy("reason", &["event", "reason"]);
-    copy("severity", &["log", "level"]);
-    copy("user", &["user", "name"]);
+    for (key, path) in &FIELDS {
+        copy(key, path);
+    }
     copy("by", &["user", "effective", "name"]);
-    copy("service", &["service", "name"]);
-    copy("rhost", &["source", "address"]);
-    copy("rule", &["rule", "name"]);
-    copy("policy", &["rule", "ruleset"]);
-    copy("chain", &["event", "hash"]);
     copy("label", &["device", "model", "name"]);
-    copy("credential", &["device", "id"]);
-    for key in [
-        "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root",
-        "detail", "audience", "host", "attempt",
-    ] {
+    for key in LABELS {
         copy(key, &["labels", &format!("qrtotp_{key}")]);
     }
     if let Some(seq) = event.seq() {

@@ -1,7 +1,15 @@
 //! The audit log, read: lines to events, events to filters and formats, and proof that no line was changed,
 //! removed or added.
 //!
-//! Pure: this crate gets lines and gives findings. It opens no file and writes none.
+//! Pure: this crate gets lines and gives findings. It opens no file and writes none. Begin with
+//! [`from_journal`] and [`from_syslog`], which read an [`Entry`]; [`Verifier`] proves, [`Watch`] warns.
+//!
+//! ```
+//! use qrtotp_audit_log::from_syslog;
+//! let line = "2026-11-29T10:00:00Z web1 sshd[7]: pam_qrtotp(sshd:auth): event=login user=alice";
+//! assert_eq!(from_syslog(line).unwrap().event.get("user"), Some("alice"));
+//! assert!(from_syslog("2026-11-29T10:00:00Z web1 sshd[7]: event=login user=alice").is_none()); // not ours
+//! ```
 
 mod ecs;
 mod event;

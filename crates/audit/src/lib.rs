@@ -1,8 +1,8 @@
 //! One line of text per decision: who, from where, with which credential, why. Never a secret or a code.
 //!
-//! An [`Event`] is data until a sink takes its line. [`ChainedLines`] are the lines that an update adds to
-//! its account's chain. [`journal`] sends lines to journald; implementations of [`AuditSink`] choose between
-//! it and syslog. The crate `audit-log`, which no login links, reads the log.
+//! Begin with [`Event`], which is data until a sink takes its line. [`ChainedLines`] are the lines that an
+//! update adds to its account's chain. [`journal`] sends lines to journald; implementations of [`AuditSink`]
+//! choose between it and syslog. The crate `audit-log`, which no login links, reads the log.
 //!
 //! ```
 //! use qrtotp_audit::{AuditSink, Event, Kind, Subject};

@@ -3,6 +3,14 @@
 //!
 //! Decides nothing about logins: a verifier looks up the key of a host's certificate itself. Begin with
 //! [`connect`] and [`accept`].
+//!
+//! ```
+//! use qrtotp_fleet_tls::Token;
+//! let invitation = Token::new("corp", [7; 16], [8; 32]).text();
+//! assert_eq!(Token::parse(&invitation)?.fleet, "corp");
+//! assert!(Token::parse("fleet1.corp").is_err());
+//! # Ok::<(), qrtotp_fleet_tls::TokenError>(())
+//! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,12 +1,20 @@
 //! Accounts of many hosts: [`qrtotp_store::Store`] on etcd. Only verifiers (`qrtotpd`) and the command's
 //! `fleet` part link this crate; no login host and no PAM module does. docs/FLEET.md describes keys, values
-//! and failures.
+//! and failures. Begin with [`FleetStore::attempt`].
 //!
 //! **Once only.** Each decision is one transaction. It compares the revisions of four keys: the account's
 //! state, its record, the host that asks, and the store's generation. So of all decisions that accept a code
 //! at most one is applied, and a revocation of a device or a host holds from the moment it is acknowledged.
 //! **Never:** a serializable read; a verdict that was not read from etcd or told by it; a guess after a
 //! timeout. [`Access::guess`] saves the read before an acceptance: the transaction compares what it guessed.
+//!
+//! ```
+//! use qrtotp_fleet::{AnswerDigest, AttemptId};
+//! // A relay may ask again with the same attempt and answer; the store keeps only this digest of the answer.
+//! let (attempt, another) = (AttemptId([1; 16]), AttemptId([2; 16]));
+//! assert!(AnswerDigest::of(attempt, b"123456") == AnswerDigest::of(attempt, b"123456"));
+//! assert!(AnswerDigest::of(attempt, b"123456") != AnswerDigest::of(another, b"123456"));
+//! ```
 //!
 //! # Verify one answer
 //!

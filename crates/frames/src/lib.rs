@@ -4,6 +4,14 @@
 //! that held a frame is wiped. Decides nothing, and knows no network: a TLS stream lies over a [`Connection`]
 //! and carries the same frames. Begin with [`Message`]; a fleet's are [`FleetRequest`],
 //! [`FleetResponse`] and [`SessionFrame`].
+//!
+//! ```
+//! use qrtotp_frames::{FleetRequest, receive, send};
+//! let mut stream = Vec::new();
+//! send(&mut stream, &FleetRequest::Renew)?;
+//! assert!(matches!(receive(&mut &stream[..])?, FleetRequest::Renew));
+//! # Ok::<(), qrtotp_frames::FrameError>(())
+//! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -1,6 +1,18 @@
 //! Shared by the command `qrtotp` and the broker: the system log, accounts as text and JSON, and the
 //! protection of their memory. A separate crate, so that the core knows neither syslog nor JSON, and the
 //! broker no command line.
+//!
+//! Never decides anything, and never shows a secret. Begin with [`StatusView`] and [`Syslog`].
+//!
+//! ```
+//! use qrtotp_frontend::Table;
+//! let mut out = Vec::new();
+//! let mut table = Table::new(["ACCOUNT", "DEVICES"]);
+//! table.row(&mut out, ["alice".into(), "2".into()])?;
+//! table.end(&mut out)?;
+//! assert_eq!(out, b"ACCOUNT  DEVICES\nalice    2\n");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -73,14 +73,7 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         .at(last));
     }
     let params = sha1(6, options.period.unwrap_or(30)).map_err(|why| why.at(last))?;
-    let used = match &options.used {
-        Some((line, steps)) if steps.iter().any(|step| *step > latest(params, now)) => {
-            return Err(Why::Form("a used step in the future; look at this host's clock").at(*line));
-        }
-        // Listed are those that could be used again; without any, none was used lately.
-        Some((_, steps)) => Some(steps.iter().copied().max().unwrap_or(0)),
-        None => None,
-    };
+    let used = used(&options, params, now)?;
     // Around the present step; of an even number the odd one lies ahead.
     let window = options.window.unwrap_or(3);
     let drift = options.skew.map_or(Ok(0), |skew| drift(skew, params))?;
@@ -93,6 +86,16 @@ pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Foreign,
         scratch: Some(scratch),
         notes,
     })
+}
+
+/// The last used step that the file lists.
+fn used(options: &Options, params: Params, now: UnixTime) -> Result<Option<Step>, LineError> {
+    let Some((line, steps)) = &options.used else { return Ok(None) };
+    if steps.iter().any(|step| *step > latest(params, now)) {
+        return Err(Why::Form("a used step in the future; look at this host's clock").at(*line));
+    }
+    // The file lists steps whose codes could be used again; without any, none was used lately.
+    Ok(Some(steps.iter().copied().max().unwrap_or(0)))
 }
 
 fn drift((line, steps): (usize, i32), params: Params) -> Result<i32, LineError> {

@@ -2,7 +2,16 @@
 //! bytes: they open no file, know no account and import nothing. No error quotes a file, which holds keys.
 //!
 //! The JSON, CSV and XML parsers do not wipe their copies of the input: call the readers only in a
-//! short-lived process.
+//! short-lived process. Begin with [`Entry`], and [`parse_uris`] as the simplest reader.
+//!
+//! ```
+//! use qrtotp_import::parse_uris;
+//! let export = b"otpauth://totp/Example:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Example\n";
+//! let entries = parse_uris(export, qrtotp_otp::Strength::Normal)?;
+//! assert!(entries[0].found.is_ok());
+//! assert_eq!(entries[0].place, "line 1");
+//! # Ok::<(), qrtotp_import::FileError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod columns;

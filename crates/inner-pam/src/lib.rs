@@ -1,9 +1,18 @@
 //! Separate PAM transactions inside another program's login. Before an account without a device may enrol,
 //! its primary factor must be proven, and only libpam knows how this host checks it.
 //!
-//! [`prove_password`] authenticates a password with the PAM service [`SERVICE`]; [`would_let_in`] runs the
-//! account part of the login's own service. Neither shows anything, prompts the user, or waits after a
-//! failure. The module recognises these transactions with [`is_ours`] and ignores them.
+//! Begin with [`prove_password`], which authenticates a password with the PAM service [`SERVICE`];
+//! [`would_let_in`] runs the account part of the login's own service. Neither ever shows anything, prompts
+//! the user, or waits after a failure. The module recognises these transactions with [`is_ours`] and ignores
+//! them.
+//!
+//! ```no_run
+//! use inner_pam::{Context, prove_password, would_let_in};
+//! let context = Context::by(c"alice");
+//! prove_password(c"alice", b"correct horse", &context)?;
+//! would_let_in(c"sshd", c"alice", &context)?;
+//! # Ok::<(), inner_pam::Unproven>(())
+//! ```
 #![allow(unsafe_code)]
 
 pub mod libpam;

@@ -1,9 +1,18 @@
 //! PAM files as libpam reads them, and the possible results of their stacks.
 //!
-//! [`Tree::stack`] reads a service's files below a root directory, which tests choose. [`Stack::success`]
-//! runs the stack like libpam's dispatcher, over every result that its modules can have, and returns a run
-//! that lets a user in. No module is loaded and nothing is changed. `tests/libpam.txt` holds libpam's own
-//! results for random stacks.
+//! Begin with [`Tree::stack`]: it reads a service's files below a root directory, which tests choose.
+//! [`Stack::success`] runs the stack like libpam's dispatcher, over every result that its modules can have,
+//! and returns a run that lets a user in. Never loads a module, and changes nothing. `tests/libpam.txt` holds
+//! libpam's own results for random stacks.
+//!
+//! ```
+//! use pam_stack::{Part, Tree};
+//! use std::path::Path;
+//! let text = "auth required pam_unix.so\nauth required pam_qrtotp.so\n";
+//! let tree = Tree::new(Path::new("/nowhere")).with(Path::new("/etc/pam.d/demo"), text);
+//! let entries = tree.stack("demo", Part::Auth).entries;
+//! assert!(!entries[0].is_ours() && entries[1].is_ours());
+//! ```
 #![forbid(unsafe_code)]
 
 mod code;

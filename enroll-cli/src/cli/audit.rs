@@ -41,12 +41,12 @@ pub enum What {
     /// Print the number and hash of each account's last line, and of the host's, to be kept elsewhere for
     /// `audit verify --against`
     Heads,
-    /// Record the last hash of every account's log in the store, so that `audit verify` notices an account
-    /// that was removed by hand or put back from a backup
+    /// Save the last hash of every account's log, so that `audit verify` notices an account that was removed
+    /// by hand or put back from a backup
     ///
-    /// The host's chain then tells of records that were made at logins, and of those that are gone.
-    /// A hash over all of them goes into the log. `systemctl enable --now qrtotp-checkpoint.timer` makes one
-    /// an hour; 30 are kept.
+    /// Saves the hashes in the store, and logs one hash over all of them. Also logs which records were made
+    /// at logins, and which are gone. `systemctl enable --now qrtotp-checkpoint.timer` makes a checkpoint
+    /// every hour; the store keeps the last 30.
     Checkpoint,
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {

@@ -88,24 +88,23 @@ pub struct Reissue {
 /// Many accounts (root only).
 #[derive(Debug, Args)]
 pub struct Bulk {
-    /// The devices of all members of a group, those whose primary group it is included (root only)
+    /// Select all members of this group, also those whose primary group it is (root only)
     #[arg(long, value_name = "GROUP")]
     pub group: Option<String>,
-    /// The devices of all accounts that this rule of the applied configuration applies to. A rule without
-    /// `user` and `group` applies to everyone (root only)
+    /// Select all accounts to which this rule of the applied configuration applies. A rule without `user` and
+    /// `group` applies to everyone (root only)
     #[arg(long, value_name = "NAME", conflicts_with = "group")]
     pub rule: Option<String>,
-    /// The devices of all accounts (root only)
+    /// Select all accounts (root only)
     #[arg(long, conflicts_with_all = ["group", "rule"])]
     pub everyone: bool,
-    /// Only devices enrolled before this day, such as 2026-11-29 (UTC). Without another selection, of all
-    /// accounts
+    /// Select only devices enrolled before this day, such as 2026-11-29 (UTC); alone, of all accounts
     #[arg(long, value_name = "DAY")]
     pub enrolled_before: Option<String>,
-    /// Only say whose devices they are
+    /// Only list the selected accounts, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Don't ask; N must be the number of accounts that `--dry-run` names
+    /// Go ahead without asking if exactly N accounts are selected, as `--dry-run` counts them
     #[arg(long, value_name = "N")]
     pub confirm: Option<usize>,
     /// JSON: one object with the version of its form, an object for each account, and their number

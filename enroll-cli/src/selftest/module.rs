@@ -20,7 +20,7 @@ const CODES: &str = "or skip: ";
 
 const FIRST: (&str, &str) = ("first-login", "a token's code enrols a device at a login");
 const TYPED: (&str, &str) = ("typed-key", "the key can be typed instead of scanned");
-const CODE: (&str, &str) = ("code", "a right code is accepted");
+const CODE: (&str, &str) = ("code", "a correct code is accepted");
 const TWICE: (&str, &str) = ("code-twice", "the same code is refused the second time");
 const WRONG: (&str, &str) = ("wrong-code", "a wrong code is refused");
 const RECOVERY: (&str, &str) = ("recovery-code", "a recovery code is accepted");

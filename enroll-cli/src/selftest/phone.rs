@@ -35,7 +35,7 @@ impl Phone {
         Ok(KeyUri { issuer: "selftest".into(), account, secret, params: Params::default() }.to_uri())
     }
 
-    /// A right code that was not given away yet: of the step before this one, which is still accepted, or of
+    /// A correct code that was not given away yet: of the step before, which is still accepted, or of
     /// this one. Waits until it stays right for long enough to be typed.
     pub fn next(&mut self) -> String {
         let params = Params::default();

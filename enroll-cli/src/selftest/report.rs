@@ -127,7 +127,7 @@ mod tests {
 
     fn report() -> Report {
         let mut report = Report::default();
-        report.check("code", "a right code is accepted", true, "never shown");
+        report.check("code", "a correct code is accepted", true, "never shown");
         report.not_tried("qr", "the QR code scans", "zbarimg is not installed");
         report
     }
@@ -136,7 +136,7 @@ mod tests {
     fn what_was_not_tried_is_no_tick_and_no_failure() {
         let mut out = Vec::new();
         report().write(false, &mut out).unwrap();
-        let expected = "ok    a right code is accepted\n-     the QR code scans: not tried, zbarimg is not installed\n1 passed, 0 failed, 1 not tried.\n";
+        let expected = "ok    a correct code is accepted\n-     the QR code scans: not tried, zbarimg is not installed\n1 passed, 0 failed, 1 not tried.\n";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         assert_eq!(report().exit(), Exit::Done);
     }

@@ -35,16 +35,16 @@ struct Words {
 }
 
 const OF_SSHD: Words = Words {
-    right: ("sshd-accepts", "sshd lets in with a right code"),
+    right: ("sshd-accepts", "sshd lets in with a correct code"),
     wrong: ("sshd-wrong-code", "sshd refuses a wrong code"),
     twice: ("sshd-code-twice", "sshd refuses the same code the second time"),
-    password: ("sshd-code-alone", "sshd refuses a right code without the password or key"),
+    password: ("sshd-code-alone", "sshd refuses a correct code without the password or key"),
 };
 const OF_SUDO: Words = Words {
-    right: ("sudo-accepts", "sudo lets in with a right code"),
+    right: ("sudo-accepts", "sudo lets in with a correct code"),
     wrong: ("sudo-wrong-code", "sudo refuses a wrong code"),
     twice: ("sudo-code-twice", "sudo refuses the same code the second time"),
-    password: ("sudo-code-alone", "sudo refuses a right code without the password"),
+    password: ("sudo-code-alone", "sudo refuses a correct code without the password"),
 };
 
 /// One attempt to get in.

@@ -176,7 +176,7 @@ impl<'g> Logins<'g> {
         hardware_key: bool,
     ) -> Result<End, Damaged> {
         let mut end = self.end_at(person, login, (key, hardware_key), false)?;
-        // Both may happen: a place stops being familiar, and becomes so with the first right code.
+        // Both may happen: a place stops being familiar, and becomes so with the first correct code.
         if person.device && !login.rhost.is_empty() {
             end = end.min(self.end_at(person, login, (key, hardware_key), true)?);
         }

@@ -72,7 +72,7 @@ impl<'s> Service<'s> {
         self.auth.success(&Facts { selectors: Selectors::No, ..facts })
     }
 
-    /// Nobody gets in, with a right password and a right code.
+    /// Nobody gets in, with the right password and a correct code.
     fn nobody(&self, stack: &Stack) -> Option<Finding> {
         let fail = |what: String| Finding::fail("nobody-gets-in", self.name, &what);
         let part = stack.part.word();
@@ -115,7 +115,7 @@ impl<'s> Service<'s> {
         });
         let Some(entry) = culprit.map(|at| &stack.entries[at]) else {
             return Some(
-                fail(format!("no right password and right code pass its {part} part"))
+                fail(format!("the right password and a correct code do not pass its {part} part"))
                     .fix("compare it with the files in conf/pam.d"),
             );
         };
@@ -242,20 +242,20 @@ impl<'s> Service<'s> {
             Some(entry) => (
                 Severity::Fail,
                 format!(
-                    "a wrong password and a right code get in: {} forgets a wrong password ({})",
+                    "a wrong password and a correct code get in: {} forgets a wrong password ({})",
                     entry.place, entry.control_text
                 ),
                 "make that line requisite",
             ),
             None if self.primary == Primary::Unknown => (
                 Severity::Warn,
-                "a right code alone lets in, unless the program itself asks for a password or a key"
+                "a correct code alone lets in, unless the program itself asks for a password or a key"
                     .to_owned(),
                 "if it asks for nothing else: @include common-auth, in front of the line of pam_qrtotp.so",
             ),
             None => (
                 Severity::Fail,
-                "a right code alone lets in: no password is asked for".to_owned(),
+                "a correct code alone lets in: no password is asked for".to_owned(),
                 "@include common-auth, or auth requisite pam_unix.so, in front of the line of pam_qrtotp.so",
             ),
         };
@@ -302,7 +302,7 @@ impl Service<'_> {
         self.auth.success(&Facts { ours: Code::IGNORE, ..Facts::RIGHT }).is_some()
     }
 
-    /// A right code lets in, despite a wrong password.
+    /// A correct code lets in, despite a wrong password.
     pub fn lets_in_by_code(&self) -> bool {
         self.auth.success(&Facts { ours: Code::SUCCESS, ..NOTHING }).is_some()
     }

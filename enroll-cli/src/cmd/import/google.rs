@@ -158,7 +158,7 @@ impl Google<'_> {
         writeln!(
             std::io::stdout(),
             "{imported} {verb}{known}, {refused} refused{kept}; others have no such file.\n\
-             Users whom `getent passwd` does not list (as with SSSD or LDAP) are found only by a directory beside other homes \
+             Users that `getent passwd` does not list (as with SSSD or LDAP) are found only by a directory beside other homes \
              that has their name; import the rest one by one."
         )?;
         for path in homes.unknown {

@@ -5,6 +5,7 @@ mod google;
 mod homes;
 mod oath;
 mod owner;
+mod owner_process;
 mod source;
 
 use crate::cli::{How, Import};
@@ -22,7 +23,8 @@ use serde_json::json;
 use source::Source;
 use std::io::Write;
 
-pub use owner::{WORD as OWNER_WORD, run as run_as_owner};
+pub use owner::WORD as OWNER_WORD;
+pub use owner_process::run as run_as_owner;
 
 /// Imports. With --json, a failure of the whole is an object, too.
 pub fn run(what: Import, context: impl FnOnce(bool) -> Result<Context, Failure>) -> Result<Exit, Failure> {

@@ -15,19 +15,10 @@ use std::path::Path;
 
 pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
     let how = &args.how;
-    let standard_input = args.file == Path::new("-");
-    if how.shred && (how.dry_run || standard_input) {
+    if how.shred && (how.dry_run || args.file == Path::new("-")) {
         return Err(Failure::Error("--shred needs a file, and --dry-run has no place beside it".into()));
     }
-    let source = if standard_input {
-        Source::standard_input(MAX_OATH)?
-    } else {
-        let path = std::path::absolute(&args.file).map_err(|error| {
-            Failure::Error(format!("{}: {error}; give another file", args.file.display()))
-        })?;
-        Source::of_root(&path, MAX_OATH)?
-    }
-    .whole_lines()?;
+    let source = source(&args.file)?.whole_lines()?;
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
     let mut importer = Importer::new(context, how);
     let (mut done, mut known, mut found) = (Vec::new(), 0, BTreeMap::new());
@@ -73,6 +64,16 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         farewell(how, &source, "pam_oath", left)?;
     }
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+}
+
+/// The named file, or standard input.
+fn source(file: &Path) -> Result<Source, Failure> {
+    if file == Path::new("-") {
+        return Source::standard_input(MAX_OATH);
+    }
+    let path = std::path::absolute(file)
+        .map_err(|error| Failure::Error(format!("{}: {error}; give another file", file.display())))?;
+    Source::of_root(&path, MAX_OATH)
 }
 
 /// Takes one line. `found` are the keys of those before it. False if its key was here already.

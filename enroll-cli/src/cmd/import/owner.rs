@@ -1,19 +1,18 @@
-//! A file in somebody's home, read or overwritten in a process of its own: a file system that its user
-//! mounted there may never answer, and nobody else's import waits for that. The process acts as the user, who
-//! can neither signal nor trace it.
+//! Asks a process of its own to read or overwrite a file in somebody's home: a file system that its user
+//! mounted there may never answer, and nobody else's import waits for that. [`super::owner_process`] is the
+//! process.
 
-use super::source::{Source, is_there};
 use crate::error::{Failure, shown};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::User;
 use qrtotp_clock::sleep;
 use qrtotp_import::MAX_GOOGLE;
-use std::ffi::{OsStr, OsString};
-use std::io::{Read, Write};
+use std::ffi::OsStr;
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -35,13 +34,14 @@ pub enum Deed {
     Shred,
 }
 
-const DEEDS: [(Deed, &str); 3] = [(Deed::Read, "read"), (Deed::Find, "find"), (Deed::Shred, "shred")];
+/// The operations, with their words on the command line.
+pub const DEEDS: [(Deed, &str); 3] = [(Deed::Read, "read"), (Deed::Find, "find"), (Deed::Shred, "shred")];
 
 /// First byte of an answer.
-const CONTENT: u8 = b'c';
-const NOTHING: u8 = b'n';
-const REFUSED: u8 = b'r';
-const ERROR: u8 = b'e';
+pub const CONTENT: u8 = b'c';
+pub const NOTHING: u8 = b'n';
+pub const REFUSED: u8 = b'r';
+pub const ERROR: u8 = b'e';
 
 /// Has the process do it. Returns the content, or `None` if there is no such file or nothing to read.
 ///
@@ -121,48 +121,5 @@ fn leave(child: &mut Child, end: Instant) {
             return;
         }
         sleep(Duration::from_millis(1));
-    }
-}
-
-/// The process itself.
-pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
-    let words: Vec<OsString> = words.collect();
-    let done = match words.as_slice() {
-        [deed, user, path] => run_deed(deed, user, Path::new(path)),
-        _ => return ExitCode::from(2),
-    };
-    let (first, bytes) = match done {
-        Ok(Some(content)) => (CONTENT, content),
-        Ok(None) => (NOTHING, Zeroizing::default()),
-        Err(Failure::Refused(why)) => (REFUSED, Zeroizing::new(why.into_bytes())),
-        Err(failure) => (ERROR, Zeroizing::new(failure.to_string().into_bytes())),
-    };
-    let mut out = std::io::stdout();
-    match out.write_all(&[first]).and_then(|()| out.write_all(&bytes)).and_then(|()| out.flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => ExitCode::from(2),
-    }
-}
-
-fn run_deed(deed: &OsStr, user: &OsStr, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
-    let mut expected = Zeroizing::new(Vec::with_capacity(MAX_GOOGLE + 1)); // never grows, so nothing is left behind
-    let read = std::io::stdin().take(MAX_GOOGLE as u64).read_to_end(&mut expected);
-    read.map_err(|error| Failure::Error(format!("standard input: {error}")))?;
-    let unknown = || Failure::Error("this command is not for people".into());
-    let deed = DEEDS.iter().find(|(_, word)| deed == *word).ok_or_else(unknown)?.0;
-    let user = user.to_str().and_then(|name| User::from_name(name).ok().flatten()).ok_or_else(unknown)?;
-    if deed == Deed::Find && !is_there(path, &user)? {
-        return Ok(None);
-    }
-    let source = Source::open_of_user(path, &user)?;
-    if deed != Deed::Shred {
-        return Ok(source.map(|source| source.bytes));
-    }
-    match source.filter(|source| source.bytes == expected) {
-        Some(source) => source.shred(None).map(|()| None),
-        None => Err(Failure::Error(format!(
-            "its keys are here, but {} is not overwritten: it was changed meanwhile; give this command again",
-            shown(path)
-        ))),
     }
 }

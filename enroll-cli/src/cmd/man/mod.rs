@@ -95,14 +95,12 @@ fn subcommands(roff: &mut Roff, command: &Command, path: &[&str]) {
 
 fn examples(roff: &mut Roff, path: &[&str]) {
     let words = path.join(" ");
-    let mut of_this = EXAMPLES.iter().filter(|(command, ..)| *command == words).peekable();
-    if of_this.peek().is_none() {
-        return;
-    }
     roff.control("SH", ["EXAMPLES"]);
-    for (command, arguments, what) in of_this {
+    for (command, arguments, what) in EXAMPLES.iter().filter(|(command, ..)| *command == words) {
+        let line: Vec<&str> =
+            ["qrtotp", command, arguments].into_iter().filter(|part| !part.is_empty()).collect();
         roff.control("TP", []);
-        roff.text([bold(format!("qrtotp {command} {arguments}").trim_end())]);
+        roff.text([bold(line.join(" "))]);
         roff.text([roman(*what)]);
     }
 }
@@ -155,18 +153,15 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn every_command_without_subcommands_has_an_example_that_it_takes() {
-        fn leaves(command: &Command, path: &str, found: &mut Vec<String>) {
-            let subs: Vec<_> = visible(command).collect();
-            if subs.is_empty() {
-                found.push(path.to_owned());
-            }
-            for sub in subs {
-                leaves(sub, format!("{path} {}", sub.get_name()).trim(), found);
+    fn every_command_has_an_example_that_it_takes() {
+        fn all(command: &Command, path: &str, found: &mut Vec<String>) {
+            found.push(path.to_owned());
+            for sub in visible(command) {
+                all(sub, format!("{path} {}", sub.get_name()).trim(), found);
             }
         }
         let mut found = Vec::new();
-        leaves(&Cli::command().disable_help_subcommand(true), "", &mut found);
+        all(&Cli::command().disable_help_subcommand(true), "", &mut found);
         for command in &found {
             assert!(EXAMPLES.iter().any(|(of, ..)| of == command), "no example of {command}");
         }
@@ -178,11 +173,16 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_have_the_date_of_those_in_docs() {
-        for page in ["pam_qrtotp.8", "qrtotpd.8", "qrtotp.toml.5"] {
+    fn the_pages_of_docs_have_the_same_date_version_and_parts() {
+        for page in ["pam_qrtotp.8", "qrtotpd.8", "qrtotp-relay.8", "qrtotp.toml.5"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
             let text = std::fs::read_to_string(path).unwrap();
-            assert!(text.lines().next().unwrap().contains(DATE), "{page}");
+            let title = text.lines().next().unwrap();
+            assert!(title.contains(DATE), "{page}");
+            assert!(title.contains(concat!("pam_qrtotp ", env!("CARGO_PKG_VERSION"))), "{page}");
+            for heading in ["EXAMPLES", "FILES", "SEE ALSO"] {
+                assert!(text.contains(&format!("\n.SH {heading}\n")), "{page}: {heading}");
+            }
         }
     }
 }

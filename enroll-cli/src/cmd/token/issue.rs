@@ -184,7 +184,9 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
             let names = in_file(&path)?;
             many(issuer(context.store_or_new()?), names, args.json, out)
         }
-        (None, None, None) => Err(Failure::Error("for whom? Give a name, --group or --from-file".into())),
+        (None, None, None) => {
+            Err(Failure::Error("no user is named; give a name, --group or --from-file".into()))
+        }
     }
 }
 

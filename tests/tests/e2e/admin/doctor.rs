@@ -75,7 +75,7 @@ fn a_host_as_the_documents_set_it_up_is_fine_and_is_left_as_it_was() {
     }
     // The service of these tests asks only for a code.
     let problems: Vec<_> = said.stdout.lines().skip(1).filter(|line| line.starts_with("WARN")).collect();
-    let known = ["[clock]", "tests: a right code alone lets in"];
+    let known = ["[clock]", "tests: a correct code alone lets in"];
     assert!(problems.iter().all(|line| known.iter().any(|text| line.contains(text))), "{problems:?}");
     assert!(!said.stdout.contains(&phone.key));
 }
@@ -261,7 +261,7 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
             "sudo: the code is not needed: line 7 of /etc/pam.d/sudo (sufficient pam_unix.so)",
             "sed -i '/pam_unix/s/requisite/sufficient/' /etc/pam.d/sudo",
         ),
-        ("password-not-needed", "sudo: a right code alone", "sed -i '/^auth.*pam_unix/d' /etc/pam.d/sudo"),
+        ("password-not-needed", "sudo: a correct code alone", "sed -i '/^auth.*pam_unix/d' /etc/pam.d/sudo"),
         ("sibling-not-covered", "`sudo -i` does not", "echo '@include common-auth' >/etc/pam.d/sudo-i"),
         (
             "nobody-asked",
@@ -289,7 +289,7 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
             "publickey lets in without a code",
             &methods("publickey,keyboard-interactive publickey"),
         ),
-        ("password-not-needed", "sshd: a right code alone", &methods("keyboard-interactive")),
+        ("password-not-needed", "sshd: a correct code alone", &methods("keyboard-interactive")),
         (
             "sshd-without-code",
             "sshd (user svc-x from 10.20.0.0): AuthenticationMethods: publickey lets in without a code",

@@ -102,8 +102,8 @@ fn what_is_not_set_up_is_not_tried_and_that_is_no_failure() {
     let sandbox = host(&[]);
     let tested = selftest(&sandbox).exited(0);
     for line in [
-        "-     sshd lets in with a right code: not tried, its PAM file does not name the module: qrtotp setup sshd",
-        "-     sudo lets in with a right code: not tried, its PAM file does not name the module: qrtotp setup sudo",
+        "-     sshd lets in with a correct code: not tried, its PAM file does not name the module: qrtotp setup sshd",
+        "-     sudo lets in with a correct code: not tried, its PAM file does not name the module: qrtotp setup sudo",
     ] {
         assert!(tested.stdout.contains(line), "{tested:?}");
     }
