@@ -9,6 +9,8 @@ mod hours;
 mod network;
 mod source;
 #[cfg(test)]
+mod table_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 pub(super) use tests::NoNames;

@@ -33,7 +33,7 @@ impl Names for TheNames {
     }
 }
 
-fn read(text: &str) -> Result<Compiled, ConfigError> {
+pub(super) fn read(text: &str) -> Result<Compiled, ConfigError> {
     compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &TheNames)
 }
 
