@@ -8,6 +8,7 @@ mod doas;
 mod hardware_keys;
 mod included;
 mod intercepted;
+mod lanes;
 mod languages;
 mod module;
 mod openssh;
