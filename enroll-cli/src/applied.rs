@@ -2,14 +2,13 @@
 //! twenty.
 
 use crate::caller::{acting_uid, host_chain, subject};
-use crate::cmd::config::objections;
 use crate::error::Failure;
 use nix::unistd::{Group, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
-    Applied, Compiled, Config, ConfigError, ConfigFile, Names, Severity, Stamp, applied_path, compile,
-    digest, restamped, upgraded,
+    Applied, Compiled, Config, ConfigError, ConfigFile, Finding, Names, Severity, Stamp, applied_path,
+    compile, digest, restamped, upgraded,
 };
 use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -66,14 +65,18 @@ pub fn compiled(path: &Path) -> Result<Compiled, Failure> {
     Ok(compile(&ConfigFile::files(path)?, &HostNames)?)
 }
 
-/// The configuration in force. One that was never applied is applied now.
-pub fn load(path: &Path) -> Result<ConfigFile, Failure> {
+/// The lock-out guard: objections to applying a configuration. A parameter, because the guard itself reads a
+/// store, which needs the configuration in force.
+pub type Guard = fn(&Path, &Compiled) -> Result<Vec<Finding>, Failure>;
+
+/// The configuration in force. One that was never applied is applied now, unless the guard refuses it.
+pub fn load(path: &Path, guard: Guard) -> Result<ConfigFile, Failure> {
     if let Err(ConfigError::NotApplied(_)) = read(path) {
         let place = AppliedFile::locked(path)?;
         // Another process may have applied it while we waited for the lock.
         if place.current()?.is_none() {
             let compiled = never_applied(path)?;
-            check_lock_out(path, &compiled)?;
+            check_lock_out(&guard(path, &compiled)?, path)?;
             place.apply(&compiled, None, "")?;
         }
     }
@@ -102,8 +105,7 @@ pub fn look(path: &Path) -> Result<Config, Failure> {
 
 /// The lock-out guard for an apply that nobody asked for. Before anyone has a device, a missing device is
 /// only a warning, so a fresh host passes.
-fn check_lock_out(path: &Path, compiled: &Compiled) -> Result<(), Failure> {
-    let objections = objections(path, compiled)?;
+fn check_lock_out(objections: &[Finding], path: &Path) -> Result<(), Failure> {
     let Some(danger) = objections.iter().find(|finding| finding.severity == Severity::Danger) else {
         return Ok(());
     };
@@ -450,12 +452,13 @@ mod tests {
         let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
         let path = dir.path().join("qrtotp.toml");
         std::fs::write(&path, "issuer = 'A'").unwrap();
-        load(&path).unwrap();
+        let guard: Guard = |_, _| Ok(Vec::new());
+        load(&path, guard).unwrap();
         std::fs::write(&path, "issuer = 'B'").unwrap();
         let place = AppliedFile::locked(&path).unwrap();
         place.apply(&compiled(&path).unwrap(), Some(-1), "").unwrap();
         drop(place);
-        assert_eq!(load(&path).unwrap().config.issuer.as_deref(), Some("A"));
+        assert_eq!(load(&path, guard).unwrap().config.issuer.as_deref(), Some("A"));
         let left = Applied::newest(&std::fs::read(applied_path(&path)).unwrap()).unwrap();
         assert_eq!((left.generation, left.confirm_by), (1, 0));
         let place = AppliedFile::locked(&path).unwrap();

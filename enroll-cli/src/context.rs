@@ -16,7 +16,6 @@ use qrtotp_messages::text;
 use qrtotp_policy::{Compiled, Config, ConfigFile, DEFAULT_PATH};
 use qrtotp_store::{AccountStore, FileStore, Store, StoreError};
 use qrtotp_values::text::clean;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A loaded configuration.
@@ -33,19 +32,7 @@ impl Context {
         Self { config: compiled.config.clone(), key_dir }
     }
 
-    /// Loads the configuration in `path`. The host's own needs root; a private one needs whatever its files
-    /// need.
-    pub fn load(path: &Path) -> Result<Self, Failure> {
-        let path = config_file(path)?;
-        let source = applied::load(&path)?;
-        if applied::is_pending(&path) {
-            let text = "was changed after it was applied, and logins don't know of it yet; `qrtotp config diff` shows the change, `qrtotp config apply` applies it";
-            let _ = writeln!(std::io::stderr(), "qrtotp: {} {text}", path.display());
-        }
-        Ok(Self::of(source))
-    }
-
-    /// As [`Context::load`], for a dry run: a configuration that was never applied stays so.
+    /// As `Context::load` (`cmd/load.rs`), for a dry run: a configuration that was never applied stays so.
     pub fn look(path: &Path) -> Result<Self, Failure> {
         let path = config_file(path)?;
         let key_dir = path.parent().unwrap_or(Path::new("/")).to_owned();

@@ -16,6 +16,7 @@ mod import;
 mod init;
 mod key;
 mod list;
+mod load;
 mod man;
 mod metrics;
 mod place;
