@@ -114,8 +114,7 @@ impl Context {
         self.config.fleet.verifier.is_some()
     }
 
-    /// What the log of this host leaves out, as a part of a heading: each verifier of a fleet logs its own
-    /// decisions.
+    /// The end of a heading above numbers from the log: each verifier of a fleet logs its own decisions.
     pub fn log_scope(&self, sources: &Sources) -> &'static str {
         match (self.is_verifier(), sources.file.is_empty()) {
             (true, true) => ", decisions of this verifier",

@@ -74,7 +74,7 @@ pub struct Question {
 
 pub struct App {
     pub host: String,
-    /// What the events leave out, behind their heading.
+    /// The end of the events' heading: which verifier's they are.
     pub scope: &'static str,
     pub page: Page,
     pub events: VecDeque<String>,
