@@ -3,6 +3,7 @@
 use crate::applied;
 use crate::caller::host_chain;
 pub use crate::caller::{login_uid, subject, syslog, terminal_name};
+use crate::cli::Sources;
 use crate::error::{Failure, store_failure};
 use crate::language::say;
 use nix::unistd::{User, geteuid, getuid};
@@ -98,6 +99,15 @@ impl Context {
     /// Whether this is the configuration of a fleet's verifier.
     pub fn is_verifier(&self) -> bool {
         self.config.fleet.verifier.is_some()
+    }
+
+    /// The end of a heading above numbers from the log: each verifier of a fleet logs its own decisions.
+    pub fn log_scope(&self, sources: &Sources) -> &'static str {
+        match (self.is_verifier(), sources.file.is_empty()) {
+            (true, true) => ", decisions of this verifier",
+            (true, false) => ", decisions of the verifiers whose logs were named",
+            (false, _) => "",
+        }
     }
 
     /// A verifier's files; `None`: this is none.

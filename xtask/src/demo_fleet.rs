@@ -27,12 +27,12 @@ pub fn run() -> Result<()> {
     say("making three login hosts: `qrtotp fleet invite` on v1, `qrtotp fleet join` on web1, web2, web3");
     let hosts = ["web1", "web2", "web3"].map(|name| fleet.host(name, "all"));
 
-    say("alice enrols once, on v1");
-    let phone = fleet.import("alice");
-    let first = phone.code_of_step(phone.step() - 1);
+    say("alice enrols once: `qrtotp token issue alice` on v1, and with its code `qrtotp enroll` on web1");
+    let phone = enrol(&fleet, &hosts[0]);
+    let first = next_code(&phone);
     login(&hosts, 0, &first, true, "her code")?;
     login(&hosts, 1, &first, false, "the same code")?;
-    login(&hosts, 1, &phone.code(), true, "the next code")?;
+    login(&hosts, 1, &next_code(&phone), true, "the next code")?;
 
     let leader = leader(&fleet.verifiers[0])?;
     say(&format!("killing v{} with its etcd, which leads", leader + 1));
@@ -98,6 +98,13 @@ fn next_code(phone: &Phone) -> String {
         qrtotp_tests::clock::pause(Duration::from_millis(200));
     }
     phone.code()
+}
+
+fn enrol(fleet: &Fleet, host: &Host) -> Phone {
+    let _broker = host.start_broker();
+    let (mut pty, phone) = host.enrol_by_token(&fleet.token_code("alice"));
+    let _ = pty.finish_enrolment(&host.sandbox, &phone);
+    phone
 }
 
 fn new_phone(verifier: &Verifier) -> Phone {

@@ -150,6 +150,25 @@ mod tests {
         assert!(HostName::new("web-1.example.org").is_ok());
     }
 
+    /// For a login's confirmation on a phone: nothing may use it for anything else.
+    const RESERVED: &str = "l/";
+
+    #[test]
+    fn no_key_is_in_the_place_that_is_reserved_for_logins() {
+        let (name, host) = (Name::new("l").unwrap(), HostName::new("l").unwrap());
+        let all = [
+            &[meta(), policy(), turn(), accounts(), hosts(), failures(), reports()][..],
+            &[break_glass(), tokens(), witnesses(), record(&name), state(&name), self::host(&host)],
+            &[failures_of(&host, &host), report(&host), break_glass_of(&host)],
+            &[token("l"), witness(&host), decoy(&host)],
+        ]
+        .concat();
+        let reserved = format!("{PREFIX}{RESERVED}");
+        assert!(all.iter().all(|key| !key.starts_with(&reserved)), "{all:?}");
+        let made = include_str!("keys.rs").matches("format!(\"{PREFIX}").count();
+        assert_eq!(made, all.len() + 1, "every key that is made here, and the test's own");
+    }
+
     #[test]
     fn an_account_is_found_by_its_records_key_and_by_no_other() {
         for name in ["alice", "a/b", "r", ".."] {

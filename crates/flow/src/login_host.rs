@@ -99,6 +99,12 @@ pub trait LoginHost: Dialog {
         true
     }
 
+    /// Whether a login may enrol an account without a device. If not, `first_login = "enroll"` and `"token"`
+    /// mean "deny", in the settings and in rules.
+    fn allows_enrolment(&self) -> bool {
+        true
+    }
+
     /// Why a code was refused, for an administrator who checks one. A login tells no user.
     fn explain(&mut self, _: &str) {}
 

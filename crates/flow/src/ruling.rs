@@ -158,9 +158,17 @@ pub(super) fn ruling(
     part: Part<'_>,
 ) -> Result<Decided, Damaged> {
     let usual = config.default_outcome();
+    let changed = || Box::new(config.clone());
+    let mut settings = None;
+    let denies_enrolment = |first_login, host: &dyn LoginHost| {
+        matches!(first_login, FirstLogin::Enroll | FirstLogin::Token) && !host.allows_enrolment()
+    };
+    if denies_enrolment(config.defaults.first_login, host) {
+        settings.get_or_insert_with(changed).defaults.first_login = FirstLogin::Deny;
+    }
     if config.rules.is_empty() {
         let ruling = Ruling { outcome: usual, ..Ruling::default() };
-        return Ok(Decided { ruling, settings: None, by: None });
+        return Ok(Decided { ruling, settings, by: None });
     }
     let says_keys = is_key_service(config, place);
     let accepted = match part {
@@ -183,11 +191,10 @@ pub(super) fn ruling(
         LoginLookups { throttle, user, directory, accepted, part, answer_place, now, hardware_key: None };
     let decision = host.decide(&config.rules, &facts, &mut lookups)?;
     let effects = &decision.effects;
-    let mut settings = None;
-    let changed = || Box::new(config.clone());
     // A service that asks through the broker lets no user in without a code.
     let lets_in = |first_login| first_login == FirstLogin::Allow && !host.allows_grace();
     if let Some(first_login) = effects.first_login.filter(|first_login| !lets_in(*first_login)) {
+        let first_login = if denies_enrolment(first_login, host) { FirstLogin::Deny } else { first_login };
         let defaults = &mut settings.get_or_insert_with(changed).defaults;
         (defaults.first_login, defaults.allow_until) = (first_login, effects.allow_until);
     }

@@ -91,6 +91,16 @@ fn arrives<M: Message + PartialEq>(messages: Vec<M>) {
 }
 
 #[test]
+fn an_answer_has_room_for_the_longest_code_and_the_four_digits_of_a_challenge() {
+    for code in ["123456", "12345678 12345678", "ABCD-EFGH-JKLM-NPQR"] {
+        let mut request = VerifyForHost { answer: Zeroizing::new(format!("{code} 4711").into()), ..verify() };
+        request.sign(&key(1)).unwrap();
+        let request = FleetRequest::Verify(Box::new(request));
+        assert!(receive::<FleetRequest>(&mut &bytes(&request)[..]).unwrap() == request, "{code}");
+    }
+}
+
+#[test]
 fn every_message_arrives_as_it_was_sent_and_in_no_other_length() {
     arrives(requests());
     arrives(responses());

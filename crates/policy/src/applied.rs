@@ -8,10 +8,10 @@
 //! root could write the sources as well.
 
 use super::bytes::{Bytes, Damaged, put_part};
-use super::document::{Entry, Is, Table, Value};
+use super::document::{Entry, Fault, Is, Table, Value};
 use super::file_text::Text;
-use super::read::Settings;
-use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, read as read_rules};
+use super::read::{Settings, table};
+use super::rules::{Facts, Known, Outcome, Part, RuleSet, Test, enrols_at, read as read_rules};
 use super::{Config, ConfigError, Names, Require, Rule};
 use blake2::digest::{Digest, consts::U32};
 use qrtotp_values::{UnixTime, checksum};
@@ -204,6 +204,18 @@ pub fn digest(files: &[SourceFile]) -> [u8; 32] {
 /// The tables that files of `conf.d` may hold.
 const BESIDE: [&str; 3] = ["rule", "test", "networks"];
 
+/// Refuses `first_login = "enroll"` on a verifier.
+fn refuse_enrolment(texts: &[Text<'_>], parts: &[Part], settings: &Table) -> Result<(), ConfigError> {
+    let defaults = settings.get("defaults").and_then(|value| table(value).ok()).and_then(enrols_at);
+    let of_rules = parts.iter().filter_map(|part| Some((texts.get(part.file)?, part.enrols_at()?)));
+    let Some((text, at)) = texts.last().zip(defaults).or_else(|| of_rules.into_iter().next()) else {
+        return Ok(());
+    };
+    let message = "first_login = \"enroll\" does not work in a fleet: a verifier can't check a host's passwords. Write \"token\": \
+                   users run `qrtotp enroll` with a code of `qrtotp token issue`";
+    Err(text.error(&Fault { at, message: message.into() }))
+}
+
 /// Reads and checks the files: first those of `conf.d` in their order, the main one last. Only the main one
 /// has settings.
 ///
@@ -220,7 +232,7 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
         if let Some(entry) = stray.filter(|_| !is_main) {
             let message =
                 format!("`{}` stands in the main file only; here: `rule`, `test` and `networks`", entry.key);
-            return Err(text.error(&super::document::Fault { at: entry.at, message }));
+            return Err(text.error(&Fault { at: entry.at, message }));
         }
         parts.push(Part::take(place, &mut document));
         if is_main {
@@ -234,6 +246,9 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
         Some(text) => text.error(&fault),
         None => ConfigError::Missing(PathBuf::new()),
     })?;
+    if config.fleet.verifier.is_some() {
+        refuse_enrolment(&texts, &parts, &settings)?;
+    }
     config.rules = RuleSet::compile(&read.zone, &read.rules);
     keep_emergency(&mut settings, &read.emergency);
     let tests = read.tests.iter().map(|(file, at, test)| {
@@ -477,6 +492,29 @@ mod tests {
         compiled.keep_tests_of(Path::new("t.toml"));
         assert_eq!(compiled.failed_tests(0).1[0].place, "t.toml:1");
         assert_eq!(compiled.failed_tests(0).0, 1);
+    }
+
+    #[test]
+    fn a_verifier_refuses_enrolment_at_a_login_by_file_and_line_and_other_hosts_do_not() {
+        let file = |path: &str, text: &str| SourceFile { path: path.into(), bytes: text.into() };
+        let rule = |name: &str, first: &str| {
+            format!("[[rule]]\nname = '{name}'\nuser = ['{name}']\nthen = 'code'\nfirst_login = '{first}'\n")
+        };
+        let (token, enroll) = (rule("a", "token"), rule("b", "enroll"));
+        let verifier = "[fleet]\nverifier = 'v1'\n";
+        for (part, main, place) in [
+            ("", format!("{verifier}[defaults]\nfirst_login = 'enroll'\n"), "qrtotp.toml, line 4:"),
+            ("", format!("{verifier}{token}{enroll}"), "qrtotp.toml, line 12:"),
+            (&format!("{token}{enroll}"), verifier.to_owned(), "10.toml, line 10:"),
+        ] {
+            let error = compile(&[file("10.toml", part), file("qrtotp.toml", &main)], &NoNames);
+            let error = error.unwrap_err().to_string();
+            assert!(error.starts_with(place) && error.ends_with("`qrtotp token issue`"), "{error}");
+            let other = main.replace("verifier", "name");
+            compile(&[file("10.toml", part), file("qrtotp.toml", &other)], &NoNames).unwrap();
+        }
+        let tokens = format!("{verifier}[defaults]\nfirst_login = 'token'\n{token}");
+        compile(&[file("qrtotp.toml", &tokens)], &NoNames).unwrap();
     }
 
     #[test]

@@ -81,10 +81,10 @@ pub enum What {
 }
 
 /// Where lines come from.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct Sources {
     /// Read this log instead of the journal and /var/log/auth.log*; - is standard input. May be repeated, the
-    /// oldest first
+    /// oldest first; on a verifier in any order, for the logs of all verifiers
     #[arg(long, value_name = "FILE")]
     pub file: Vec<PathBuf>,
 }

@@ -49,6 +49,11 @@ impl LoginHost for ClaimedLogin<'_> {
         false
     }
 
+    /// A verifier can't prove a password of the host.
+    fn allows_enrolment(&self) -> bool {
+        false
+    }
+
     fn fleet_host(&self) -> Option<&Name> {
         Some(self.host)
     }

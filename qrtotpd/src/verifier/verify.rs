@@ -13,7 +13,7 @@ use qrtotp_fleet::{Access, AnswerDigest, Asked, AttemptId, Begun, FleetError, Ho
 use qrtotp_fleet_tls::hex;
 use qrtotp_flow::{Ctx, NOBODY, Options, Outcome, Person, login};
 use qrtotp_frames::{FleetResponse, Signed as _, Unavailable, VerifyForHost};
-use qrtotp_policy::{Config, ConfigError, ConfigFile, Damaged, Defaults, FirstLogin};
+use qrtotp_policy::{Config, ConfigError, ConfigFile, Damaged};
 use qrtotp_store::Store;
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ fn decide(
     let person = Some(Person { name: account.clone(), uid: *uid }).filter(|person| !person.name.is_empty());
     let options = Options { nullok: facts.nullok, ..Options::default() };
     let ctx = Ctx {
-        config: &without_enrolment(&config),
+        config: &config,
         store: access,
         directory: &ClaimedPerson(person),
         clock: &SystemClock,
@@ -217,11 +217,4 @@ fn is_elsewhere(error: &FleetError) -> bool {
     let of_host =
         matches!(error, FleetError::HostUnknown(_) | FleetError::HostHeld(_) | FleetError::HostRevoked(_));
     of_host || error.is_elsewhere_worth_a_try() || *error == FleetError::Busy
-}
-
-/// A verifier can't prove a password of the host, so nobody enrols at a login there.
-fn without_enrolment(config: &Config) -> Config {
-    let enrols = matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
-    let first_login = if enrols { FirstLogin::Deny } else { config.defaults.first_login };
-    Config { defaults: Defaults { first_login, ..config.defaults }, ..config.clone() }
 }

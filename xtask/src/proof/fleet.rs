@@ -21,18 +21,24 @@ const MINUTES: u32 = 20;
 type Part = (&'static str, fn() -> Result<Findings>);
 
 /// The properties, each with the check of it.
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 15] = [
     ("every interleaving in the model, and every planted fault is found", || suite::fleet("model::", 1)),
     ("20 minutes of kills, freezes, cuts, full disks: nothing twice, nothing lost", || {
         suite::fleet("faults::", MINUTES)
     }),
-    ("20 minutes of kills, freezes, cuts, clocks 15 s off, by what PAM and all logs say", || {
+    ("40 minutes of kills, freezes, cuts, clocks 15 s off, by what PAM and all logs say", || {
         suite::end_to_end_with(&["fleet::histories::"], &[("QRTOTP_FLEET_LONG", "1")])
     }),
     ("restored backups, with and without --bump-revision", || suite::fleet("etcd::a_restored_backup", 1)),
     ("speed beside the floor", speed),
-    ("1,000 revocations, also with a verifier cut off", || end_to_end(&["a_revocation_acknowledged_at_one"])),
+    ("1,000 revocations, and 1,000 with a verifier cut off", || {
+        end_to_end(&["a_revocation_acknowledged_at_one"])
+    }),
     ("a stolen host", || end_to_end(&["with_all_that_a_stolen_host", "a_stolen_host"])),
+    ("a stolen host and the users' requests", || suite::end_to_end_with(&["fleet::stolen_host::"], &[])),
+    ("a break-glass code that was used is reported within 10 s of the verifiers' return", || {
+        suite::end_to_end_with(&["fleet::late_reports::"], &[])
+    }),
     ("a login host has no secret", || end_to_end(&["a_login_host_has_no_secret"])),
     ("100 failures a second at a host", || end_to_end(&["at_a_host_with_a_hundred_failures"])),
     ("the time of a refusal tells nothing", || end_to_end(&["alone::the_time_of_a_refusal"])),

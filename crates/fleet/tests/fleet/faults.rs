@@ -179,6 +179,7 @@ fn check(rounds: &[Round]) {
     let told = rounds.iter().flat_map(|round| &round.told);
     let rolled_back = told.filter(|told| matches!(told, Err(FleetError::RolledBack(_)))).count();
     assert_eq!(rolled_back, 0, "restored backups that were none");
+    assert!(!calm.is_empty(), "no round was calm");
     assert!(once * 100 >= calm.len() * 99, "calm rounds that accepted nobody");
     assert!(longest <= LONGEST, "{longest:?}");
 }
@@ -215,6 +216,8 @@ fn under_faults(time: Duration) {
     eprintln!("faults: {:?}", FAULTS.iter().zip(*troubles.begun.lock().unwrap()).collect::<Vec<_>>());
     eprintln!("{revoked} acknowledged revocations");
     check(&rounds);
+    // The proof's 20 minutes.
+    assert!(time < Duration::from_secs(20 * 60) || rounds.len() >= 5000, "{} rounds", rounds.len());
     assert_eq!(wrong, Vec::<String>::new());
     let store = &troubles.verifiers.all()[0];
     (0..ACCOUNTS).for_each(|number| check_lines(store, &rounds, number));

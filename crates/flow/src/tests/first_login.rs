@@ -443,3 +443,24 @@ fn an_application_that_replaces_the_user_at_owed_recovery_codes_is_denied_after_
     let [accepted, denied] = w.logins().try_into().unwrap();
     assert!(accepted.contains("result=accepted") && denied.contains("result=denied"), "{:?}", w.log.0);
 }
+
+#[test]
+fn at_a_host_of_a_fleet_enrolment_by_the_defaults_or_by_a_rule_is_refused_like_a_wrong_code() {
+    let rule = |first: &str| format!("[[rule]]\nname = 'one'\nthen = 'code'\nfirst_login = '{first}'");
+    let defaults = |first: &str| format!("[defaults]\nfirst_login = '{first}'");
+    for policy in ["enroll", "token"].into_iter().flat_map(|first| [rule(first), defaults(first)]) {
+        let mut w = super::rules::policed("", &policy);
+        let code = issue(&mut w, Some(ConfigDuration::seconds(600))).unwrap().display();
+        let before = w.store.load(&World::name()).unwrap().unwrap();
+        let mut seen = std::collections::HashSet::new();
+        for (user, answer) in [("alice", ""), ("alice", &code), ("alice", "123456"), ("nobody-here", &code)] {
+            let mut human = Human { in_fleet: true, script: [say(answer)].into(), ..newcomer() };
+            assert_eq!(w.login_as(user, &Options::default(), &mut human), Outcome::Denied);
+            assert!(human.proofs.is_empty() && human.offers.is_empty(), "{policy}");
+            let _ = seen.insert((human.prompts, human.shown, human.waits.len()));
+        }
+        assert_eq!(seen.len(), 1, "{policy}: {seen:?}");
+        let record = w.store.load(&World::name()).unwrap().unwrap().record;
+        assert_eq!(record, before.record, "the token's code can still be used: {policy}");
+    }
+}

@@ -121,6 +121,8 @@ pub(super) struct Human {
     pub session: Option<&'static str>,
     /// Why the account part of the login's own service refuses.
     pub barred: Option<&'static str>,
+    /// The login is at a host of a fleet, where nobody enrols.
+    pub in_fleet: bool,
     /// How often the account part was run.
     pub rehearsals: u32,
     pub now: UnixTime,
@@ -189,6 +191,9 @@ impl LoginHost for Human {
     }
     fn ssh_auth_info(&mut self) -> Option<Vec<u8>> {
         self.ssh_auth_info.map(|info| info.as_bytes().to_vec())
+    }
+    fn allows_enrolment(&self) -> bool {
+        !self.in_fleet
     }
     fn session(&self) -> Option<String> {
         self.session.map(str::to_owned)

@@ -21,7 +21,7 @@ pub use decide::{Decision, Effects, Facts, Known, Lookups};
 pub use hours::{Hours, minute_of_week};
 pub use network::{Network, address};
 pub use source::{Names, Test, local_time};
-pub(super) use source::{Part, read};
+pub(super) use source::{Part, enrols_at, read};
 
 use super::FirstLogin;
 use qrtotp_values::UnixTime;

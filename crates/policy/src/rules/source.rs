@@ -52,6 +52,18 @@ impl Part {
             test: take("test"),
         }
     }
+
+    /// The place of the first rule's `first_login = "enroll"`.
+    pub(crate) fn enrols_at(&self) -> Option<usize> {
+        let rules = list(self.rule.as_ref()?).ok()?;
+        rules.iter().find_map(|rule| enrols_at(table(rule).ok()?))
+    }
+}
+
+/// The place of `first_login = "enroll"` in a table.
+pub(crate) fn enrols_at(keys: &Table) -> Option<usize> {
+    let value = keys.get("first_login")?;
+    matches!(FirstLogin::read(value), Ok(FirstLogin::Enroll)).then_some(value.at)
 }
 
 /// `[policy]`, `[[rule]]`s and `[[test]]`s.

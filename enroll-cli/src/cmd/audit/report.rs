@@ -22,7 +22,8 @@ pub fn run(
 ) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let host = nix::unistd::gethostname().unwrap_or_default();
-    let report = RefCell::new(Report::new(&host.to_string_lossy(), now, days, pseudonyms));
+    let host = format!("{}{}", host.to_string_lossy(), context.log_scope(from));
+    let report = RefCell::new(Report::new(&host, now, days, pseudonyms));
     let find = |finding: &Finding| {
         // The line itself names people.
         let words = match &finding.fault {

@@ -17,8 +17,10 @@ pub fn run(context: &Context, days: u32, from: &Sources) -> Result<Exit, Failure
     for entry in sources::read(from, Some(since))?.filter(|entry| filter.wants(entry)) {
         summary.add(&entry);
     }
+    let scope = context.log_scope(from);
+    let all = if context.is_verifier() { " of the fleet" } else { "" };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "The last {days} days\n\n{summary}\nAccounts")?;
+    writeln!(out, "The last {days} days{scope}\n\n{summary}\nAccounts{all}")?;
     let census = Census::take(context, now)?;
     for (count, what) in census.rows() {
         writeln!(out, "{count:>10}  {what}")?;

@@ -14,6 +14,7 @@ mod install;
 mod invite;
 mod join;
 mod leave;
+mod numbers;
 mod offline_codes;
 mod report;
 mod report_offline;
@@ -28,6 +29,7 @@ use crate::error::{Exit, Failure};
 use hosts::Change;
 use std::path::Path;
 
+pub use numbers::FleetNumbers;
 pub use verifier::uid as verifiers_uid;
 
 pub fn run(config: &Path, what: Fleet) -> Result<Exit, Failure> {

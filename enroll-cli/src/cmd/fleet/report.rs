@@ -71,6 +71,8 @@ pub struct VerifierFacts {
     pub version: String,
     /// Seconds since its last witness, by its clock then and ours now; negative: its clock is ahead.
     pub age: i64,
+    /// Seconds by which its clock is ahead of the median of all, as it found itself; negative: behind.
+    pub ahead: i64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -78,6 +80,21 @@ pub struct HostCounts {
     pub active: usize,
     pub held: usize,
     pub revoked: usize,
+}
+
+impl HostCounts {
+    /// Counts the hosts in the store.
+    pub fn of(store: &FleetStore) -> Result<Self, FleetError> {
+        let mut counts = Self::default();
+        for (_, host) in store.hosts()? {
+            match host.state {
+                HostState::Active => counts.active += 1,
+                HostState::Held => counts.held += 1,
+                HostState::Revoked => counts.revoked += 1,
+            }
+        }
+        Ok(counts)
+    }
 }
 
 /// The use of a break-glass code.
@@ -216,15 +233,9 @@ impl Report {
                 self.problems
                     .push(format!("the clock of verifier {name} is {seconds} s {side} the others'; {text}"));
             }
-            self.verifiers.push(VerifierFacts { name: name.to_string(), version, age });
+            self.verifiers.push(VerifierFacts { name: name.to_string(), version, age, ahead });
         }
-        for (_, host) in store.hosts()? {
-            match host.state {
-                HostState::Active => self.hosts.active += 1,
-                HostState::Held => self.hosts.held += 1,
-                HostState::Revoked => self.hosts.revoked += 1,
-            }
-        }
+        self.hosts = HostCounts::of(store)?;
         for (host, BreakGlassUse { account, at, left, .. }) in store.break_glass()? {
             if now - at < RECENT {
                 self.break_glass.push(BreakGlass { host: host.to_string(), account, at, left });

@@ -129,8 +129,9 @@ fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
     if let Some(waiting) = &report.ca {
         print_change(out, waiting)?;
     }
-    for VerifierFacts { name, version, age } in &report.verifiers {
-        writeln!(out, "verifier   {name}, version {version}, seen {} s ago", (*age).max(0))?;
+    for VerifierFacts { name, version, age, ahead } in &report.verifiers {
+        let age = (*age).max(0);
+        writeln!(out, "verifier   {name}, version {version}, seen {age} s ago, clock {ahead:+} s")?;
     }
     for BreakGlass { host, account, at, left } in &report.break_glass {
         writeln!(out, "break-glass code of {account} used at {host}, {}; {left} left there", local(*at))?;

@@ -6,6 +6,7 @@ mod counters;
 use super::audit::kept_checkpoints::kept;
 use super::census::Census;
 use crate::applied;
+use crate::cmd::fleet::FleetNumbers;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::replaced_file::replace;
@@ -18,14 +19,23 @@ use std::path::Path;
 
 pub fn run(config: &Path, context: &Context, textfile: Option<&Path>) -> Result<Exit, Failure> {
     let now = SystemClock.now();
-    let census = Census::take(context, now)?;
-    let exit = census.exit.unwrap_or(Exit::Done);
-    let host = Host {
-        policy: context.config.rules.generation,
-        is_pending: applied::is_pending(config),
-        checkpoint: kept(context).first().copied(),
+    let fleet = FleetNumbers::take(context, now)?;
+    let (mut text, exit) = match &fleet {
+        Some(FleetNumbers { hosts: None }) => (String::new(), Exit::Error),
+        _ => {
+            let census = Census::take(context, now)?;
+            let exit = census.exit.unwrap_or(Exit::Done);
+            let host = Host {
+                policy: context.config.rules.generation,
+                is_pending: applied::is_pending(config),
+                checkpoint: kept(context).first().copied(),
+            };
+            (gauges(&census, exit == Exit::Done, &host), exit)
+        }
     };
-    let mut text = gauges(&census, exit == Exit::Done, &host);
+    if let Some(fleet) = fleet {
+        fleet.write(&mut text);
+    }
     if let Some(path) = textfile {
         let mut counters = Counters::of(path, now);
         counters.read_log(now)?;
@@ -50,12 +60,7 @@ struct Host {
 
 fn gauges(census: &Census, complete: bool, host: &Host) -> String {
     let mut out = String::new();
-    let mut gauge = |name: &str, help: &str, values: &[(&str, u64)]| {
-        let _ = writeln!(out, "# HELP qrtotp_{name} {help}\n# TYPE qrtotp_{name} gauge");
-        for (labels, value) in values {
-            let _ = writeln!(out, "qrtotp_{name}{labels} {value}");
-        }
-    };
+    let mut gauge = |name: &str, help: &str, values: &[(&str, u64)]| gauge(&mut out, name, help, values);
     let standings = [
         ("{standing=\"enrolled\"}", census.enrolled),
         ("{standing=\"unenrolled\"}", census.unenrolled),
@@ -79,4 +84,12 @@ fn gauges(census: &Census, complete: bool, host: &Host) -> String {
     }
     gauge("store_readable", "1 if every record could be read.", &[("", complete.into())]);
     out
+}
+
+/// Appends a gauge with a value for each set of labels.
+pub fn gauge(out: &mut String, name: &str, help: &str, values: &[(&str, u64)]) {
+    let _ = writeln!(out, "# HELP qrtotp_{name} {help}\n# TYPE qrtotp_{name} gauge");
+    for (labels, value) in values {
+        let _ = writeln!(out, "qrtotp_{name}{labels} {value}");
+    }
 }

@@ -74,6 +74,8 @@ pub struct Question {
 
 pub struct App {
     pub host: String,
+    /// The end of the events' heading: which verifier's they are.
+    pub scope: &'static str,
     pub page: Page,
     pub events: VecDeque<String>,
     pub rows: Vec<Row>,
@@ -94,6 +96,7 @@ impl App {
     pub fn new(host: &str) -> Self {
         Self {
             host: clean(host, 64),
+            scope: "",
             page: Page::Events,
             events: VecDeque::new(),
             rows: Vec::new(),

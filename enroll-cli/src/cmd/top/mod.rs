@@ -6,6 +6,7 @@ mod view;
 
 use super::audit::sources;
 use super::reissue::reissue_devices;
+use crate::cli::Sources;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
@@ -41,6 +42,7 @@ pub fn run(context: &Context) -> Result<Exit, Failure> {
     let store = context.store()?;
     let host = nix::unistd::gethostname().unwrap_or_default();
     let mut app = App::new(&host.to_string_lossy());
+    app.scope = context.log_scope(&Sources::default());
     app.know_rules(context.config.rules.rules().unwrap_or_default().into_iter().map(|rule| rule.name));
     let events = follow(SystemClock.now() - HISTORY);
     let mut terminal = ratatui::try_init()

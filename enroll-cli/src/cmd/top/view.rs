@@ -69,7 +69,7 @@ fn title(app: &App, width: usize) -> Line<'static> {
 /// The newest at the bottom.
 fn events(app: &App, room: usize, lines: &mut Vec<Line<'static>>) {
     let head = if app.back == 0 {
-        format!("{} events of the last hour and since", app.events.len())
+        format!("{} events of the last hour and since{}", app.events.len(), app.scope)
     } else {
         format!("{} events; {} newer ones below", app.events.len(), app.back)
     };

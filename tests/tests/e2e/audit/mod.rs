@@ -6,6 +6,6 @@ mod monitoring;
 mod privacy;
 mod records;
 mod report;
-mod top;
+pub mod top;
 pub mod trail;
 mod watch;

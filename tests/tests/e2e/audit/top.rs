@@ -7,16 +7,22 @@ use qrtotp_tests::{
 
 /// Types these keys, one argument of `tmux send-keys` each, and gives the picture once it has `wanted`.
 const STEP: &str = r#"
+command=$1
 tmux() { command tmux -S /tmp/tmux "$@"; }
-[ -S /tmp/tmux ] || tmux -f /dev/null new-session -d -x 80 -y 24 -e TERM=vt220 "qrtotp top 2>/tmp/said; echo ended; sleep 60"
-wanted=$1; shift; [ $# = 0 ] || tmux send-keys "$@"
+[ -S /tmp/tmux ] || tmux -f /dev/null new-session -d -x 80 -y 24 -e TERM=vt220 "$command top 2>/tmp/said; echo ended; sleep 60"
+wanted=$2; shift 2; [ $# = 0 ] || tmux send-keys "$@"
 for n in $(seq 100); do tmux capture-pane -p >/tmp/picture; grep -q -- "$wanted" /tmp/picture && break; sleep 0.1; done
 cat /tmp/picture; cat /tmp/said >&2
 "#;
 
 fn step(sandbox: &Sandbox, wanted: &str, keys: &[&str]) -> String {
+    step_of(sandbox, "qrtotp", wanted, keys)
+}
+
+/// The same of a console that `command` starts: words of a shell in front of `top`.
+pub fn step_of(sandbox: &Sandbox, command: &str, wanted: &str, keys: &[&str]) -> String {
     sandbox.overwrite("/tmp/step", STEP);
-    let said = sandbox.run(&[&["sh", "/tmp/step", wanted], keys].concat()).success();
+    let said = sandbox.run(&[&["sh", "/tmp/step", command, wanted], keys].concat()).success();
     assert!(said.stdout.contains(wanted), "{wanted}:\n{}{}", said.stdout, said.stderr);
     assert!(said.stdout.lines().all(|line| line.chars().count() <= 80), "{}", said.stdout);
     said.stdout

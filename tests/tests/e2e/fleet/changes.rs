@@ -68,6 +68,8 @@ fn three_verifiers_grow_to_five_keep_their_accounts_and_then_bear_the_loss_of_tw
 #[test]
 fn a_verifier_whose_clock_is_some_seconds_off_is_named_in_its_log_and_by_status() {
     let mut fleet = Fleet::of(3, "");
+    let fine = || Some(fleet.verifiers[0].fleet(&["status"]).stdout.contains(" s ago, clock +0 s\n"));
+    assert_eq!(clock::poll(Duration::from_secs(20), || fine().filter(|is_told| *is_told)), Some(true));
     fleet.restart_with_clock(1, "+5s");
     let named = || {
         let status = fleet.verifiers[0].fleet(&["status"]).stdout;

@@ -1,9 +1,6 @@
 //! Three verifiers on real etcd, with members that die, hang or lose each other.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::{thread, time::Duration};
 
 use qrtotp_tests::{
     clock,
@@ -12,15 +9,15 @@ use qrtotp_tests::{
 };
 use rustix::process::Signal;
 
-/// The module waits for 3 s; starting a process takes its time, too.
-const LONGEST: Duration = Duration::from_secs(4);
+/// Longest time in PAM: the module's 3 s, and a little until a busy machine runs it again.
+const LONGEST: Duration = Duration::from_millis(3100);
 
 /// Logs alice in, in time.
 fn answer_in_time(host: &Host, code: &str) -> i32 {
-    let begun = Instant::now();
-    let told = host.answer(code);
-    assert!(begun.elapsed() < LONGEST, "{:?}", begun.elapsed());
-    told
+    let report = host.sandbox.login("alice").answer(code).run();
+    let took = Duration::from_micros(report.value("took_us").parse().unwrap());
+    assert!(took < LONGEST, "{took:?}");
+    report.authenticate()
 }
 
 /// The results of one code at all hosts at the same time.

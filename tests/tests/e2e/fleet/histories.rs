@@ -19,8 +19,8 @@ use qrtotp_tests::{
 };
 use rustix::process::Signal;
 
-/// Longest time to an answer: the module's 3 s, and that of a busy machine to start the login.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Longest time in PAM: the module's 3 s, and a little until a busy machine runs it again.
+const LONGEST: Duration = Duration::from_millis(3100);
 /// After a fault: an election, and new connections.
 const RECOVERY: Duration = Duration::from_secs(4);
 /// Rounds in a second, at most.
@@ -53,11 +53,11 @@ impl Course {
     }
 }
 
-/// PAM's result and how long it took. No output is searched for the code.
+/// PAM's result and how long PAM took. No output is searched for the code.
 fn log_in(host: &Host, (user, phone): &Person) -> (i32, Duration) {
-    let (code, start) = (phone.code_of_step(phone.step()), Instant::now());
+    let code = phone.code_of_step(phone.step());
     let report = host.sandbox.login(user).arguments(&["--answer", &code]).run();
-    (report.authenticate(), start.elapsed())
+    (report.authenticate(), Duration::from_micros(report.value("took_us").parse().unwrap()))
 }
 
 fn rounds(course: &Course, hosts: &[Host], people: &[Person]) -> Vec<Round> {
@@ -150,7 +150,7 @@ mod alone {
 
     #[test]
     fn under_faults_a_code_gets_one_login_through_pam_and_no_log_says_otherwise() {
-        let seconds = times(40, 1200);
+        let seconds = times(40, 2400);
         let mut fleet = Fleet::of(3, "");
         let names = [users("person", RATE * seconds), users("leaver", seconds / 6)].concat();
         let mut people = fleet.import_crowd(&names);
@@ -175,6 +175,7 @@ mod alone {
             assert!(let_in(round) <= 1, "{} got in twice: {:?}", round.user, round.results);
             assert!(round.longest <= LONGEST, "{} waited {:?}", round.user, round.longest);
         }
+        assert!(rounds.len() >= times(60, 5000), "{} rounds", rounds.len());
         assert!(calm >= seconds / 4 && once * 100 >= calm * 99, "{once} of {calm} calm rounds were accepted");
         // What PAM did is what its host says.
         let by_hosts: Vec<_> = hosts.iter().map(|host| accepted(&host.sandbox.log.lines())).collect();

@@ -1,7 +1,10 @@
 //! Logins at the hosts of a fleet.
 
+use std::time::Duration;
+
 use qrtotp_tests::{
-    fleet::{Fleet, UID},
+    clock,
+    fleet::{CONFIG, Fleet, UID},
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
 };
 
@@ -86,6 +89,50 @@ fn what_a_host_says_about_a_login_makes_no_rule_easier() {
         "a rule for the service that the host names skips no code"
     );
     assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
+}
+
+#[test]
+fn nobody_enrols_at_a_login_whatever_the_policy_says_and_a_tokens_code_stays_unused() {
+    let fleet = Fleet::new(
+        "\n[enroll]\nservices = [\"tests\"]\n[[rule]]\nname = \"new\"\nthen = \"code\"\nfirst_login = \"token\"\n",
+    );
+    let host = fleet.host("web1", "all");
+    let broker = host.start_broker();
+    let code = fleet.token_code("alice");
+    host.sandbox.keep_secret(&code);
+    let said = |answer: &str| {
+        let report = host.sandbox.login("alice").answer(answer).run();
+        assert_eq!(report.authenticate(), PAM_AUTH_ERR);
+        report.text().lines().filter(|line| line.starts_with("message")).collect::<String>()
+    };
+    assert_eq!(said(&code), said("123456"), "the words of a wrong code");
+    let is_usual = |line: &&String| line.contains("event=login result=denied reason=not_enrolled user=alice");
+    let log = &fleet.verifier().log;
+    let both = || (log.lines().iter().filter(is_usual).count() == 2).then_some(());
+    clock::poll(Duration::from_secs(10), both).expect("the token's code was looked at");
+    let (_pty, _phone) = host.enrol_by_token(&code);
+    drop(broker);
+}
+
+#[test]
+fn a_verifier_refuses_a_policy_with_which_users_enrol_at_a_login() {
+    let fleet = Fleet::new("");
+    let before = fleet.verifier().read(CONFIG);
+    for lines in [
+        "[defaults]\nfirst_login = \"enroll\"\n",
+        "[[rule]]\nname = \"a\"\nthen = \"code\"\nfirst_login = \"enroll\"\n",
+    ] {
+        let text = format!("{before}\n{lines}");
+        fleet.verifier().overwrite(CONFIG, &text);
+        let place = format!("{CONFIG}, line {}: first_login = \"enroll\" does not", text.lines().count());
+        for command in ["check", "apply"] {
+            let refused = fleet.administer(&["config", command], "");
+            assert!(!refused.status.success() && refused.stderr.contains(&place), "{place}: {refused:?}");
+            assert!(refused.stderr.contains("qrtotp token issue"), "{refused:?}");
+        }
+    }
+    fleet.verifier().overwrite(CONFIG, &before);
+    fleet.administer(&["config", "check"], "").success();
 }
 
 #[test]

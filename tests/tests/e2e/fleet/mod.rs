@@ -1,6 +1,7 @@
 //! Many hosts with one set of accounts.
 
 mod changes;
+mod dashboard;
 mod enrolment;
 mod faults;
 mod histories;

@@ -1,10 +1,6 @@
 //! The fleet's proofs, short; `cargo xtask proof fleet` runs the long forms.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use qrtotp_tests::{
     Output, Phone, Sandbox, artefacts, clock,
@@ -41,7 +37,7 @@ fn answer(host: &Host, (user, phone): &(String, Phone)) -> i32 {
 
 #[test]
 fn a_revocation_acknowledged_at_one_verifier_holds_at_the_next_login_through_the_others() {
-    let (rounds, cut) = (times(20, 1000), times(3, 50));
+    let (rounds, cut) = (times(20, 1000), times(3, 1000));
     let fleet = Fleet::of(3, "");
     let names = users("leaver", rounds + cut + 2);
     let leavers = fleet.import_crowd(&names);
@@ -203,10 +199,10 @@ fn without_any_verifier_a_login_is_denied_in_time_and_a_break_glass_code_works_o
     let code = told.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
     (0..3).for_each(|number| fleet.stop(number));
     for _ in 0..3 {
-        let begun = Instant::now();
         let report = one.sandbox.login("alice").answer(&phone.code()).run();
-        // The module waits for 3 s; starting a process takes its time, too.
-        assert!(begun.elapsed() < Duration::from_millis(3500), "{:?}", begun.elapsed());
+        // The module waits for 3 s; a busy machine takes a little until it runs again.
+        let took = report.value("took_us").parse::<u64>().unwrap();
+        assert!(took < 3_100_000, "{took}");
         assert_eq!(report.authenticate(), PAM_AUTH_ERR);
         assert!(report.text().contains("Use a break-glass code"), "{}", report.text());
     }
@@ -290,10 +286,10 @@ mod alone {
         println!("medians in µs of {KINDS:?}: {medians:?}");
         let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
         assert!(slowest * 100 <= fastest * (100 + percent), "{KINDS:?}: {medians:?}");
-        for (reason, most) in [("unknown_user", 1), ("not_enrolled", 1), ("wrong_code", 1)] {
+        for reason in ["unknown_user", "not_enrolled", "throttled", "wrong_code"] {
             let told =
                 (0..3).map(|number| count(&fleet.verifiers[number].sandbox, &[&format!("reason={reason} ")]));
-            assert!(told.sum::<usize>() >= rounds * most, "{reason}");
+            assert!(told.sum::<usize>() >= rounds, "{reason}");
         }
     }
 }

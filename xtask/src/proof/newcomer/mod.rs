@@ -102,10 +102,16 @@ impl Newcomer {
         }
     }
 
+    /// Whether a command is a whole line of a document, or stands there between backticks.
+    fn is_documented(&self, command: &str) -> bool {
+        self.documents.lines().any(|line| line.trim() == command)
+            || self.documents.contains(&format!("`{command}`"))
+    }
+
     /// Types a command of a document on a machine. The documents have it for v2 and its address.
     fn types(&mut self, number: usize, command: &str) -> Result<String> {
         let for_v2 = command.replace("v3 /", "v2 /").replace("root@10.1.0.13", "root@10.1.0.12");
-        ensure!(self.documents.contains(&for_v2), "no document says `{for_v2}`");
+        ensure!(self.is_documented(&for_v2), "no document says `{for_v2}`");
         self.typed += 1;
         self.machines[number].run(command).with_context(|| format!("{}# {command}", NAMES[number]))
     }
@@ -144,8 +150,8 @@ impl Newcomer {
     fn enrols_alice(&mut self) -> Result<()> {
         say("alice enrols");
         let vq = "sudo -u qrtotp-verifier qrtotp --config /etc/qrtotp/verifier/qrtotp.toml";
-        let has_both = self.documents.contains(&format!("alias vq='{vq}'"))
-            && self.documents.contains("vq enroll alice");
+        let has_both =
+            self.is_documented(&format!("alias vq='{vq}'")) && self.is_documented("vq enroll alice");
         ensure!(has_both, "no document says `vq`");
         self.typed += 2;
         self.machines[0].run(&format!("{INSIDE}\ntype_in '{vq} enroll alice'"))?;
@@ -162,7 +168,7 @@ impl Newcomer {
             say(&format!("{name} joins"));
             self.types(number, "apt install qrtotp libpam-qrtotp")?;
             self.types(number, "qrtotp fleet join 10.1.0.11,10.1.0.12,10.1.0.13 --token-file invitation")?;
-            self.types(number, "systemctl enable --now qrtotp-relay.socket")?;
+            self.types(number, "systemctl enable --now qrtotp-relay.socket qrtotpd.socket")?;
             let status = self.types(number, "qrtotp fleet status")?;
             let is_fine = ADDRESSES[..3].iter().all(|address| status.contains(&format!("{address}  ok")));
             self.expect(&format!("{name} reaches all verifiers"), is_fine, &status);
