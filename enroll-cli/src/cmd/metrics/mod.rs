@@ -2,6 +2,7 @@
 //! nobody's business.
 
 mod counters;
+mod exposition;
 
 use super::audit::kept_checkpoints::kept;
 use super::census::Census;
@@ -10,13 +11,18 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::replaced_file::replace;
 use counters::Counters;
+use exposition::{Exposition, Form};
 use nix::sys::stat::Mode;
 use qrtotp_clock::{Clock, SystemClock};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-pub fn run(config: &Path, context: &Context, textfile: Option<&Path>) -> Result<Exit, Failure> {
+pub fn run(
+    config: &Path,
+    context: &Context,
+    textfile: Option<&Path>,
+    state: Option<&Path>,
+) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let census = Census::take(context, now)?;
     let exit = census.exit.unwrap_or(Exit::Done);
@@ -25,19 +31,32 @@ pub fn run(config: &Path, context: &Context, textfile: Option<&Path>) -> Result<
         is_pending: applied::is_pending(config),
         checkpoint: kept(context).first().copied(),
     };
-    let mut text = gauges(&census, exit == Exit::Done, &host);
+    let counters = textfile.or(state).map(|path| Counters::read(path, context, now)).transpose()?;
+    let all = |form| {
+        let mut out = Exposition::new(form);
+        gauges(&census, exit == Exit::Done, &host, &mut out);
+        counters.iter().for_each(|counters| counters.write(&mut out));
+        out.end()
+    };
     if let Some(path) = textfile {
-        let mut counters = Counters::of(path, now);
-        counters.read_log(now)?;
-        counters.write(&mut text);
+        write(path, &all(Form::Text), 0o644)?;
+        return Ok(exit);
     }
-    text.push_str("# EOF\n");
-    match textfile {
-        None => std::io::stdout().write_all(text.as_bytes())?,
-        Some(path) => replace(path, text.as_bytes(), Mode::from_bits_truncate(0o644))
-            .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))?,
+    // Printed first: a run that fails leaves the counts to the next one.
+    let mut out = std::io::stdout().lock();
+    out.write_all(all(Form::OpenMetrics).as_bytes())?;
+    out.flush()?;
+    if let (Some(path), Some(counters)) = (state, &counters) {
+        let mut kept = Exposition::new(Form::Text);
+        counters.write(&mut kept);
+        write(path, &kept.end(), 0o600)?;
     }
     Ok(exit)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    replace(path, text.as_bytes(), Mode::from_bits_truncate(mode))
+        .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Policy and checkpoints of the host.
@@ -48,13 +67,9 @@ struct Host {
     checkpoint: Option<i64>,
 }
 
-fn gauges(census: &Census, complete: bool, host: &Host) -> String {
-    let mut out = String::new();
+fn gauges(census: &Census, complete: bool, host: &Host, out: &mut Exposition) {
     let mut gauge = |name: &str, help: &str, values: &[(&str, u64)]| {
-        let _ = writeln!(out, "# HELP qrtotp_{name} {help}\n# TYPE qrtotp_{name} gauge");
-        for (labels, value) in values {
-            let _ = writeln!(out, "qrtotp_{name}{labels} {value}");
-        }
+        out.gauge(&format!("qrtotp_{name}"), help, values.iter().copied());
     };
     let standings = [
         ("{standing=\"enrolled\"}", census.enrolled),
@@ -78,5 +93,4 @@ fn gauges(census: &Census, complete: bool, host: &Host) -> String {
         gauge("last_checkpoint_timestamp_seconds", "When the last checkpoint was made.", &[("", time)]);
     }
     gauge("store_readable", "1 if every record could be read.", &[("", complete.into())]);
-    out
 }
