@@ -48,7 +48,7 @@ pub fn ecs(entry: &Entry) -> Value {
     copy("label", &["device", "model", "name"]);
     copy("credential", &["device", "id"]);
     for key in [
-        "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root",
+        "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root", "prev",
         "detail", "audience", "host", "attempt",
     ] {
         copy(key, &["labels", &format!("qrtotp_{key}")]);

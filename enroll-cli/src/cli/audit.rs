@@ -46,8 +46,14 @@ pub enum What {
     ///
     /// The host's chain then tells of records that were made at logins, and of those that are gone.
     /// A hash over all of them goes into the log. `systemctl enable --now qrtotp-checkpoint.timer` makes one
-    /// an hour; 30 are kept.
-    Checkpoint,
+    /// an hour; 30 are kept. `qrtotp config apply` makes one, too.
+    Checkpoint {
+        /// Verify the log before, for ten minutes at most, and keep the result for `qrtotp metrics`
+        ///
+        /// Exit code 1: lines were changed, removed or added; `qrtotp audit verify` names them.
+        #[arg(long)]
+        verify: bool,
+    },
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {
         /// How many days to cover

@@ -1,7 +1,7 @@
 //! `qrtotp audit verify`, `repair` and `heads`.
 
 use super::heads::{By, Check, unreadable};
-use super::kept_checkpoints::{self, Checkpoint};
+use super::kept_checkpoints::{self, Checkpoint, checkpoints_of, misplaced};
 use super::sources::{self, any_form};
 use crate::cli::Sources;
 use crate::cmd::list::each_account;
@@ -61,7 +61,7 @@ pub fn run(
             writeln!(out, "{}", text(finding))
         }
     };
-    let count = verify(context, sources, against, each, |_| ())?;
+    let count = verify(context, sources, against, each, |_| Ok(()))?;
     let Count { accounts, events, proven, first, forged, lost, other, checkpoint, exit } = count;
     if json {
         let object = json!({ "version": 1, "accounts": accounts, "events": events, "proven": proven, "first": first,
@@ -107,7 +107,7 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
         }
         Ok(())
     };
-    let exit = verify(context, sources, None, each, |_| ())?.exit;
+    let exit = verify(context, sources, None, each, |_| Ok(()))?.exit;
     writeln!(
         std::io::stdout(),
         "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
@@ -127,13 +127,13 @@ fn at(line: &str) -> Option<UnixTime> {
     Event::parse(line)?.number("at")
 }
 
-/// Reads the log once: gives each entry to `seen` and each finding to `each`.
+/// Reads the log once: gives each entry to `seen` and each finding to `each`. An error of either ends it.
 pub fn verify(
     context: &Context,
     sources: &Sources,
     against: Option<&Path>,
     mut each: impl FnMut(&Finding) -> std::io::Result<()>,
-    mut seen: impl FnMut(&Entry),
+    mut seen: impl FnMut(&Entry) -> Result<(), Failure>,
 ) -> Result<Count, Failure> {
     let (store, host_chain) = (context.store()?, context.host_chain());
     let Known { heads, names, records, host, exit } = Known::read(&*store, &host_chain)?;
@@ -155,7 +155,7 @@ pub fn verify(
     }
     for entry in sources::read(sources, None)? {
         count.events += 1;
-        seen(&entry);
+        seen(&entry)?;
         verifier.read(&entry);
         count.pass_on(&mut verifier, &mut each)?;
     }
@@ -173,6 +173,10 @@ pub fn verify(
             }
         }
         count.pass_on(&mut verifier, &mut each)?;
+    }
+    for event in host.iter().flat_map(|host| misplaced(&checkpoints_of(host)).cloned().collect::<Vec<_>>()) {
+        let (seq, line) = (event.seq().unwrap_or(0), event.line);
+        verifier.find(Finding { user: String::new(), seq, fault: Fault::OtherCheckpoint, line });
     }
     if let Some(before) = host {
         end_of_host(&mut verifier, &end_of_chain(&host_chain)?.unwrap_or(before));
@@ -361,7 +365,7 @@ pub fn what(seq: u64, fault: &Fault) -> String {
             "GONE: this line was saved, and neither the log nor the store has it".to_owned()
         }
         Fault::OtherCheckpoint => {
-            "CHECKPOINT: no file in checkpoints/ has this hash; it was changed or removed".to_owned()
+            "CHECKPOINT: no file in checkpoints/ has this hash, or it names another one before it; it was changed or removed".to_owned()
         }
     }
 }

@@ -4,7 +4,7 @@
 mod counters;
 mod exposition;
 
-use super::audit::kept_checkpoints::kept;
+use super::audit::kept_checkpoints::{Verified, kept};
 use super::census::Census;
 use crate::applied;
 use crate::context::Context;
@@ -30,6 +30,7 @@ pub fn run(
         policy: context.config.rules.generation,
         is_pending: applied::is_pending(config),
         checkpoint: kept(context).first().copied(),
+        verified: Verified::last(context),
     };
     let counters = textfile.or(state).map(|path| Counters::read(path, context, now)).transpose()?;
     let all = |form| {
@@ -65,6 +66,8 @@ struct Host {
     is_pending: bool,
     /// When the last checkpoint was made.
     checkpoint: Option<i64>,
+    /// The result of the last verification of the log that a checkpoint began with.
+    verified: Option<Verified>,
 }
 
 fn gauges(census: &Census, complete: bool, host: &Host, out: &mut Exposition) {
@@ -91,6 +94,17 @@ fn gauges(census: &Census, complete: bool, host: &Host, out: &mut Exposition) {
     gauge("policy_pending", "1 if the configuration was changed and not applied.", &[("", pending)]);
     if let Some(time) = host.checkpoint.and_then(|time| u64::try_from(time).ok()) {
         gauge("last_checkpoint_timestamp_seconds", "When the last checkpoint was made.", &[("", time)]);
+    }
+    if let Some((Verified { found, lost, .. }, time)) =
+        host.verified.and_then(|verified| Some((verified, u64::try_from(verified.at).ok()?)))
+    {
+        gauge(
+            "chain_broken",
+            "Findings of changed, removed or added lines, at the last verification.",
+            &[("", found)],
+        );
+        gauge("chain_lost_lines", "Lines that may only be lost, at the last verification.", &[("", lost)]);
+        gauge("last_verification_timestamp_seconds", "When the log was last verified.", &[("", time)]);
     }
     gauge("store_readable", "1 if every record could be read.", &[("", complete.into())]);
 }

@@ -183,3 +183,58 @@ fn a_link_or_a_pipe_in_place_of_the_file_is_not_read() {
         assert!(sandbox.read("/tmp/other").contains("} 7"), "not written through a link");
     }
 }
+
+#[test]
+fn a_changed_line_is_counted_as_a_broken_chain_by_the_checkpoint_that_verifies_before() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let _ = sandbox.log.wait(&["event=login result=accepted", "user=alice", " seq="]);
+    let checkpoint = || sandbox.run(&["qrtotp", "audit", "checkpoint", "--verify"]);
+    let broken = || {
+        let text = sandbox.run(&["qrtotp", "metrics"]).success().stdout;
+        text.lines().find_map(|line| line.strip_prefix("qrtotp_chain_broken ")).map(str::to_owned)
+    };
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    assert_eq!(broken(), None, "never verified");
+    write_log(&sandbox);
+    assert!(checkpoint().success().stdout.contains("verified: 0 changed, missing or added, 0 lost"));
+    assert_eq!(broken().as_deref(), Some("0"));
+    let _ = sandbox.log.wait(&["event=checkpoint", " prev="]);
+    write_log(&sandbox);
+    let _ = sandbox
+        .run(&["sed", "-i", "s/ with=unknown seq/ with=publickey seq/", "/var/log/auth.log"])
+        .success();
+    let said = checkpoint();
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert_eq!(broken().as_deref(), Some("1"), "{said:?}");
+    let _ = sandbox.run(&["rm", "/var/log/auth.log"]).success();
+    assert_eq!(checkpoint().status.code(), Some(2), "without a log nothing is verified");
+    assert_eq!(broken().as_deref(), Some("1"), "the last result stays");
+}
+
+#[test]
+fn applying_a_configuration_makes_a_checkpoint_that_names_the_one_before() {
+    let sandbox = Sandbox::new();
+    let _ = sandbox.run(&["qrtotp", "init"]).success();
+    let count = || sandbox.log.events().iter().filter(|line| line.starts_with("event=checkpoint ")).count();
+    let before = count();
+    for number in [2, 3] {
+        sandbox.edit_configuration(&format!("[throttle]\nfree_failures = {number}\n"));
+        let said = sandbox.apply_configuration().success();
+        assert_eq!(said.stderr, "", "{said:?}");
+    }
+    let _ = sandbox.log.wait(&["event=checkpoint", " prev=", " seq="]);
+    assert_eq!(count(), before + 2);
+    let _ = sandbox.run(&["qrtotp", "config", "apply", "--if-changed"]).success();
+    assert_eq!(count(), before + 2, "nothing was applied");
+    let lines: Vec<String> =
+        sandbox.log.events().into_iter().filter(|line| line.starts_with("event=checkpoint ")).collect();
+    let value = |line: &str, key: &str| {
+        line.split(key).nth(1).and_then(|rest| rest.split(' ').next()).unwrap().to_owned()
+    };
+    let [.., first, second] = &lines[..] else { panic!("{lines:?}") };
+    assert_eq!(value(second, " prev="), value(first, " root="));
+}
