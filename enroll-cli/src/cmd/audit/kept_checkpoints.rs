@@ -5,7 +5,9 @@ use super::sources::any_form;
 use crate::context::Context;
 use qrtotp_audit_log::{Entry, Event};
 use qrtotp_frontend::host_chain::HostEnd;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
 
 /// Where they are.
 pub fn directory(context: &Context) -> PathBuf {
@@ -72,8 +74,27 @@ pub struct Checkpoint {
     /// The line's number.
     pub seq: u64,
     pub line: String,
-    /// When it was made, and its lines; `None`: no whole file has this hash.
-    pub found: Option<(i64, Vec<Entry>)>,
+    /// `None`: no whole file has this hash.
+    pub found: Option<Found>,
+}
+
+/// A whole file of a checkpoint. It has a line for each account, so it is read anew rather than kept.
+pub struct Found {
+    /// When it was made.
+    pub time: i64,
+    path: PathBuf,
+}
+
+impl Found {
+    /// Its lines.
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + use<> {
+        entries(&self.path)
+    }
+}
+
+fn entries(path: &Path) -> impl Iterator<Item = Entry> + use<> {
+    let lines = File::open(path).into_iter().flat_map(|file| BufReader::new(file).lines());
+    lines.map_while(Result::ok).filter_map(|line| any_form(&line))
 }
 
 /// The last checkpoint that the store tells of.
@@ -81,11 +102,9 @@ pub fn last(context: &Context, host: &HostEnd) -> Option<Checkpoint> {
     let event = checkpoints_of(host).pop()?;
     let root = event.get("root")?;
     let found = kept(context).into_iter().find_map(|time| {
-        let text = std::fs::read_to_string(directory(context).join(time.to_string())).ok()?;
-        let entries: Vec<Entry> = text.lines().filter_map(any_form).collect();
-        let mut check = Check::default();
-        entries.iter().for_each(|entry| check.read(entry));
-        (check.is_whole() && check.root() == root).then_some((time, entries))
+        let (path, mut check) = (directory(context).join(time.to_string()), Check::default());
+        entries(&path).for_each(|entry| check.read(&entry));
+        (check.is_whole() && check.root() == root).then_some(Found { time, path })
     });
     Some(Checkpoint { seq: event.seq()?, line: event.line, found })
 }
