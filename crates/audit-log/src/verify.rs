@@ -73,7 +73,7 @@ impl Fault {
         matches!(self, Self::Lost(_))
     }
 
-    /// Whether it is worth knowing, but no fault of the log.
+    /// Whether it is only worth knowing, and no fault of the log.
     #[must_use]
     pub fn is_note(&self) -> bool {
         matches!(self, Self::ClockSetBack(_))

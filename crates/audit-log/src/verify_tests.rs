@@ -552,13 +552,14 @@ fn a_clock_that_was_set_back_is_noted_and_is_no_fault_and_one_second_is_nothing(
         verifier.read(&entry(&line));
     }
     let found = verifier.take_findings();
-    let [Finding { seq: 4, fault: Fault::ClockSetBack(3600), .. }] = &found[..] else { panic!("{found:?}") };
-    assert!(found[0].fault.is_note() && !found[0].fault.is_loss());
+    let [found] = &found[..] else { unreachable!("{found:?}") };
+    assert_eq!((found.seq, &found.fault), (4, &Fault::ClockSetBack(3600)));
+    assert!(found.fault.is_note() && !found.fault.is_loss());
     assert_eq!(verifier.proven, 4, "and it is proven as ever");
 }
 
 #[test]
-fn what_is_kept_for_each_account_is_small() {
+fn the_state_of_each_account_is_small() {
     // With the tables of names, ends and saved lines, 100,000 accounts then take 60 MiB.
     assert!(size_of::<super::Chain>() <= 112, "{}", size_of::<super::Chain>());
 }

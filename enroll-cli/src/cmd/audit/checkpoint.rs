@@ -12,7 +12,7 @@ use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_frontend::host_chain::{HostEvent, lock, replace};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// So many are kept.
@@ -49,10 +49,22 @@ fn verify_and_keep(context: &Context) -> Result<Verified, Failure> {
         return Err(Failure::Error("not verified: not all accounts could be read".into()));
     }
     let verified = Verified { at, found: count.other, lost: count.lost };
-    let path = directory(context).join(VERIFIED);
-    replace(&path, verified.text().as_bytes())
-        .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))?;
+    let path = made_directory(context)?.join(VERIFIED);
+    replace(&path, verified.text().as_bytes()).map_err(|error| cannot_write(&path, &error))?;
     Ok(verified)
+}
+
+/// The directory of checkpoints, which is made if there is none.
+fn made_directory(context: &Context) -> Result<PathBuf, Failure> {
+    let dir = directory(context);
+    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(cannot_write(&dir, &error)),
+        _ => Ok(dir),
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Error(format!("cannot write to {}: {error}", path.display()))
 }
 
 /// A checkpoint that was made.
@@ -66,13 +78,8 @@ pub struct Made {
 /// # Errors
 /// The store can't be read, or its directory can't be written.
 pub fn make(context: &Context) -> Result<Made, Failure> {
-    let dir = directory(context);
-    let failed =
-        |error: std::io::Error| Failure::Error(format!("cannot write to {}: {error}", dir.display()));
-    match std::fs::DirBuilder::new().mode(0o700).create(&dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
+    let dir = made_directory(context)?;
+    let failed = |error| cannot_write(&dir, &error);
     // One after the other: the last line of the host's chain names the newest file.
     let _locked = lock(&dir).map_err(failed)?;
     let (chain, mut text) = (context.host_chain(), Vec::new());

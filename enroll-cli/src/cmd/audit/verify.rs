@@ -43,7 +43,7 @@ pub struct Count {
     pub forged: u64,
     pub lost: u64,
     pub other: u64,
-    /// What is worth knowing, but no finding.
+    /// Facts that are worth knowing, but no findings.
     pub notes: u64,
     /// Whether there is a checkpoint to compare with.
     pub checkpoint: bool,
