@@ -193,14 +193,19 @@ pub enum Command {
     /// users wrote. It reports the same anomaly of an account or a network at most once an hour. With --file
     /// it reads that log to its end, and prints what it would have reported. docs/AUDIT.md lists the rules.
     Watch(Watch),
-    /// Print the store in numbers for Prometheus, in the OpenMetrics form and without any name (root only)
+    /// Print the store in numbers for Prometheus, without any name (root only)
     ///
-    /// Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron or a
-    /// timer. Then it also counts logins and anomalies in the log, and goes on from the counts in the file.
+    /// On standard output they are in the OpenMetrics form, in a file in the text form that node_exporter
+    /// reads. Run it once a minute with --textfile /var/lib/prometheus/node-exporter/qrtotp.prom, from cron
+    /// or a timer. Then it also counts logins and anomalies in the log, and goes on from the counts in the
+    /// file. For a collector that runs programs, --state does the same on standard output.
     Metrics {
         /// Replace this file at once, for node_exporter's textfile collector; follows no link
         #[arg(long, value_name = "FILE")]
         textfile: Option<PathBuf>,
+        /// Count logins and anomalies, too: go on from the counts in this file, and keep them there
+        #[arg(long, value_name = "FILE", conflicts_with = "textfile")]
+        state: Option<PathBuf>,
     },
     /// Find what is wrong on this host, and say how to fix it; changes nothing
     ///

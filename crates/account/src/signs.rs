@@ -47,6 +47,42 @@ impl Anomaly {
         Self::EnrolledAfterRecovery,
     ];
 
+    /// The name of the rule that finds it: the reason in its line.
+    #[must_use]
+    pub fn rule(self) -> &'static str {
+        match self {
+            Self::Intercepted => "intercepted",
+            Self::CodesGuessed => "codes-guessed",
+            Self::FailedThenIn => "failed-then-in",
+            Self::NewPlace => "new-place",
+            Self::Dormant => "dormant",
+            Self::EnrolledAfterRecovery => "enrolled-after-recovery",
+        }
+    }
+
+    /// The facts, in words: the detail of its line.
+    #[must_use]
+    pub fn because(self) -> &'static str {
+        match self {
+            Self::Intercepted => {
+                "the last accepted code was given again from another place: somebody else may know it; for a day, \
+                 places that are not familiar must give two codes where they can be asked for them"
+            }
+            Self::CodesGuessed => {
+                "five wrong codes within ten minutes from places that are not familiar; where the password is asked \
+                 first, somebody knows it"
+            }
+            Self::FailedThenIn => {
+                "a right answer after three wrong codes or more within an hour, from a place that was not familiar"
+            }
+            Self::NewPlace => "the first right answer from there, as far as is remembered",
+            Self::Dormant => "the first right answer in more than 90 days",
+            Self::EnrolledAfterRecovery => {
+                "the owner added a device less than a day after a recovery code: a new phone, or somebody found the codes"
+            }
+        }
+    }
+
     fn bit(self) -> u8 {
         1 << self as u8
     }

@@ -5,6 +5,9 @@ use crate::event::{Entry, Event, Writer};
 use crate::table::Table;
 use qrtotp_account::{Link, link};
 
+/// Seconds that a line may take from the store to the log.
+const AT_ONCE: i64 = 10;
+
 /// The end of an account's chain, as far as it was read.
 #[derive(Debug, Default)]
 struct End {
@@ -25,6 +28,14 @@ impl Trust {
     /// line before. From a file, which does not say who wrote a line, one without a link counts, too. What
     /// the journal says a user's process wrote never counts: users can compute a link, too.
     pub fn counts(&mut self, entry: &Entry) -> bool {
+        self.counts_or_kept(entry, |_| false)
+    }
+
+    /// The same for a reader that has the store. `kept` says whether the store has this very line among the
+    /// account's last ones: then the line counts, too, if it came just when it was written and no later one
+    /// of its account was read. (So a line that was sent again later counts for nothing.) A run that begins
+    /// in the middle of the log knows no line before the first one of su.
+    pub fn counts_or_kept(&mut self, entry: &Entry, kept: impl FnOnce(&Event) -> bool) -> bool {
         if matches!(entry.writer, Writer::User(_)) {
             return false;
         }
@@ -41,7 +52,12 @@ impl Trust {
         let end = self.ends.entry(user.clone(), entry.when());
         let follows_gap = end.behind_gap.is_some_and(|before| follows(before, event));
         let follows = end.last.is_some_and(|(_, before)| follows(before, event));
-        if !(is_trusted || follows || follows_gap || (of_file && end.last.is_none())) {
+        let is_kept = || {
+            let is_of_root = matches!(entry.writer, Writer::Setuid(_) | Writer::Ended(_));
+            let is_new = end.last.is_none_or(|(last, _)| seq > last);
+            is_of_root && is_new && came_at_once(entry) && kept(event)
+        };
+        if !(is_trusted || follows || follows_gap || (of_file && end.last.is_none()) || is_kept()) {
             if of_file {
                 end.behind_gap = Some(shown);
             }
@@ -59,6 +75,12 @@ impl Trust {
         }
         true
     }
+}
+
+/// Whether the log received the line within a few seconds of its own time.
+fn came_at_once(entry: &Entry) -> bool {
+    let received = entry.time.div_euclid(1_000_000);
+    entry.event.number("at").is_some_and(|at| (0..=AT_ONCE).contains(&received.saturating_sub(at)))
 }
 
 fn follows(before: Link, event: &Event) -> bool {
@@ -164,6 +186,37 @@ pub(crate) mod tests {
         let mut counts = |writer| trust.counts(&log.by(writer, 1, WRONG));
         assert!(!counts(Writer::Setuid(1000)) && !counts(Writer::Setuid(1000)), "a line is lost");
         assert!(counts(Writer::Root) && counts(Writer::Setuid(1000)));
+    }
+
+    #[test]
+    fn a_setuid_programs_line_counts_alone_if_the_store_has_it_and_only_once_and_at_its_time() {
+        let mut log = Log::default();
+        let at = 1_795_946_400;
+        let (first, second) =
+            (log.by(Writer::Setuid(1000), at, WRONG), log.by(Writer::Setuid(1000), at, WRONG));
+        let in_store = [first.event.line.clone(), second.event.line.clone()];
+        let kept = |event: &Event| in_store.iter().any(|line| line == event.chained());
+        for entry in [&first, &second] {
+            assert!(!Trust::default().counts(entry), "nothing came before");
+            assert!(Trust::default().counts_or_kept(entry, kept));
+        }
+        let mut trust = Trust::default();
+        assert!(trust.counts_or_kept(&second, kept));
+        assert!(!trust.counts_or_kept(&second, kept), "sent again");
+        assert!(!trust.counts_or_kept(&first, kept), "sent again, and older");
+        let forged = |line: &str| {
+            let line = first.event.line.replace("result=denied", line);
+            Entry { event: Event::parse(&line).unwrap(), ..first.clone() }
+        };
+        assert!(Trust::default().counts_or_kept(&forged("result=denied"), kept));
+        for not_ours in [
+            forged("result=accepted"),
+            Entry { writer: Writer::User(1000), ..first.clone() },
+            Entry { time: first.time + 60_000_000, ..first.clone() },
+            Entry { time: first.time - 2_000_000, ..first.clone() },
+        ] {
+            assert!(!Trust::default().counts_or_kept(&not_ours, kept), "{not_ours:?}");
+        }
     }
 
     #[test]

@@ -10,10 +10,13 @@ use qrtotp_otp::base32_decode;
 use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
 use saved::{Known, Saved};
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::rc::Rc;
 
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line
 /// was moved.
 const SAME_TIME: i64 = 5;
+/// By more seconds no line's time is before that of the line before, unless the clock was set back.
+const SET_BACK: i64 = 1;
 /// So many lines of an account wait for those before them.
 const WAITING: usize = 64;
 /// So many gaps of an account are kept for lines that come late.
@@ -58,6 +61,9 @@ pub enum Fault {
     SavedIsGone,
     /// No file has the hash of the last checkpoint: it was changed or removed.
     OtherCheckpoint,
+    /// Its time is so many seconds before that of the line before, which only says that the clock was set
+    /// back.
+    ClockSetBack(i64),
 }
 
 impl Fault {
@@ -65,6 +71,12 @@ impl Fault {
     #[must_use]
     pub fn is_loss(&self) -> bool {
         matches!(self, Self::Lost(_))
+    }
+
+    /// Whether it is only worth knowing, and no fault of the log.
+    #[must_use]
+    pub fn is_note(&self) -> bool {
+        matches!(self, Self::ClockSetBack(_))
     }
 }
 
@@ -112,23 +124,32 @@ impl Kept {
     }
 }
 
+/// There is one for each account: what few of them have is in a box.
 #[derive(Default)]
 struct Chain {
     seq: u64,
+    /// The time of the last line, 0 if it has none.
+    at: UnixTime,
     before: Before,
+    /// The link of line 1, if it was seen.
+    first: Option<Link>,
+    /// The first line that was seen, if it is not the chain's.
+    leading: Option<Kept>,
+    /// A line fitted since the last gap.
+    has_fitted: bool,
+    removed: bool,
+    /// Begins with number 1: what had the name before was renamed.
+    anew: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// The part of a chain that most accounts do not need.
+#[derive(Default)]
+struct Rare {
     /// Before the last line, if that does not fit: the right one may follow.
     doubted: Option<Before>,
     waiting: BTreeMap<u64, Waiting>,
     gaps: Vec<Gap>,
-    /// The first line that was seen, if it is not the chain's.
-    leading: Option<Kept>,
-    /// The link of line 1, if it was seen.
-    first: Option<Link>,
-    /// Lines that fit since the last gap.
-    fitted: u64,
-    removed: bool,
-    /// Begins with number 1: what had the name before was renamed.
-    anew: bool,
     /// Line 1, if it does not follow the store's origin: of another account that had the name before, or
     /// changed.
     other_first: Option<Kept>,
@@ -140,15 +161,14 @@ struct Chain {
     trusted_first: Option<Kept>,
     /// The id of its record, if the last checkpoint has the link of one of its lines.
     record: Option<String>,
-    head: Option<Head>,
 }
 
 /// Reads all events once and holds an account's chain each.
 #[derive(Default)]
 pub struct Verifier {
-    heads: HashMap<String, Head>,
+    heads: HashMap<Rc<str>, Head>,
     saved: Saved,
-    chains: HashMap<String, Chain>,
+    chains: HashMap<Rc<str>, Chain>,
     findings: Vec<Finding>,
     /// Ids of records that proven lines of the host's chain say were made, each with the line's number.
     made: HashMap<String, u64>,
@@ -173,8 +193,17 @@ pub struct Verifier {
 impl Verifier {
     /// `heads`: the ends of all chains in the store, read before the log; that of the host has no name.
     #[must_use]
-    pub fn new(heads: HashMap<String, Head>) -> Self {
-        Self { heads, ..Self::default() }
+    pub fn new<N: Into<Rc<str>>>(heads: impl IntoIterator<Item = (N, Head)>) -> Self {
+        let heads: HashMap<Rc<str>, Head> =
+            heads.into_iter().map(|(name, head)| (name.into(), head)).collect();
+        // A table that grows is there twice for a moment.
+        let chains = HashMap::with_capacity(heads.len());
+        Self { heads, chains, ..Self::default() }
+    }
+
+    /// The name of an account, which all tables share.
+    fn name(&self, user: &str) -> Rc<str> {
+        self.heads.get_key_value(user).map_or_else(|| user.into(), |(name, _)| Rc::clone(name))
     }
 
     /// The store is that of the verifier on this host, not the host's own.
@@ -192,7 +221,8 @@ impl Verifier {
 
     /// Keeps the last line of one account to compare with.
     pub fn save_head(&mut self, user: &str, head: &Event) {
-        self.saved.keep(user, head);
+        let name = self.name(user);
+        self.saved.keep(&name, head);
     }
 
     /// Keeps the last line of a record that the store does not have, to know its account by.
@@ -307,11 +337,12 @@ impl Verifier {
         }
         let Some(mut chain) = self.chain_of(user, seq, event) else { return };
         if let Some(record) = event.link.and_then(|link| self.missing.get(&link)) {
-            chain.record = Some(record.clone());
+            chain.rare().record = Some(record.clone());
         }
         let mut report = Report { user, verifier: self };
         chain.read(seq, event, &mut report);
-        self.chains.insert(user.to_owned(), chain);
+        let name = self.name(user);
+        self.chains.insert(name, chain);
     }
 
     /// Reads a line without a place in a chain: a fault if it has a link or its kind is always chained.
@@ -333,7 +364,7 @@ impl Verifier {
     /// The chain that a line belongs to: a renamed account keeps its own, a removed one that is made again
     /// begins another. `None`: the line tells of a rename and does not fit.
     fn chain_of(&mut self, user: &str, seq: u64, event: &Event) -> Option<Chain> {
-        let head = self.heads.get(user).cloned();
+        let origin = self.heads.get(user).map(|head| head.origin);
         if event.get("event") == Some("account_renamed")
             && !user.is_empty()
             && let Some(was) = event.get("was")
@@ -341,30 +372,29 @@ impl Verifier {
             && let Some(mut chain) = self.chains.remove(was)
         {
             if seq <= chain.seq || (seq == chain.seq + 1 && !chain.may_be_next(event)) {
-                self.chains.insert(was.to_owned(), chain);
+                let was = self.name(was);
+                self.chains.insert(was, chain);
                 Report { user, verifier: self }.add(seq, Fault::Changed, Some(event));
                 return None;
             }
             if let Some(replaced) = self.chains.remove(user) {
                 self.end_removed(user, replaced);
             }
-            let origin = self.heads.get(was).map(|head| head.origin);
-            let anew = Chain {
-                before: [origin, None],
-                anew: true,
-                head: self.heads.get(was).cloned(),
-                ..Chain::default()
-            };
-            self.chains.insert(was.to_owned(), anew);
+            let of_former = self.heads.get(was).map(|head| head.origin);
+            let anew = Chain { before: [of_former, None], anew: true, ..Chain::default() };
+            let former = self.name(was);
+            self.chains.insert(former, anew);
             // Another line of that number may be of a later account.
             if self.saved.has_names_of_today() {
-                chain.other_saved = None;
-            } else if chain.other_saved.is_none() {
-                self.saved.rename(was, user, chain.seq);
+                chain.rare.iter_mut().for_each(|rare| rare.other_saved = None);
+            } else if chain.rare.as_ref().is_none_or(|rare| rare.other_saved.is_none()) {
+                let name = self.name(user);
+                self.saved.rename(was, &name, chain.seq);
             }
-            return Some(chain.renamed(head, &mut Report { user, verifier: self }));
+            chain.rename(origin, &mut Report { user, verifier: self });
+            return Some(chain);
         }
-        let fresh = Chain { before: [head.as_ref().map(|head| head.origin), None], head, ..Chain::default() };
+        let fresh = Chain { before: [origin, None], ..Chain::default() };
         match self.chains.remove(user) {
             Some(chain) if seq == 1 && chain.seq > 0 && chain.first != event.link => {
                 if chain.removed {
@@ -374,7 +404,7 @@ impl Verifier {
                 if fresh.fits(event).is_none() {
                     return Some(chain);
                 }
-                let fault = if chain.fitted > 0 { Fault::NoAccount } else { Fault::Changed };
+                let fault = if chain.has_fitted { Fault::NoAccount } else { Fault::Changed };
                 Report { user, verifier: self }.add(chain.seq, fault, None);
                 Some(fresh)
             }
@@ -435,10 +465,11 @@ impl Verifier {
     /// last line of its own.
     fn removes(&self, chain: &Chain) -> bool {
         let id = |record: &String| Some(RecordId(base32_decode(record).ok()?.as_slice().try_into().ok()?));
-        let first = chain.trusted_first.as_ref().and_then(Kept::event);
+        let Some(rare) = &chain.rare else { return false };
+        let first = rare.trusted_first.as_ref().and_then(Kept::event);
         let is_first =
             |id| first.as_ref().is_some_and(|first| fits([Some(chain_origin(id)), None], first).is_some());
-        chain.record.as_ref().is_some_and(|record| self.removed.contains(record))
+        rare.record.as_ref().is_some_and(|record| self.removed.contains(record))
             || self.removed.iter().filter_map(id).any(is_first)
     }
 
@@ -448,7 +479,7 @@ impl Verifier {
 
     /// Ends the chains of accounts that the store does not have.
     pub fn end_others(&mut self) {
-        let mut names: Vec<String> = self.chains.keys().cloned().collect();
+        let mut names: Vec<Rc<str>> = self.chains.keys().cloned().collect();
         names.sort();
         for user in names {
             let Some(mut chain) = self.chains.remove(&user) else { continue };
@@ -475,6 +506,11 @@ impl Report<'_> {
     fn add(&mut self, seq: u64, fault: Fault, event: Option<&Event>) {
         let line = event.map(|event| event.line.clone()).unwrap_or_default();
         self.verifier.findings.push(Finding { user: self.user.to_owned(), seq, fault, line });
+    }
+
+    /// The account's end in the store.
+    fn head(&self) -> Option<&Head> {
+        self.verifier.heads.get(self.user)
     }
 
     /// Counts a line that fits.
@@ -517,26 +553,35 @@ impl Chain {
     }
 
     fn is_empty(&self) -> bool {
-        self.seq == 0 && self.waiting.is_empty()
+        self.seq == 0 && !self.is_waiting()
     }
 
-    /// The same chain under another account name, for which the store has `head`.
-    fn renamed(self, head: Option<Head>, report: &mut Report<'_>) -> Self {
-        let origin = head.as_ref().map(|head| head.origin);
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Whether lines came before their turn.
+    fn is_waiting(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.waiting.is_empty())
+    }
+
+    /// Goes on under another account name, for which the store has this origin.
+    fn rename(&mut self, origin: Option<Link>, report: &mut Report<'_>) {
+        let Some(rare) = &mut self.rare else { return };
         let is_first = |first: &Event| fits([origin, None], first).is_some();
-        let mut other_first =
-            self.other_first.filter(|first| !first.event().is_some_and(|first| is_first(&first)));
-        let trusted = self.trusted_first.as_ref().and_then(Kept::event);
-        if let Some(first) = trusted.filter(|_| origin.is_some()) {
+        rare.other_first.take_if(|first| first.event().is_some_and(|first| is_first(&first)));
+        rare.other_head = None;
+        if origin.is_none() {
+            return;
+        }
+        if let Some(first) = rare.trusted_first.take().and_then(|first| first.event()) {
             if is_first(&first) {
                 report.verifier.first -= 1;
                 report.prove(&first);
             } else {
-                other_first = Some(Kept::of(&first));
+                rare.other_first = Some(Kept::of(&first));
             }
         }
-        let trusted_first = self.trusted_first.filter(|_| origin.is_none());
-        Self { head, other_first, trusted_first, other_head: None, ..self }
     }
 
     fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
@@ -553,17 +598,20 @@ impl Chain {
             self.due(seq, event, report);
         } else if seq > self.seq {
             let waiting = Waiting { event: event.clone(), passed: 0 };
-            if self.waiting.insert(seq, waiting).is_some() {
+            if self.rare().waiting.insert(seq, waiting).is_some() {
                 report.add(seq, Fault::Repeated, Some(event));
             }
         } else {
             self.late(seq, event, report);
         }
         let now = event.number("at").unwrap_or(0);
-        while self.waiting.values().next().is_some_and(|first| {
-            now.saturating_sub(first.event.number("at").unwrap_or(now)) > SAME_TIME
-                || self.waiting.len() > WAITING
-        }) {
+        let is_over = |rare: &Rare| {
+            rare.waiting.values().next().is_some_and(|first| {
+                now.saturating_sub(first.event.number("at").unwrap_or(now)) > SAME_TIME
+                    || rare.waiting.len() > WAITING
+            })
+        };
+        while self.rare.as_deref().is_some_and(is_over) {
             self.skip(report);
         }
     }
@@ -572,12 +620,12 @@ impl Chain {
     /// one that stands alone was moved.
     fn due(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
         self.next(seq, event, report);
-        if self.waiting.is_empty() {
+        if !self.is_waiting() {
             return;
         }
         // One that `audit repair` logged again comes late.
         if let Some(at) = event.number("at").filter(|_| !event.is_recovered()) {
-            for later in self.waiting.values_mut() {
+            for later in self.rare().waiting.values_mut() {
                 let time = later.event.number("at").unwrap_or(at);
                 later.passed += usize::from(time.saturating_sub(at) > SAME_TIME);
             }
@@ -594,48 +642,69 @@ impl Chain {
             Some(_) => {
                 report.prove(event);
                 report.verifier.not_later(event.number("at").unwrap_or(0));
-                self.fitted += 1;
+                self.has_fitted = true;
                 self.advance(seq, event, [event.link, None], report);
             }
             // Of an account that was removed since, the origin is not known.
-            None if unknown || (seq == 1 && self.head.is_none()) => {
+            None if unknown || (seq == 1 && report.head().is_none()) => {
                 report.verifier.first += 1;
-                self.trusted_first = (seq == 1).then(|| Kept::of(event));
+                if seq == 1 {
+                    self.rare().trusted_first = Some(Kept::of(event));
+                } else if let Some(rare) = &mut self.rare {
+                    rare.trusted_first = None;
+                }
                 self.advance(seq, event, [event.link, None], report);
             }
             None => {
                 if seq == 1 {
-                    self.other_first = Some(Kept::of(event));
+                    self.rare().other_first = Some(Kept::of(event));
                 } else {
                     report.add(seq, Fault::Changed, Some(event));
                 }
                 let computed = self.before[0].map(|before| link(before, event.covered().as_bytes()));
                 let before = self.before;
                 self.advance(seq, event, [event.link, computed], report);
-                self.doubted = Some(before);
+                self.rare().doubted = Some(before);
             }
         }
     }
 
     fn advance(&mut self, seq: u64, event: &Event, before: Before, report: &mut Report<'_>) {
-        (self.seq, self.before, self.doubted) = (seq, before, None);
+        (self.seq, self.before) = (seq, before);
+        self.forget_doubted();
+        // A line that does not fit proves no time.
+        if let Some(at) = event.number("at").filter(|_| before[1].is_none()) {
+            if self.at.saturating_sub(at) > SET_BACK {
+                report.add(seq, Fault::ClockSetBack(self.at.saturating_sub(at)), Some(event));
+            }
+            self.at = at;
+        }
         if seq == 1 {
             self.first = event.link;
         }
         self.removed = event.get("event") == Some("account_removed");
-        if self.head.as_ref().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
-            self.other_head = Some(Kept::of(event));
+        if report.head().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {
+            self.rare().other_head = Some(Kept::of(event));
         }
         if report.is_other_than_saved(seq, event) {
-            self.other_saved = Some(Kept::of(event));
+            self.rare().other_saved = Some(Kept::of(event));
         }
+    }
+
+    fn forget_doubted(&mut self) {
+        self.rare.iter_mut().for_each(|rare| rare.doubted = None);
+    }
+
+    /// The line of this number, if it waits.
+    fn take_waiting(&mut self, seq: u64) -> Option<Waiting> {
+        self.rare.as_mut()?.waiting.remove(&seq)
     }
 
     /// Goes on with the lines that wait and are due now. Returns whether one of them came too early because
     /// the line before them came too late.
     fn drain(&mut self, report: &mut Report<'_>) -> bool {
         let mut is_late = false;
-        while let Some(Waiting { event, passed }) = self.waiting.remove(&(self.seq + 1)) {
+        while let Some(Waiting { event, passed }) = self.take_waiting(self.seq + 1) {
             if self.fits(&event).is_some() {
                 is_late |= passed == 1;
                 if passed > 1 && !event.is_recovered() {
@@ -649,7 +718,8 @@ impl Chain {
 
     /// Gives up on the lines before the first one that waits.
     fn skip(&mut self, report: &mut Report<'_>) {
-        let Some((seq, Waiting { event, .. })) = self.waiting.pop_first() else { return };
+        let first = self.rare.as_mut().and_then(|rare| rare.waiting.pop_first());
+        let Some((seq, Waiting { event, .. })) = first else { return };
         let gap = Gap {
             from: self.seq + 1,
             to: seq - 1,
@@ -657,28 +727,35 @@ impl Chain {
             next: event.clone(),
             late: Vec::new(),
         };
-        if self.gaps.len() < GAPS {
-            self.gaps.push(gap);
+        let gaps = &mut self.rare().gaps;
+        if gaps.len() < GAPS {
+            gaps.push(gap);
         } else {
             report.add(gap.from, Fault::Missing(gap.to), None);
         }
-        self.fitted = 0;
+        self.has_fitted = false;
         self.advance(seq, &event, [event.link, None], report);
         let _ = self.drain(report); // those before are missing
     }
 
     /// A line whose turn is over.
     fn late(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
-        if let Some(gap) =
-            self.gaps.pop_if(|gap| self.fitted == 0 && gap.from == seq && fits(gap.before, event).is_some())
-        {
+        let (has_fitted, last) = (self.has_fitted, self.seq);
+        let ended_by_added =
+            |gap: &mut Gap| !has_fitted && gap.from == seq && fits(gap.before, event).is_some();
+        let Some(rare) = &mut self.rare else {
+            report.add(seq, Fault::Repeated, Some(event));
+            return;
+        };
+        if let Some(gap) = rare.gaps.pop_if(ended_by_added) {
             // Nothing fitted behind the gap, and this line fits before it: what ended it was added.
             report.add(gap.to + 1, Fault::Changed, Some(&gap.next));
-            (self.seq, self.before, self.doubted) = (seq - 1, gap.before, None);
+            (self.seq, self.before) = (seq - 1, gap.before);
+            self.forget_doubted();
             self.next(seq, event, report);
             return;
         }
-        if let Some(gap) = self.gaps.iter_mut().find(|gap| (gap.from..=gap.to).contains(&seq)) {
+        if let Some(gap) = rare.gaps.iter_mut().find(|gap| (gap.from..=gap.to).contains(&seq)) {
             if gap.late.iter().any(|known| known.seq() == Some(seq)) {
                 report.add(seq, Fault::Repeated, Some(event));
                 return;
@@ -690,14 +767,14 @@ impl Chain {
             gap.late.push(event.clone());
             return;
         }
-        if seq == self.seq
-            && let Some(before) = self.doubted
+        if seq == last
+            && let Some(before) = rare.doubted
             && fits(before, event).is_some()
         {
             // The one before it was added.
             report.prove(event);
+            rare.doubted = None;
             self.before = [event.link, None];
-            self.doubted = None;
             return;
         }
         report.add(seq, Fault::Repeated, Some(event));

@@ -83,7 +83,7 @@ fn the_first_line_of_a_renamed_account_is_proven_by_its_origin() {
         }
         let origin = qrtotp_account::Chain::new(record).head();
         let head = Head { seq: 2, link: chain.head(), origin };
-        let mut verifier = Verifier::new([("bob".to_owned(), head)].into());
+        let mut verifier = Verifier::new([("bob".to_owned(), head)]);
         lines.iter().for_each(|line| verifier.read(line));
         verifier.end("bob", &[], None);
         verifier.end_others();
@@ -166,7 +166,7 @@ fn an_account_that_is_gone_with_its_lines_or_whose_record_was_replaced_is_found_
     let replaced = Head { link: [5; 20], ..removed.clone() };
     for (head, fault) in [(None, Fault::SavedIsGone), (Some(replaced), Fault::AgainstSaved)] {
         let mut verifier = Verifier::new(heads.clone());
-        verifier.heads.extend(head.map(|head| ("alice".to_owned(), head)));
+        verifier.heads.extend(head.map(|head| ("alice".into(), head)));
         saved.iter().for_each(|entry| verifier.save(entry));
         without.iter().for_each(|line| verifier.read(&entry(line)));
         USERS.iter().for_each(|user| verifier.end(user, &[], None));
@@ -213,7 +213,7 @@ fn saved_heads_fit_accounts_that_were_renamed_removed_or_made_again_since() {
     let head = Head { seq: 9, link: again.head(), origin };
     // Saved before the rename, after it, and after the second account was made.
     for (saved, from) in [(1, 0), (1, 1), (1, 2), (3, 0), (3, 3), (7, 0), (12, 0), (12, 5)] {
-        let mut verifier = Verifier::new([("anna".to_owned(), head.clone())].into());
+        let mut verifier = Verifier::new([("anna".to_owned(), head.clone())]);
         verifier.save(&head_line(&lines[saved].event));
         lines[from..].iter().for_each(|line| verifier.read(line));
         verifier.end("anna", &[], None);
@@ -240,7 +240,7 @@ fn against_checkpoint(
         user.iter().for_each(|user| verifier.save_head(user, &entry.event));
     }
     lines.iter().for_each(|line| verifier.read(line));
-    let mut names: Vec<String> = verifier.heads.keys().cloned().collect();
+    let mut names: Vec<String> = verifier.heads.keys().map(ToString::to_string).collect();
     names.sort();
     names.iter().for_each(|user| verifier.end(user, &[], None));
     verifier.end_others();
@@ -354,7 +354,7 @@ fn an_account_whose_record_the_hosts_chain_removes_needs_no_last_line_of_its_own
     let mut chain = qrtotp_account::Chain::new(alice);
     let lines = [1, 2, 3].map(|n| add(&mut chain, format!("event=login user=alice failures={n}")));
     let faults = |from: usize, checkpoint: bool, removed: RecordId| {
-        let mut verifier = Verifier::new(HashMap::new());
+        let mut verifier = Verifier::default();
         if checkpoint {
             verifier.save_missing(&base32_encode(&alice.0), &lines[1]);
         }

@@ -72,7 +72,9 @@ fn an_anomaly_of_the_module_keeps_its_severity_and_its_reason() {
         assert_eq!((found.rule, found.severity, found.because.as_str()), ("new-place", severity, "so it is"));
         assert_eq!((found.user.as_deref(), found.from.as_deref()), (Some("alice"), Some("local, by bob")));
     }
-    for (rule, words) in OF_MODULE {
+    for known in qrtotp_account::Anomaly::ALL {
+        let (rule, words) = (known.rule(), known.because());
+        assert!(RULES.contains(&rule), "{rule}");
         let line = INTERCEPTED.replace("intercepted", rule);
         for detail in ["", " detail=\"recovered after a power cut\""] {
             let [found] = &read(&line, detail)[..] else { panic!() };

@@ -1,7 +1,7 @@
 //! Lines of one update of an account, added to its chain under the account's lock and logged once the update
 //! is durable.
 
-use super::event::{Event, Kind, Priority, because};
+use super::event::{Event, Kind, Priority};
 use super::sink::{AuditSink, Entry};
 use qrtotp_account::{Anomaly, State};
 use qrtotp_values::UnixTime;
@@ -82,7 +82,7 @@ impl ChainedLines {
         for &ChainedLine { kind, priority, anomaly, end } in &self.lines {
             let line = self.text.get(start..end).unwrap_or_default();
             let detail = match (anomaly, detail) {
-                (Some(anomaly), _) => because(anomaly),
+                (Some(anomaly), _) => anomaly.because(),
                 (None, Some((of, detail))) if of == kind => detail,
                 (None, _) => "",
             };

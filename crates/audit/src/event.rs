@@ -291,7 +291,7 @@ impl<'a> Event<'a> {
     /// An anomaly. Its reason is the name of the rule that found it.
     #[must_use]
     pub fn anomaly(subject: &'a Subject, anomaly: Anomaly) -> Self {
-        let event = Self::new(Kind::Anomaly, subject).reason(rule_of(anomaly)).detail(because(anomaly));
+        let event = Self::new(Kind::Anomaly, subject).reason(anomaly.rule()).detail(anomaly.because());
         Self { anomaly: Some(anomaly), ..event }
     }
 
@@ -433,45 +433,12 @@ impl<'a> Event<'a> {
     }
 }
 
-fn rule_of(anomaly: Anomaly) -> &'static str {
-    match anomaly {
-        Anomaly::Intercepted => "intercepted",
-        Anomaly::CodesGuessed => "codes-guessed",
-        Anomaly::FailedThenIn => "failed-then-in",
-        Anomaly::NewPlace => "new-place",
-        Anomaly::Dormant => "dormant",
-        Anomaly::EnrolledAfterRecovery => "enrolled-after-recovery",
-    }
-}
-
 fn severity(anomaly: Anomaly, subject: &Subject) -> Priority {
     match anomaly {
         Anomaly::Intercepted | Anomaly::CodesGuessed | Anomaly::EnrolledAfterRecovery => Priority::Alert,
         Anomaly::FailedThenIn => Priority::Warning,
         Anomaly::NewPlace if subject.with == PrimaryFactor::PublicKey => Priority::Info,
         Anomaly::NewPlace | Anomaly::Dormant => Priority::Notice,
-    }
-}
-
-/// The facts, in words.
-pub(super) fn because(anomaly: Anomaly) -> &'static str {
-    match anomaly {
-        Anomaly::Intercepted => {
-            "the last accepted code was given again from another place: somebody else may know it; for a day, \
-             places that are not familiar must give two codes where they can be asked for them"
-        }
-        Anomaly::CodesGuessed => {
-            "five wrong codes within ten minutes from places that are not familiar; where the password is asked \
-             first, somebody knows it"
-        }
-        Anomaly::FailedThenIn => {
-            "a right answer after three wrong codes or more within an hour, from a place that was not familiar"
-        }
-        Anomaly::NewPlace => "the first right answer from there, as far as is remembered",
-        Anomaly::Dormant => "the first right answer in more than 90 days",
-        Anomaly::EnrolledAfterRecovery => {
-            "the owner added a device less than a day after a recovery code: a new phone, or somebody found the codes"
-        }
     }
 }
 

@@ -46,8 +46,14 @@ pub enum What {
     ///
     /// Saves the hashes in the store, and logs one hash over all of them. Also logs which records were made
     /// at logins, and which are gone. `systemctl enable --now qrtotp-checkpoint.timer` makes a checkpoint
-    /// every hour; the store keeps the last 30.
-    Checkpoint,
+    /// every hour; the store keeps the last 30. `qrtotp config apply` makes one, too.
+    Checkpoint {
+        /// Verify the log before, for ten minutes at most, and keep the result for `qrtotp metrics`
+        ///
+        /// Exit code 1: lines were changed, removed or added; `qrtotp audit verify` names them.
+        #[arg(long)]
+        verify: bool,
+    },
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {
         /// How many days to cover

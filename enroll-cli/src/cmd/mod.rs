@@ -105,7 +105,9 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Audit(args), _) => audit::run(&cli.config, args),
         (Command::Top, _) => top::run(&context()?),
         (Command::Watch(args), _) => watch::run(&args),
-        (Command::Metrics { textfile }, _) => metrics::run(&cli.config, &context()?, textfile.as_deref()),
+        (Command::Metrics { textfile, state }, _) => {
+            metrics::run(&cli.config, &context()?, textfile.as_deref(), state.as_deref())
+        }
         (Command::Unlock { user, from }, _) => unlock::run(&context()?, &user, from.as_deref()),
         (Command::Place(what), _) => place::run(&context()?, what),
         (Command::Token(what), _) => token::run(&context()?, what),

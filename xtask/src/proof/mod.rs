@@ -90,6 +90,7 @@ const PROOFS: &[Proof] = &[
         run: || {
             apt::unpack("crowdsec")?;
             apt::unpack("prometheus")?;
+            apt::unpack("python3-prometheus-client")?;
             suite::end_to_end(&["audit::monitoring::"])
         },
     },

@@ -16,22 +16,23 @@ impl Chain {
         now: (u64, Link),
         report: &mut Report<'_>,
     ) {
-        while !self.waiting.is_empty() {
+        while self.is_waiting() {
             self.skip(report);
         }
         self.begin(kept, report);
+        let mut rare = self.rare.take().unwrap_or_default();
         if !self.removed {
             for (event, fault) in [
-                (self.other_first.take(), Fault::Changed),
-                (self.other_head.take(), Fault::OtherHead),
-                (self.other_saved.take(), Fault::AgainstSaved),
+                (rare.other_first.take(), Fault::Changed),
+                (rare.other_head.take(), Fault::OtherHead),
+                (rare.other_saved.take(), Fault::AgainstSaved),
             ] {
                 if let Some(event) = event.and_then(|kept| kept.event()) {
                     report.add(event.seq().unwrap_or(0), fault, Some(&event));
                 }
             }
         }
-        for gap in std::mem::take(&mut self.gaps) {
+        for gap in rare.gaps {
             gap.fill(kept, report);
         }
         let Some(head) = head else { return };

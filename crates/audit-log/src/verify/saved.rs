@@ -4,11 +4,12 @@
 use crate::event::{Entry, Event};
 use qrtotp_account::Link;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// Ends of chains, from `audit heads`, a checkpoint or another copy of the log.
 #[derive(Debug, Default)]
 pub(super) struct Saved {
-    lines: HashMap<String, Line>,
+    lines: HashMap<Rc<str>, Line>,
     /// From `audit heads` or a checkpoint: these have all accounts that had lines.
     all: bool,
     /// From a checkpoint: it has ids of records, and the store maps them to the names of today. So a former
@@ -58,15 +59,15 @@ impl Saved {
         if is_head && event.get("record").is_some() {
             self.by_record = true;
         } else {
-            self.keep(event.get("user").unwrap_or_default(), event);
+            self.keep(&event.get("user").unwrap_or_default().into(), event);
         }
     }
 
     /// The same of this account.
-    pub(super) fn keep(&mut self, user: &str, event: &Event) {
+    pub(super) fn keep(&mut self, user: &Rc<str>, event: &Event) {
         let (Some(seq), Some(link)) = (event.seq(), event.link) else { return };
         let line = Line { seq, link, met: false };
-        let known = self.lines.entry(user.to_owned()).or_insert(line);
+        let known = self.lines.entry(Rc::clone(user)).or_insert(line);
         if seq > known.seq {
             *known = line;
         }
@@ -100,10 +101,10 @@ impl Saved {
     }
 
     /// The chain, of so many lines, goes on under another name.
-    pub(super) fn rename(&mut self, was: &str, user: &str, lines: u64) {
+    pub(super) fn rename(&mut self, was: &str, user: &Rc<str>, lines: u64) {
         if let Some(line) = self.lines.remove(was) {
-            let name = if line.seq <= lines { user } else { was };
-            self.lines.insert(name.to_owned(), line);
+            let name = if line.seq <= lines { Rc::clone(user) } else { was.into() };
+            self.lines.insert(name, line);
         }
     }
 
@@ -119,7 +120,7 @@ impl Saved {
         let mut left: Vec<_> = std::mem::take(&mut self.lines)
             .into_iter()
             .filter(|(_, line)| !line.met)
-            .map(|(user, line)| (user, line.seq))
+            .map(|(user, line)| (user.to_string(), line.seq))
             .collect();
         left.sort();
         left

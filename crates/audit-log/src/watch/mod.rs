@@ -28,17 +28,6 @@ const ENROLMENTS: usize = 10;
 /// With so few recovery codes the owner needs new ones.
 const FEW_CODES: i64 = 2;
 
-/// The rules of the module, with the reason to give if a line has none: `audit repair` logs lines without
-/// their detail.
-const OF_MODULE: [(&str, &str); 6] = [
-    ("codes-guessed", "five wrong codes within ten minutes from places that are not familiar"),
-    ("dormant", "the first right answer in more than 90 days"),
-    ("enrolled-after-recovery", "the owner added a device less than a day after a recovery code"),
-    ("failed-then-in", "a right answer from a new place, after three wrong codes or more from there"),
-    ("intercepted", "the last accepted code was given again from another place"),
-    ("new-place", "the first right answer from there, as far as is remembered"),
-];
-
 /// The names of all rules.
 pub const RULES: [&str; 11] = [
     "codes-guessed",
@@ -247,10 +236,12 @@ impl Watch {
 fn of_module(event: &Event, now: i64, user: &str, from: String) -> Option<Anomaly> {
     event.seq()?;
     let named = event.get("reason")?;
-    let (rule, words) = *OF_MODULE.iter().find(|(rule, _)| *rule == named)?;
+    let known = qrtotp_account::Anomaly::ALL.into_iter().find(|known| known.rule() == named)?;
     let severity = Severity::parse(event.get("severity")?)?;
+    // `audit repair` logs lines without their detail.
     let detail = event.get("detail").filter(|_| !event.is_recovered());
-    Some(about(now, rule, severity, Some(user), Some(&from), detail.unwrap_or(words).to_owned()))
+    let because = detail.unwrap_or(known.because()).to_owned();
+    Some(about(now, known.rule(), severity, Some(user), Some(&from), because))
 }
 
 fn recovery_used(now: i64, user: &str, left: Option<i64>) -> Vec<Anomaly> {

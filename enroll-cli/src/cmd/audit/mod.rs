@@ -1,7 +1,7 @@
 //! `qrtotp audit`: the log, read and proven. All that is known of its form is in the crate
 //! `qrtotp-audit-log`.
 
-mod checkpoint;
+pub mod checkpoint;
 mod heads;
 pub mod kept_checkpoints;
 pub mod records;
@@ -36,7 +36,7 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
         }
         Some(AuditWhat::Repair { sources }) => verify::repair(&context()?, &sources),
         Some(AuditWhat::Heads) => verify::heads(&context()?),
-        Some(AuditWhat::Checkpoint) => checkpoint::run(&context()?),
+        Some(AuditWhat::Checkpoint { verify }) => checkpoint::run(&context()?, verify),
         Some(AuditWhat::Summary { days, sources }) => summary::run(&context()?, days, &sources),
         Some(AuditWhat::Report { html, days, pseudonyms, sources }) => {
             report::run(&context()?, &html, days, pseudonyms, &sources)

@@ -20,8 +20,8 @@ pub fn told(context: &Context, chain: &HostChain) -> Result<Ids, Failure> {
         return Ok(Ids::new());
     };
     let (mut told, mut since) = (Ids::new(), 0);
-    if let Some(Checkpoint { seq, found: Some((_, entries)), .. }) = kept_checkpoints::last(context, &host) {
-        told.extend(entries.iter().filter_map(|entry| entry.event.get("record")).map(str::to_owned));
+    if let Some(Checkpoint { seq, found: Some(found), .. }) = kept_checkpoints::last(context, &host) {
+        told.extend(found.entries().filter_map(|entry| entry.event.get("record").map(str::to_owned)));
         since = seq;
     }
     for event in host.lines.iter().filter_map(|line| Event::parse(line)) {

@@ -33,7 +33,10 @@ pub fn run(
         report.borrow_mut().find(finding, &words);
         Ok(())
     };
-    let count = verify::verify(context, from, None, find, |entry| report.borrow_mut().add(entry))?;
+    let count = verify::verify(context, from, None, find, |entry| {
+        report.borrow_mut().add(entry);
+        Ok(())
+    })?;
     let census = Census::take(context, now)?;
     let mut report = report.into_inner();
     let all_read = count.exit == Exit::Done && census.exit.unwrap_or_default() == Exit::Done;

@@ -73,6 +73,43 @@ pub fn begins(sources: &Sources) -> Option<(i64, bool)> {
     of_files.chain(journal.and_then(|mut lines| lines.find_map(|line| time_of(&line, now)))).min()
 }
 
+/// A restart of the host, in Unix seconds.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// When the journal's last entry before it came.
+    pub last: i64,
+    /// When its first one after it came.
+    pub first: i64,
+}
+
+/// The restarts that the journal knows; none without a journal.
+pub fn restarts() -> Vec<Restart> {
+    if !has_journal() {
+        return Vec::new();
+    }
+    let mut journalctl = Command::new("journalctl");
+    journalctl.args(["--list-boots", "--output=json", "--no-pager", "--quiet"]).stderr(Stdio::null());
+    restarts_in(&printed(journalctl).into_iter().flatten().collect::<String>())
+}
+
+/// Those in the output of `journalctl --list-boots --output=json`. Versions before 252 print no JSON.
+fn restarts_in(text: &str) -> Vec<Restart> {
+    let Ok(serde_json::Value::Array(mut boots)) = serde_json::from_str(text) else { return Vec::new() };
+    let time = |boot: &serde_json::Value, key| Some(boot.get(key)?.as_i64()?.div_euclid(1_000_000));
+    boots.sort_by_key(|boot| time(boot, "first_entry"));
+    let pairs = boots.iter().zip(boots.iter().skip(1));
+    pairs
+        .filter_map(|(before, after)| {
+            Some(Restart { last: time(before, "last_entry")?, first: time(after, "first_entry")? })
+        })
+        .collect()
+}
+
+/// Whether the journal has a place on this host.
+fn has_journal() -> bool {
+    ["/run/log/journal", "/var/log/journal"].iter().any(|place| Path::new(place).is_dir())
+}
+
 /// Entries as they come, until the process is interrupted.
 ///
 /// # Errors
@@ -132,7 +169,7 @@ fn journal(how: &[&str], since: Option<i64>) -> Option<Entries> {
 
 /// The same as lines of JSON, other programs' too.
 fn journal_lines(how: &[&str], since: Option<i64>) -> Option<impl Iterator<Item = String> + use<>> {
-    if !["/run/log/journal", "/var/log/journal"].iter().any(|place| Path::new(place).is_dir()) {
+    if !has_journal() {
         return None;
     }
     let mut journalctl = Command::new("journalctl");
@@ -254,6 +291,26 @@ impl<R> Drop for Lines<R> {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_between_the_last_entry_of_a_boot_and_the_first_of_the_next() {
+        let boot = |index: i64, first: i64, last: i64| {
+            format!(
+                r#"{{"index":{index},"boot_id":"b","first_entry":{first}000000,"last_entry":{last}000000}}"#
+            )
+        };
+        let text = format!("[{},{},{}]\n", boot(0, 500, 600), boot(-2, 100, 200), boot(-1, 250, 400));
+        let found = [Restart { last: 200, first: 250 }, Restart { last: 400, first: 500 }];
+        assert_eq!(restarts_in(&text), found);
+        for other in ["", "-1 b Mon 2026-11-30 10:00:00 UTC", "{}", "[{}, {}]", "[7, 8]"] {
+            assert_eq!(restarts_in(other), [], "{other}");
         }
     }
 }

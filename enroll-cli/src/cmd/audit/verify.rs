@@ -1,7 +1,7 @@
 //! `qrtotp audit verify`, `repair` and `heads`.
 
 use super::heads::{By, Check, unreadable};
-use super::kept_checkpoints::{self, Checkpoint};
+use super::kept_checkpoints::{self, Checkpoint, checkpoints_of, misplaced};
 use super::sources::{self, any_form};
 use crate::cli::Sources;
 use crate::cmd::list::each_account;
@@ -9,10 +9,11 @@ use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure, store_failure};
 use qrtotp_account::{Link, Name, chain_origin};
 use qrtotp_audit::Priority;
-use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier};
+use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier, rfc3339_of};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::host_chain::{HostChain, HostEnd};
-use qrtotp_otp::base32_encode;
+use qrtotp_frontend::local;
+use qrtotp_otp::base32_decode;
 use qrtotp_store::{AccountStore, StoreError};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, logfmt};
@@ -20,11 +21,15 @@ use serde_json::json;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Most characters of a line that is shown.
 const LONGEST: usize = 8192;
 /// So many of the last lines of the host's chain are compared with the log.
 const COMPARED: usize = 4096;
+/// So many seconds before the last line of a boot, journald may have had lines that it had not yet written:
+/// it syncs every five minutes.
+const UNSYNCED: UnixTime = 300;
 /// Seconds that a line may take to reach the log.
 const ON_ITS_WAY: UnixTime = 10;
 
@@ -38,6 +43,8 @@ pub struct Count {
     pub forged: u64,
     pub lost: u64,
     pub other: u64,
+    /// Facts that are worth knowing, but no findings.
+    pub notes: u64,
     /// Whether there is a checkpoint to compare with.
     pub checkpoint: bool,
     /// Whether all accounts could be read.
@@ -51,21 +58,25 @@ pub fn run(
     json: bool,
 ) -> Result<Exit, Failure> {
     let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut restarts = Restarts::default();
     let each = |finding: &Finding| {
         if json {
             let (fault, until) = word(&finding.fault);
             let line = if let Fault::Lost(line) = &finding.fault { line } else { &finding.line };
-            let object = json!({ "version": 1, "user": finding.user, "seq": finding.seq, "until": until, "fault": fault, "line": line });
+            let restart =
+                restarts.behind(&finding.fault).map(|time| rfc3339_of(time.saturating_mul(1_000_000)));
+            let object = json!({ "version": 1, "user": finding.user, "seq": finding.seq, "until": until, "fault": fault,
+                "restart": restart, "line": line });
             writeln!(out, "{object}")
         } else {
-            writeln!(out, "{}", text(finding))
+            writeln!(out, "{}", text(finding, restarts.behind(&finding.fault)))
         }
     };
-    let count = verify(context, sources, against, each, |_| ())?;
-    let Count { accounts, events, proven, first, forged, lost, other, checkpoint, exit } = count;
+    let count = verify(context, sources, against, each, |_| Ok(()))?;
+    let Count { accounts, events, proven, first, forged, lost, other, notes, checkpoint, exit } = count;
     if json {
         let object = json!({ "version": 1, "accounts": accounts, "events": events, "proven": proven, "first": first,
-            "forged": forged, "lost": lost, "found": other, "checkpoint": checkpoint });
+            "forged": forged, "lost": lost, "found": other, "notes": notes, "checkpoint": checkpoint });
         writeln!(out, "{object}")?;
     } else {
         writeln!(
@@ -79,6 +90,9 @@ pub fn run(
             let text =
                 "No checkpoint to compare with: an account that is gone with its lines would not be noticed.";
             writeln!(out, "{text} `qrtotp audit checkpoint` keeps one.")?;
+        }
+        if notes > 0 {
+            writeln!(out, "{notes} notes, which are no findings: see above.")?;
         }
         match (lost, other) {
             (0, 0) if exit == Exit::Done => writeln!(out, "Nothing was changed, removed or added.")?,
@@ -103,11 +117,11 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
                 log.write(Priority::Notice, &line);
                 again += 1;
             }
-            _ => left += 1,
+            fault => left += u64::from(!fault.is_note()),
         }
         Ok(())
     };
-    let exit = verify(context, sources, None, each, |_| ())?.exit;
+    let exit = verify(context, sources, None, each, |_| Ok(()))?.exit;
     writeln!(
         std::io::stdout(),
         "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
@@ -127,13 +141,13 @@ fn at(line: &str) -> Option<UnixTime> {
     Event::parse(line)?.number("at")
 }
 
-/// Reads the log once: gives each entry to `seen` and each finding to `each`.
+/// Reads the log once: gives each entry to `seen` and each finding to `each`. An error of either ends it.
 pub fn verify(
     context: &Context,
     sources: &Sources,
     against: Option<&Path>,
     mut each: impl FnMut(&Finding) -> std::io::Result<()>,
-    mut seen: impl FnMut(&Entry),
+    mut seen: impl FnMut(&Entry) -> Result<(), Failure>,
 ) -> Result<Count, Failure> {
     let (store, host_chain) = (context.store()?, context.host_chain());
     let Known { heads, names, records, host, exit } = Known::read(&*store, &host_chain)?;
@@ -147,10 +161,10 @@ pub fn verify(
     }
     let checkpoint = host.as_ref().and_then(|host| kept_checkpoints::last(context, host));
     let mut count = Count { exit, checkpoint: checkpoint.is_some(), ..Count::default() };
-    if let Some(Checkpoint { found: Some((time, entries)), .. }) = &checkpoint {
-        let compare = against.is_none() && verifier.has_begun(*time);
-        for entry in entries {
-            save_head(entry, &records, compare, &mut verifier, &mut unknown);
+    if let Some(Checkpoint { found: Some(found), .. }) = &checkpoint {
+        let compare = against.is_none() && verifier.has_begun(found.time);
+        for entry in found.entries() {
+            save_head(&entry, &records, compare, &mut verifier, &mut unknown);
         }
     }
     // Each verifier's own chain is proven there: here is no end to compare it with.
@@ -158,7 +172,7 @@ pub fn verify(
     let own_name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     for entry in sources::read(sources, None)? {
         count.events += 1;
-        seen(&entry);
+        seen(&entry)?;
         if others_logs && is_of_other_host(&entry, &own_name) {
             continue;
         }
@@ -172,7 +186,7 @@ pub fn verify(
     }
     for name in &names {
         match end_of(&*store, name) {
-            Ok((kept, now)) => verifier.end(name.as_str(), &kept, now),
+            Ok((kept, now)) => verifier.end(name, &kept, now),
             Err(error) => {
                 count.exit = Exit::Error;
                 let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {}", store_failure(&error));
@@ -180,11 +194,15 @@ pub fn verify(
         }
         count.pass_on(&mut verifier, &mut each)?;
     }
+    for event in host.iter().flat_map(|host| misplaced(&checkpoints_of(host)).cloned().collect::<Vec<_>>()) {
+        let (seq, line) = (event.seq().unwrap_or(0), event.line);
+        verifier.find(Finding { user: String::new(), seq, fault: Fault::OtherCheckpoint, line });
+    }
     if let Some(before) = host {
         end_of_host(&mut verifier, &end_of_chain(&host_chain)?.unwrap_or(before));
     }
     let since = checkpoint.as_ref().map_or(0, |last| last.seq);
-    unknown.extend(verifier.made(since).filter(|record| !records.contains_key(*record)).map(str::to_owned));
+    unknown.extend(verifier.made(since).filter(|record| records.get(record).is_none()).map(str::to_owned));
     unknown.retain(|record| !verifier.has_removed(record));
     verifier.end_others();
     if let Some(Checkpoint { found: None, seq, line }) = checkpoint {
@@ -213,19 +231,33 @@ impl Count {
         each: &mut impl FnMut(&Finding) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
         for finding in verifier.take_findings() {
-            *if finding.fault.is_loss() { &mut self.lost } else { &mut self.other } += 1;
+            *match &finding.fault {
+                fault if fault.is_note() => &mut self.notes,
+                fault if fault.is_loss() => &mut self.lost,
+                _ => &mut self.other,
+            } += 1;
             each(&finding)?;
         }
         Ok(())
     }
 }
 
+/// Accounts by their record's id.
+#[derive(Default)]
+struct Records(HashMap<[u8; 16], Rc<str>>);
+
+impl Records {
+    fn get(&self, record: &str) -> Option<&str> {
+        let id: [u8; 16] = base32_decode(record).ok()?.as_slice().try_into().ok()?;
+        self.0.get(&id).map(|name| &**name)
+    }
+}
+
 /// The store before the log was read, which may go on meanwhile.
 struct Known {
-    heads: HashMap<String, Head>,
-    names: Vec<Name>,
-    /// Accounts by their record's id.
-    records: HashMap<String, String>,
+    heads: Vec<(Rc<str>, Head)>,
+    names: Vec<Rc<str>>,
+    records: Records,
     host: Option<HostEnd>,
     /// Whether all accounts could be read.
     exit: Exit,
@@ -235,17 +267,18 @@ impl Known {
     /// The host's chain first, so that each record which it says was made is among the accounts.
     fn read(store: &dyn AccountStore, host_chain: &HostChain) -> Result<Self, Failure> {
         let host = end_of_chain(host_chain)?;
-        let (mut heads, mut names, mut records) = (HashMap::new(), Vec::new(), HashMap::new());
+        let (mut heads, mut names, mut records) = (Vec::new(), Vec::new(), Records::default());
         let exit = each_account(store, |name, account| {
             let chain = &account.state.chain;
             let origin = chain_origin(account.record.id);
-            heads.insert(name.as_str().to_owned(), Head { seq: chain.number(), link: chain.head(), origin });
-            names.push(name.clone());
-            records.insert(base32_encode(&account.record.id.0), name.as_str().to_owned());
+            let name: Rc<str> = name.as_str().into();
+            heads.push((Rc::clone(&name), Head { seq: chain.number(), link: chain.head(), origin }));
+            names.push(Rc::clone(&name));
+            records.0.insert(account.record.id.0, name);
             Ok(())
         })?;
         if let Some(host) = &host {
-            heads.insert(String::new(), Head { seq: host.seq, link: host.head, origin: host.origin() });
+            heads.push(("".into(), Head { seq: host.seq, link: host.head, origin: host.origin() }));
         }
         Ok(Self { heads, names, records, host, exit })
     }
@@ -266,7 +299,7 @@ fn end_of_host(verifier: &mut Verifier, host: &HostEnd) {
 /// Keeps what an earlier run saved elsewhere: a log, the output of `audit heads`, or a checkpoint.
 fn save(
     path: &Path,
-    records: &HashMap<String, String>,
+    records: &Records,
     verifier: &mut Verifier,
     unknown: &mut BTreeSet<String>,
 ) -> Result<(), Failure> {
@@ -297,7 +330,7 @@ fn save(
 /// store does not have, it adds the id to `unknown`.
 fn save_head(
     entry: &Entry,
-    records: &HashMap<String, String>,
+    records: &Records,
     compare: bool,
     verifier: &mut Verifier,
     unknown: &mut BTreeSet<String>,
@@ -323,8 +356,9 @@ fn save_head(
 type End = (Vec<Event>, Option<(u64, Link)>);
 
 /// The account's end, as its state keeps it.
-fn end_of(store: &dyn AccountStore, name: &Name) -> Result<End, StoreError> {
-    Ok(store.last_lines(name)?.map_or_else(Default::default, |(state, lines)| {
+fn end_of(store: &dyn AccountStore, name: &str) -> Result<End, StoreError> {
+    let Ok(name) = Name::new(name) else { return Ok(End::default()) };
+    Ok(store.last_lines(&name)?.map_or_else(Default::default, |(state, lines)| {
         let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
         (lines, Some((state.chain.number(), state.chain.head())))
     }))
@@ -344,6 +378,7 @@ fn word(fault: &Fault) -> (&'static str, Option<u64>) {
         Fault::AgainstSaved => ("against_saved", None),
         Fault::SavedIsGone => ("saved_is_gone", None),
         Fault::OtherCheckpoint => ("other_checkpoint", None),
+        Fault::ClockSetBack(_) => ("clock_set_back", None),
     }
 }
 
@@ -374,14 +409,43 @@ pub fn what(seq: u64, fault: &Fault) -> String {
             "GONE: this line was saved, and neither the log nor the store has it".to_owned()
         }
         Fault::OtherCheckpoint => {
-            "CHECKPOINT: no file in checkpoints/ has this hash; it was changed or removed".to_owned()
+            "CHECKPOINT: no file in checkpoints/ has this hash, or it names another one before it; it was changed or removed".to_owned()
+        }
+        Fault::ClockSetBack(seconds) => {
+            format!("note: its time is {seconds} s before that of the line before; was the clock set back?")
         }
     }
 }
 
-fn text(finding: &Finding) -> String {
+/// Times at which the host began again, as the journal says; it is asked when the first line is lost.
+#[derive(Default)]
+struct Restarts {
+    known: Option<Vec<sources::Restart>>,
+}
+
+impl Restarts {
+    /// The restart that a lost line was written just before, in Unix seconds: a power cut takes the lines
+    /// that no log daemon had written to the disk yet.
+    fn behind(&mut self, fault: &Fault) -> Option<UnixTime> {
+        let Fault::Lost(line) = fault else { return None };
+        let at = at(line)?;
+        let restarts = self.known.get_or_insert_with(sources::restarts);
+        let restart =
+            restarts.iter().find(|restart| (restart.last - UNSYNCED..=restart.first).contains(&at))?;
+        Some(restart.first)
+    }
+}
+
+fn text(finding: &Finding, restart: Option<UnixTime>) -> String {
     let Finding { user, seq, fault, line } = finding;
-    let what = what(*seq, fault);
+    let what = match restart {
+        Some(time) => what(*seq, fault).replacen(
+            "lost;",
+            &format!("lost just before the restart of {};", local(time)),
+            1,
+        ),
+        None => what(*seq, fault),
+    };
     let user = if user.is_empty() { "the host" } else { user };
     let place = if *seq == 0 { String::new() } else { format!(" seq {seq}") };
     let text = clean(&format!("{user}{place}: {what}"), LONGEST);

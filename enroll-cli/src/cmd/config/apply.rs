@@ -6,6 +6,8 @@ use super::words::time;
 use super::{check, diff, test};
 use crate::applied::{AppliedFile, compiled};
 use crate::cli::{Apply, Rollback};
+use crate::cmd::audit::checkpoint;
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Applied, Compiled, Severity};
@@ -57,7 +59,24 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
         )?;
     }
     share(path, &place, &mut out)?;
+    drop(place);
+    if let Err(error) = checkpoint(path) {
+        writeln!(
+            std::io::stderr(),
+            "qrtotp: it is applied, but there is no checkpoint of the audit log: {error}"
+        )?;
+    }
     Ok(Exit::Done)
+}
+
+/// Makes a checkpoint of the audit log, if there is a store: the policy's line then leaves the host together
+/// with the ends of all chains.
+fn checkpoint(path: &Path) -> Result<(), Failure> {
+    let context = Context::load(path)?;
+    if context.store_if_made()?.is_some() {
+        checkpoint::make(&context)?;
+    }
+    Ok(())
 }
 
 fn check_reason(force: Option<&str>) -> Result<(), Failure> {

@@ -1,11 +1,13 @@
 //! The fleet in numbers, for `qrtotp metrics` on a verifier.
 
 use super::report::{HostCounts, failures_by_host};
-use crate::cmd::metrics::gauge;
 use crate::context::Context;
 use crate::error::Failure;
 use qrtotp_fleet::{FleetError, FleetStore};
 use qrtotp_values::UnixTime;
+
+/// Takes a gauge: its name, its meaning, and a value for each set of labels.
+pub type Gauge<'g> = dyn FnMut(&str, &str, &[(&str, u64)]) + 'g;
 
 /// Login hosts by state, and how many of them have very many failures.
 pub struct FleetNumbers {
@@ -24,19 +26,19 @@ impl FleetNumbers {
         Ok(Some(Self { hosts: hosts(&store, now).ok() }))
     }
 
-    /// Appends them as gauges.
-    pub fn write(&self, out: &mut String) {
+    /// Calls `gauge` with each number.
+    pub fn each(&self, gauge: &mut Gauge<'_>) {
         let decides = self.hosts.is_some().into();
-        gauge(out, "fleet_quorum", "1 if this verifier can decide logins.", &[("", decides)]);
+        gauge("fleet_quorum", "1 if this verifier can decide logins.", &[("", decides)]);
         let Some((HostCounts { active, held, revoked }, noisy)) = &self.hosts else { return };
         let states = [
             ("{state=\"active\"}", *active as u64),
             ("{state=\"held\"}", *held as u64),
             ("{state=\"revoked\"}", *revoked as u64),
         ];
-        gauge(out, "fleet_hosts", "Login hosts of the fleet, by state.", &states);
+        gauge("fleet_hosts", "Login hosts of the fleet, by state.", &states);
         let help = "Login hosts with very many failures in this hour.";
-        gauge(out, "fleet_hosts_noisy", help, &[("", *noisy as u64)]);
+        gauge("fleet_hosts_noisy", help, &[("", *noisy as u64)]);
     }
 }
 

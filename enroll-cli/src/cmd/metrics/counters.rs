@@ -1,17 +1,20 @@
 //! Counters of what the log says. They go on from the file that the run before wrote, so neither a restart of
 //! the host nor a rotated log sets them back.
 
+use super::exposition::Exposition;
 use crate::cmd::audit::sources;
+use crate::context::Context;
 use crate::error::Failure;
 use crate::replaced_file::read;
-use qrtotp_audit_log::{Entry, Trust};
+use qrtotp_account::{Anomaly, Name};
+use qrtotp_audit_log::{Entry, Event, Trust};
+use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-const LOGINS: &str = "qrtotp_logins_total";
-const ANOMALIES: &str = "qrtotp_anomalies_total";
+const LOGINS: &str = "qrtotp_logins";
+const ANOMALIES: &str = "qrtotp_anomalies";
 const READ_UNTIL: &str = "qrtotp_log_read_timestamp_seconds";
 /// Seconds for which lines may still come late.
 const LATE: i64 = 2;
@@ -21,7 +24,7 @@ const MOST: usize = 500;
 const LONGEST: usize = 64;
 
 /// Counters, and how far the log was read.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Counters {
     /// By name and labels, as in the file.
     counts: BTreeMap<String, u64>,
@@ -30,34 +33,51 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Those of the file, with the lines that came since.
+    ///
+    /// # Errors
+    /// There is no log, or no store.
+    pub fn read(file: &Path, context: &Context, now: UnixTime) -> Result<Self, Failure> {
+        let mut counters = Self::of(file, now);
+        counters.read_log(&mut Kept::of(&*context.store()?), now)?;
+        Ok(counters)
+    }
+
+    /// All rules with 0: Prometheus sees no increase in a counter that begins with 1.
+    fn new(read_until: UnixTime) -> Self {
+        let counts = Anomaly::ALL.map(|anomaly| (anomaly_series(anomaly.rule()), 0));
+        Self { counts: counts.into(), read_until }
+    }
+
     /// Those of the run before; without one, the log counts from `now` on.
-    pub fn of(file: &Path, now: UnixTime) -> Self {
+    fn of(file: &Path, now: UnixTime) -> Self {
         let text = read(file).unwrap_or_default();
         Self::parse(&text)
             .filter(|counters| counters.read_until <= now)
-            .unwrap_or(Self { read_until: now - LATE, ..Self::default() })
+            .unwrap_or_else(|| Self::new(now - LATE))
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut counters = Self::default();
+        let mut counters = Self::new(0);
         let mut until = None;
         for (series, value) in text.lines().filter_map(|line| line.rsplit_once(' ')) {
             match series.split('{').next() {
-                Some(LOGINS | ANOMALIES) if is_series(series) && counters.counts.len() < MOST => {
+                Some(READ_UNTIL) => until = value.parse().ok(),
+                Some(name) if is_counter(name) && is_series(series) && counters.has_room(series) => {
                     counters.counts.insert(series.to_owned(), value.parse().ok()?);
                 }
-                Some(READ_UNTIL) => until = value.parse().ok(),
                 _ => {}
             }
         }
         Some(Self { read_until: until?, ..counters })
     }
 
+    fn has_room(&self, series: &str) -> bool {
+        self.counts.len() < MOST || self.counts.contains_key(series)
+    }
+
     /// Counts the lines that came since the last run.
-    ///
-    /// # Errors
-    /// There is no log.
-    pub fn read_log(&mut self, now: UnixTime) -> Result<(), Failure> {
+    fn read_log(&mut self, kept: &mut Kept<'_>, now: UnixTime) -> Result<(), Failure> {
         let (from, to) = (self.read_until, now - LATE);
         if to <= from {
             return Ok(());
@@ -65,7 +85,8 @@ impl Counters {
         let mut trust = Trust::default();
         for entry in sources::since(from.saturating_mul(1_000_000))? {
             let time = if entry.time == 0 { entry.when() } else { entry.time };
-            let counts = trust.counts(&entry); // older lines tell whether newer ones do
+            // Older lines tell whether newer ones count.
+            let counts = trust.counts_or_kept(&entry, |event| kept.has(event));
             if counts && (from..to).contains(&time.div_euclid(1_000_000)) {
                 self.count(&entry);
             }
@@ -82,33 +103,58 @@ impl Counters {
         let series = match entry.event.get("event") {
             Some("login") => {
                 let [service, result, reason] = ["service", "result", "reason"].map(label);
-                format!("{LOGINS}{{service=\"{service}\",result=\"{result}\",reason=\"{reason}\"}}")
+                format!("{LOGINS}_total{{service=\"{service}\",result=\"{result}\",reason=\"{reason}\"}}")
             }
-            Some("anomaly") => format!("{ANOMALIES}{{rule=\"{}\"}}", label("reason")),
+            Some("anomaly") => anomaly_series(&label("reason")),
             _ => return,
         };
-        if self.counts.len() < MOST || self.counts.contains_key(&series) {
+        if self.has_room(&series) {
             *self.counts.entry(series).or_default() += 1;
         }
     }
 
-    /// Appends them in the form in which they are read.
-    pub fn write(&self, out: &mut String) {
-        for (name, help) in [
+    /// Adds them to what is shown; [`Counters::of`] reads the text form.
+    pub fn write(&self, out: &mut Exposition) {
+        for (family, help) in [
             (LOGINS, "Logins in the log, by PAM service, result and reason."),
             (ANOMALIES, "Anomalies that the module named, by rule."),
         ] {
-            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
-            for (series, count) in self.counts.iter().filter(|(series, _)| series.starts_with(name)) {
-                let _ = writeln!(out, "{series} {count}");
-            }
+            out.counter(family, help, self.counts.iter().filter(|(series, _)| series.starts_with(family)));
         }
-        let _ = writeln!(
-            out,
-            "# HELP {READ_UNTIL} Up to when the log was read.\n# TYPE {READ_UNTIL} gauge\n{READ_UNTIL} {}",
-            self.read_until
-        );
+        out.gauge(READ_UNTIL, "Up to when the log was read.", [("", self.read_until)]);
     }
+}
+
+/// The last lines of accounts that the store keeps, each account read at most once.
+struct Kept<'s> {
+    store: &'s dyn AccountStore,
+    lines: HashMap<Name, Vec<Event>>,
+}
+
+impl<'s> Kept<'s> {
+    fn of(store: &'s dyn AccountStore) -> Self {
+        Self { store, lines: HashMap::new() }
+    }
+
+    /// Whether the store has this very line.
+    fn has(&mut self, event: &Event) -> bool {
+        let Some(name) = event.get("user").and_then(|user| Name::new(user).ok()) else { return false };
+        if !self.lines.contains_key(&name) {
+            let Ok(Some((_, lines))) = self.store.last_lines(&name) else { return false };
+            let lines = lines.iter().filter_map(|line| Event::parse(line)).collect();
+            self.lines.insert(name.clone(), lines);
+        }
+        let lines = self.lines.get(&name).into_iter().flatten();
+        event.link.is_some() && lines.into_iter().any(|line| line.chained() == event.chained())
+    }
+}
+
+fn anomaly_series(rule: &str) -> String {
+    format!("{ANOMALIES}_total{{rule=\"{rule}\"}}")
+}
+
+fn is_counter(name: &str) -> bool {
+    name.strip_suffix("_total").is_some_and(|family| [LOGINS, ANOMALIES].contains(&family))
 }
 
 /// Whether this is a name and labels as [`Counters::write`] writes them.
@@ -130,9 +176,26 @@ mod tests {
         from_syslog(&format!("2026-11-29T10:00:00Z h sshd[1]: pam_qrtotp(sshd:auth): {event}")).unwrap()
     }
 
+    fn text(counters: &Counters) -> String {
+        let mut out = Exposition::new(super::super::exposition::Form::Text);
+        counters.write(&mut out);
+        out.end()
+    }
+
+    #[test]
+    fn each_rule_is_there_with_0_before_it_names_anything_and_in_a_file_of_an_older_version() {
+        for counters in [Counters::new(7), Counters::parse(&format!("{READ_UNTIL} 7\n")).unwrap()] {
+            let text = text(&counters);
+            for anomaly in Anomaly::ALL {
+                let line = format!("qrtotp_anomalies_total{{rule=\"{}\"}} 0\n", anomaly.rule());
+                assert!(text.contains(&line), "{line}: {text}");
+            }
+        }
+    }
+
     #[test]
     fn a_run_goes_on_where_the_one_before_ended() {
-        let mut counters = Counters { read_until: 1000, ..Counters::default() };
+        let mut counters = Counters::new(1000);
         for line in [
             "event=login result=accepted reason=code service=sshd user=alice",
             "event=login result=accepted reason=code service=sshd user=bob",
@@ -141,8 +204,7 @@ mod tests {
         ] {
             counters.count(&entry(line));
         }
-        let mut text = "qrtotp_devices 7\n".to_owned();
-        counters.write(&mut text);
+        let text = format!("qrtotp_devices 7\n{}", text(&counters));
         assert!(
             text.contains("qrtotp_logins_total{service=\"sshd\",result=\"accepted\",reason=\"code\"} 2\n")
                 && text.contains("qrtotp_anomalies_total{rule=\"intercepted\"} 1\n")
@@ -155,11 +217,10 @@ mod tests {
 
     #[test]
     fn the_name_of_a_service_can_not_break_a_line_nor_make_counters_without_end() {
-        let mut counters = Counters::default();
+        let mut counters = Counters::new(0);
         counters
             .count(&entry("event=login result=denied reason=wrong_code service=\"a\\\"} 9 x{\" user=alice"));
-        let mut text = String::new();
-        counters.write(&mut text);
+        let text = text(&counters);
         assert!(text.contains("{service=\"a___9_x_\",result"), "{text}");
         for n in 0..2 * MOST {
             counters.count(&entry(&format!("event=login result=denied service=s{n} user=alice")));
@@ -167,7 +228,7 @@ mod tests {
         assert_eq!(counters.counts.len(), MOST);
         let hostile = "qrtotp_logins_total{service=\"x\"} 1\nqrtotp_logins_total{x} node_boot 3\nqrtotp_logins_total{a b=\"c\"} 4\n\
                        qrtotp_log_read_timestamp_seconds 5\n";
-        assert_eq!(Counters::parse(hostile).unwrap().counts.len(), 1);
+        assert_eq!(Counters::parse(hostile).unwrap().counts.len(), Anomaly::ALL.len() + 1);
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! nobody's business.
 
 mod counters;
+mod exposition;
 
-use super::audit::kept_checkpoints::kept;
+use super::audit::kept_checkpoints::{Verified, kept};
 use super::census::Census;
 use crate::applied;
 use crate::cmd::fleet::FleetNumbers;
@@ -11,43 +12,62 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use crate::replaced_file::replace;
 use counters::Counters;
+use exposition::{Exposition, Form};
 use nix::sys::stat::Mode;
 use qrtotp_clock::{Clock, SystemClock};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 
-pub fn run(config: &Path, context: &Context, textfile: Option<&Path>) -> Result<Exit, Failure> {
+pub fn run(
+    config: &Path,
+    context: &Context,
+    textfile: Option<&Path>,
+    state: Option<&Path>,
+) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let fleet = FleetNumbers::take(context, now)?;
-    let (mut text, exit) = match &fleet {
-        Some(FleetNumbers { hosts: None }) => (String::new(), Exit::Error),
-        _ => {
-            let census = Census::take(context, now)?;
-            let exit = census.exit.unwrap_or(Exit::Done);
-            let host = Host {
-                policy: context.config.rules.generation,
-                is_pending: applied::is_pending(config),
-                checkpoint: kept(context).first().copied(),
-            };
-            (gauges(&census, exit == Exit::Done, &host), exit)
-        }
+    let census = match &fleet {
+        Some(FleetNumbers { hosts: None }) => None,
+        _ => Some(Census::take(context, now)?),
     };
-    if let Some(fleet) = fleet {
-        fleet.write(&mut text);
-    }
+    let exit = census.as_ref().map_or(Exit::Error, |census| census.exit.unwrap_or(Exit::Done));
+    let host = Host {
+        policy: context.config.rules.generation,
+        is_pending: applied::is_pending(config),
+        checkpoint: kept(context).first().copied(),
+        verified: Verified::last(context),
+    };
+    let counters = textfile.or(state).map(|path| Counters::read(path, context, now)).transpose()?;
+    let all = |form| {
+        let mut out = Exposition::new(form);
+        if let Some(census) = &census {
+            gauges(census, exit == Exit::Done, &host, &mut out);
+        }
+        if let Some(fleet) = &fleet {
+            fleet.each(&mut |name, help, values| gauge(&mut out, name, help, values));
+        }
+        counters.iter().for_each(|counters| counters.write(&mut out));
+        out.end()
+    };
     if let Some(path) = textfile {
-        let mut counters = Counters::of(path, now);
-        counters.read_log(now)?;
-        counters.write(&mut text);
+        write(path, &all(Form::Text), 0o644)?;
+        return Ok(exit);
     }
-    text.push_str("# EOF\n");
-    match textfile {
-        None => std::io::stdout().write_all(text.as_bytes())?,
-        Some(path) => replace(path, text.as_bytes(), Mode::from_bits_truncate(0o644))
-            .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))?,
+    // Printed first: a run that fails leaves the counts to the next one.
+    let mut out = std::io::stdout().lock();
+    out.write_all(all(Form::OpenMetrics).as_bytes())?;
+    out.flush()?;
+    if let (Some(path), Some(counters)) = (state, &counters) {
+        let mut kept = Exposition::new(Form::Text);
+        counters.write(&mut kept);
+        write(path, &kept.end(), 0o600)?;
     }
     Ok(exit)
+}
+
+fn write(path: &Path, text: &str, mode: u32) -> Result<(), Failure> {
+    replace(path, text.as_bytes(), Mode::from_bits_truncate(mode))
+        .map_err(|error| Failure::Error(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Policy and checkpoints of the host.
@@ -56,11 +76,16 @@ struct Host {
     is_pending: bool,
     /// When the last checkpoint was made.
     checkpoint: Option<i64>,
+    /// The result of the last verification of the log that a checkpoint began with.
+    verified: Option<Verified>,
 }
 
-fn gauges(census: &Census, complete: bool, host: &Host) -> String {
-    let mut out = String::new();
-    let mut gauge = |name: &str, help: &str, values: &[(&str, u64)]| gauge(&mut out, name, help, values);
+fn gauge(out: &mut Exposition, name: &str, help: &str, values: &[(&str, u64)]) {
+    out.gauge(&format!("qrtotp_{name}"), help, values.iter().copied());
+}
+
+fn gauges(census: &Census, complete: bool, host: &Host, out: &mut Exposition) {
+    let mut gauge = |name: &str, help: &str, values: &[(&str, u64)]| gauge(out, name, help, values);
     let standings = [
         ("{standing=\"enrolled\"}", census.enrolled),
         ("{standing=\"unenrolled\"}", census.unenrolled),
@@ -82,14 +107,16 @@ fn gauges(census: &Census, complete: bool, host: &Host) -> String {
     if let Some(time) = host.checkpoint.and_then(|time| u64::try_from(time).ok()) {
         gauge("last_checkpoint_timestamp_seconds", "When the last checkpoint was made.", &[("", time)]);
     }
-    gauge("store_readable", "1 if every record could be read.", &[("", complete.into())]);
-    out
-}
-
-/// Appends a gauge with a value for each set of labels.
-pub fn gauge(out: &mut String, name: &str, help: &str, values: &[(&str, u64)]) {
-    let _ = writeln!(out, "# HELP qrtotp_{name} {help}\n# TYPE qrtotp_{name} gauge");
-    for (labels, value) in values {
-        let _ = writeln!(out, "qrtotp_{name}{labels} {value}");
+    if let Some((Verified { found, lost, .. }, time)) =
+        host.verified.and_then(|verified| Some((verified, u64::try_from(verified.at).ok()?)))
+    {
+        gauge(
+            "chain_broken",
+            "Findings of changed, removed or added lines, at the last verification.",
+            &[("", found)],
+        );
+        gauge("chain_lost_lines", "Lines that may only be lost, at the last verification.", &[("", lost)]);
+        gauge("last_verification_timestamp_seconds", "When the log was last verified.", &[("", time)]);
     }
+    gauge("store_readable", "1 if every record could be read.", &[("", complete.into())]);
 }

@@ -89,7 +89,9 @@ fn bans_come_from_lines_that_root_wrote_and_never_from_look_alikes_of_a_user() {
 
 /// The metrics for node_exporter, with a login and an anomaly in them.
 fn metrics(sandbox: &Sandbox) -> String {
-    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    let _ = sandbox.run(&["rm", "-rf", "/var/log/journal"]).success(); // this machine's
+    let _ = sandbox.run(&["cp", "/tmp/auth.log", "/var/log/auth.log"]).success();
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint", "--verify"]);
     let counters = "qrtotp_logins_total{service=\"sshd\",result=\"denied\",reason=\"wrong_code\"} 3\n\
                     qrtotp_anomalies_total{rule=\"spray\"} 1\nqrtotp_log_read_timestamp_seconds 1000\n";
     sandbox.overwrite("/tmp/qrtotp.prom", counters);
@@ -117,10 +119,70 @@ fn dashboard_and_alerts_ask_for_metrics_that_there_are_and_the_dashboard_shows_n
     }
     let is_left_out = |name: &&String| !dashboard.contains(name) && !alerts.contains(name);
     let elsewhere: Vec<&String> = there.iter().filter(is_left_out).collect();
-    assert_eq!(elsewhere, ["qrtotp_log_read_timestamp_seconds", "qrtotp_policy_generation"]);
+    assert_eq!(
+        elsewhere,
+        ["qrtotp_chain_lost_lines", "qrtotp_log_read_timestamp_seconds", "qrtotp_policy_generation"]
+    );
     let sandbox = Sandbox::new();
     let read = "import json,sys; d=json.load(sys.stdin); p=d['panels']; assert len({x['id'] for x in p})==len(p)==12";
     sandbox.run_with_input(&["python3", "-c", read], &conf("grafana/qrtotp.json")).success();
+}
+
+/// A host whose metrics begin with our zeros, and that has its first anomaly ten minutes later.
+const FIRST_ANOMALY: &str = r#"
+rule_files: [rules.yml]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series:
+      - series: qrtotp_anomalies_total{rule="intercepted",instance="host"}
+        values: 0x9 1x30
+      - series: qrtotp_anomalies_total{rule="new-place",instance="host"}
+        values: 0x9 1x30
+    alert_rule_test:
+      - { eval_time: 9m, alertname: QrtotpAttack }
+      - eval_time: 11m
+        alertname: QrtotpAttack
+        exp_alerts:
+          - exp_labels: { severity: warning, instance: host, rule: intercepted }
+            exp_annotations:
+              summary: "host: anomaly intercepted"
+              description: "qrtotp audit --event anomaly shows whose account; docs/AUDIT.md, Anomalies, says what to do."
+      - { eval_time: 30m, alertname: QrtotpAttack }
+"#;
+
+#[test]
+fn the_command_writes_what_the_alert_about_anomalies_asks_for_before_there_is_one() {
+    let sandbox = Sandbox::new();
+    let _ = sandbox.run(&["qrtotp", "init"]).success();
+    let _ = sandbox.run(&["qrtotp", "metrics", "--textfile", "/tmp/qrtotp.prom"]).success();
+    let text = sandbox.read("/tmp/qrtotp.prom");
+    let alerts = conf("prometheus/qrtotp.rules.yml");
+    let rules = alerts.split("rule=~\"").nth(1).unwrap().split('"').next().unwrap();
+    for rule in rules.split('|') {
+        assert!(text.contains(&format!("qrtotp_anomalies_total{{rule=\"{rule}\"}} 0\n")), "{rule}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "`cargo xtask proof monitoring` unpacks prometheus_client"]
+fn prometheus_own_parser_of_open_metrics_takes_standard_output() {
+    let sandbox = refused();
+    sandbox.overwrite("/tmp/state", "qrtotp_log_read_timestamp_seconds 1000\n");
+    let said = sandbox.run(&["qrtotp", "metrics", "--state", "/tmp/state"]).success().stdout;
+    let parser =
+        unpacked("python3-prometheus-client").join("usr/lib/python3/dist-packages/prometheus_client");
+    let mut copy = std::process::Command::new("cp");
+    assert!(
+        copy.arg("-r").args([&parser, &sandbox.path("/tmp/prometheus_client")]).status().unwrap().success()
+    );
+    // Only metrics of Python programs need the package `decorator`.
+    let read = "import sys, types; sys.path.insert(0, '/tmp')\n\
+        sys.modules['decorator'] = types.SimpleNamespace(decorate=None)\n\
+        from prometheus_client.openmetrics.parser import text_string_to_metric_families as families\n\
+        print({f.name: f.type for f in families(sys.stdin.read())})";
+    let families = sandbox.run_with_input(&["python3", "-c", read], &said).success().stdout;
+    assert!(families.contains("'qrtotp_anomalies': 'counter'"), "{families}");
 }
 
 #[test]
@@ -130,8 +192,12 @@ fn promtool_takes_the_alerts_and_the_metrics() {
     sandbox.install(&unpacked("prometheus").join("usr/bin/promtool"), "/tmp/promtool", 0o755);
     sandbox.overwrite("/tmp/rules.yml", &conf("prometheus/qrtotp.rules.yml"));
     let rules = sandbox.run(&["/tmp/promtool", "check", "rules", "/tmp/rules.yml"]).success().stdout;
-    assert!(rules.contains("8 rules found"), "{rules}");
+    assert!(rules.contains("10 rules found"), "{rules}");
     sandbox.run_with_input(&["/tmp/promtool", "check", "metrics"], &metrics(&sandbox)).success();
+    // Of one that was never seen before, too, as the command writes each with 0 from its first run on.
+    sandbox.overwrite("/tmp/rules.test.yml", FIRST_ANOMALY);
+    let tested = sandbox.run(&["/tmp/promtool", "test", "rules", "/tmp/rules.test.yml"]);
+    assert!(tested.success().stdout.contains("SUCCESS"));
 }
 
 /// Starts CrowdSec with our parser and scenarios, and without a network, and has it explain /tmp/auth.log.

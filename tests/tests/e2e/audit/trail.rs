@@ -460,3 +460,37 @@ qrtotp audit verify --file /tmp/out.log.1.gz --file /tmp/out.log; code=$?
 [ $code = 0 ] || head /tmp/out.log >&2
 exit $code
 "#;
+
+#[test]
+fn a_lost_line_just_before_a_restart_is_told_as_such() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    assert_ne!(sandbox.answer("alice", &phone.wrong_code()), 0);
+    let last = sandbox.log.wait(&["event=login result=denied reason=wrong_code", "user=alice", " seq="]);
+    let at: i64 = last.split(" at=").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    let lines = sandbox.log.events();
+    let stamp = sandbox.run(&["date", "-u", "-d", "-1 minute", "+%FT%TZ"]).success().stdout;
+    let line = |event: &String| format!("{} host sshd[7]: pam_qrtotp(sshd:auth): {event}\n", stamp.trim());
+    let kept = lines.iter().filter(|line| !line.contains("reason=wrong_code")).map(line);
+    sandbox.overwrite("/tmp/auth.log", &kept.collect::<String>());
+    sandbox.run(&["mount", "-t", "tmpfs", "tmpfs", "/var/log"]).success();
+    sandbox.run(&["mkdir", "-p", "/var/log/journal", "/tmp/bin"]).success();
+    let verify = ["sh", "-c", "PATH=/tmp/bin:$PATH exec qrtotp audit verify --file /tmp/auth.log"];
+    for (last, first, told) in
+        [(at - 20, at + 40, true), (at - 20, at - 10, false), (at + 900, at + 950, false)]
+    {
+        let boot = |n: i64, from: i64, to: i64| {
+            format!(r#"{{"index":{n},"boot_id":"b","first_entry":{from}000000,"last_entry":{to}000000}}"#)
+        };
+        let boots = format!("[{},{}]", boot(-1, at - 9000, last), boot(0, first, first + 5000));
+        sandbox.overwrite("/tmp/bin/journalctl", &format!("#!/bin/sh\nexec echo '{boots}'\n"));
+        sandbox.run(&["chmod", "755", "/tmp/bin/journalctl"]).success();
+        let said = sandbox.run(&verify).stdout;
+        assert!(said.contains("lost") && said.contains("reason=wrong_code"), "{said}");
+        assert_eq!(said.contains("lost just before the restart of "), told, "{said}");
+    }
+    sandbox.run(&["rmdir", "/var/log/journal"]).success();
+    assert!(!sandbox.run(&verify).stdout.contains("restart"), "without a journal nothing tells");
+}
