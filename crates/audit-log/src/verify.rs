@@ -15,8 +15,9 @@ use std::rc::Rc;
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line
 /// was moved.
 const SAME_TIME: i64 = 5;
-/// By more seconds no line's time is before that of the line before, unless the clock was set back.
-const SET_BACK: i64 = 1;
+/// By more seconds no line's time is before that of the line before, unless the clock was set back: a login
+/// waits so long for its account's lock, and the clocks of a fleet may differ by so much.
+const SET_BACK: i64 = 10;
 /// So many lines of an account wait for those before them.
 const WAITING: usize = 64;
 /// So many gaps of an account are kept for lines that come late.

@@ -105,6 +105,12 @@ pub trait LoginHost: Dialog {
         true
     }
 
+    /// Whether a login without an answer may write to the account's state, for a rule with `notice` or
+    /// `alert`.
+    fn keeps_unasked_logins(&self) -> bool {
+        true
+    }
+
     /// Why a code was refused, for an administrator who checks one. A login tells no user.
     fn explain(&mut self, _: &str) {}
 

@@ -48,9 +48,10 @@ pub enum What {
     /// at logins, and which are gone. `systemctl enable --now qrtotp-checkpoint.timer` makes a checkpoint
     /// every hour; the store keeps the last 30. `qrtotp config apply` makes one, too.
     Checkpoint {
-        /// Verify the log before, for ten minutes at most, and keep the result for `qrtotp metrics`
+        /// Verify the log first, for ten minutes at most, and keep the result for `qrtotp metrics`
         ///
-        /// Exit code 1: lines were changed, removed or added; `qrtotp audit verify` names them.
+        /// Exit code 1: lines were changed, removed or added. Then no checkpoint is made: look at what
+        /// `qrtotp audit verify` names, and accept it without --verify.
         #[arg(long)]
         verify: bool,
     },

@@ -54,6 +54,11 @@ impl LoginHost for ClaimedLogin<'_> {
         false
     }
 
+    /// A store without a quorum, or full, must not deny such a login. The verifier logs it.
+    fn keeps_unasked_logins(&self) -> bool {
+        false
+    }
+
     fn fleet_host(&self) -> Option<&Name> {
         Some(self.host)
     }

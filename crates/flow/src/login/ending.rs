@@ -7,7 +7,7 @@ use qrtotp_account::{CredentialId, Label, Name};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Priority, Subject, Verdict};
 use qrtotp_clock::Answered;
 use qrtotp_messages::{Message, text};
-use qrtotp_store::{Store, StoreExt};
+use qrtotp_store::{Store, StoreError, StoreExt};
 use qrtotp_values::UnixTime;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -122,9 +122,12 @@ impl Ending {
         }
         let watched = subject.rule.as_ref().is_some_and(|rule| rule.at_least != Priority::Info);
         let chain = chain.filter(|_| watched && self.verdict != Verdict::Denied);
-        match chain.and_then(|chain| chain.add(&event)) {
-            Some(lines) => lines.emit_with(Kind::Login, &self.detail, audit),
-            None => event.emit(audit),
+        match chain.map_or(Ok(None), |chain| chain.add(&event)) {
+            Ok(Some(lines)) => lines.emit_with(Kind::Login, &self.detail, audit),
+            Ok(None) => event.emit(audit),
+            Err(error) => {
+                event.detail(&format!("not in the account's chain: {}", error.reason())).emit(audit);
+            }
         }
     }
 }
@@ -138,17 +141,16 @@ pub(crate) struct AccountChain<'s> {
 }
 
 impl AccountChain<'_> {
-    /// `None`: there is no record, or it could not be written. Such a rule is for emergencies, so the login
-    /// goes on.
+    /// `None`: there is no record. Such a rule is for emergencies, so the login goes on after an error.
     #[inline(never)]
-    fn add(self, event: &Event<'_>) -> Option<ChainedLines> {
-        let name = Name::new(event.user()).ok()?;
+    fn add(self, event: &Event<'_>) -> Result<Option<ChainedLines>, StoreError> {
+        let Ok(name) = Name::new(event.user()) else { return Ok(None) };
         let mut lines = ChainedLines::with_room();
         let added = self.store.update_state(&name, |_, state| {
             lines.clear();
             lines.add(event, self.now, state);
         });
-        added.ok().flatten().map(|()| lines)
+        Ok(added?.map(|()| lines))
     }
 }
 
@@ -175,6 +177,7 @@ pub(crate) fn finish(
             host.was_counted();
         }
     }
+    let chain = chain.filter(|_| host.keeps_unasked_logins());
     ending.record(subject, audit, chain);
     match (ending.verdict, ending.slow) {
         (Verdict::Accepted, _) => return Outcome::Accepted,

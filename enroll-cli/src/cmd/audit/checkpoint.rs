@@ -2,14 +2,17 @@
 //! it leaves the host with the log.
 
 use super::heads::{By, Written, write};
-use super::kept_checkpoints::{VERIFIED, Verified, checkpoints_of, directory, kept};
+use super::kept_checkpoints::{self, Found, VERIFIED, Verified, checkpoints_of, directory, kept};
 use super::records::{note, told};
+use super::sources::any_form;
 use super::verify::verify;
 use crate::cli::Sources;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use qrtotp_audit_log::Entry;
 use qrtotp_clock::{Clock, Deadline, SystemClock};
-use qrtotp_frontend::host_chain::{HostEvent, lock, replace};
+use qrtotp_frontend::host_chain::{HostChain, HostEvent, lock, replace};
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -20,19 +23,25 @@ const KEPT: usize = 30;
 /// A verification that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// `verify`: verify the log before, and leave the result beside the checkpoints.
+/// `verify`: verify the log first, and leave the result beside the checkpoints. If something is found, there
+/// is no checkpoint: it would tell of records that are gone, and then they are no finding any more.
 pub fn run(context: &Context, verify: bool) -> Result<Exit, Failure> {
-    // Before, because a checkpoint tells of records that are gone, and then they are no finding any more.
-    let verified = verify.then(|| verify_and_keep(context));
-    let Made { path, written: Written { count, root, exit, .. } } = make(context)?;
     let mut out = std::io::stdout().lock();
+    // Without a verification the checkpoint is made all the same, and the error told afterwards.
+    let verified = verify.then(|| verify_and_keep(context));
+    if let Some(Ok(Verified { found, lost, .. })) = verified {
+        writeln!(out, "verified: {found} changed, missing or added, {lost} lost")?;
+        if found > 0 {
+            let text = "no checkpoint was made; `qrtotp audit verify` names what was found. Once you know the cause, \
+                        `qrtotp audit checkpoint` accepts it";
+            return Err(Failure::Refused(text.into()));
+        }
+    }
+    let accepts = if verify { Accepts::NothingMissing } else { Accepts::Everything };
+    let Made { path, written: Written { count, root, exit, .. } } = make(context, accepts)?;
     writeln!(out, "{count} chains, root {root}: {}", path.display())?;
-    let Some(Verified { found, lost, .. }) = verified.transpose()? else { return Ok(exit) };
-    writeln!(
-        out,
-        "verified: {found} changed, missing or added, {lost} lost; `qrtotp audit verify` names them"
-    )?;
-    Ok(if found > 0 { Exit::Refused } else { exit })
+    verified.transpose()?;
+    Ok(exit)
 }
 
 /// Verifies the log, within a time, and keeps the result for `qrtotp metrics`.
@@ -73,11 +82,21 @@ pub struct Made {
     written: Written,
 }
 
+/// The changes of the store since the last checkpoint that the next one takes for right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepts {
+    /// Root has looked: what is gone is told, and no finding any more.
+    Everything,
+    /// No record is gone, and no chain is shorter.
+    NothingMissing,
+}
+
 /// Makes a checkpoint.
 ///
 /// # Errors
-/// The store can't be read, or its directory can't be written.
-pub fn make(context: &Context) -> Result<Made, Failure> {
+/// The store can't be read, or its directory can't be written; something is missing, and that is not
+/// accepted.
+pub fn make(context: &Context, accepts: Accepts) -> Result<Made, Failure> {
     let dir = made_directory(context)?;
     let failed = |error| cannot_write(&dir, &error);
     // One after the other: the last line of the host's chain names the newest file.
@@ -85,6 +104,9 @@ pub fn make(context: &Context) -> Result<Made, Failure> {
     let (chain, mut text) = (context.host_chain(), Vec::new());
     let told = told(context, &chain)?;
     let written = write(context, By::Record, &mut text)?;
+    if accepts == Accepts::NothingMissing {
+        check_nothing_missing(context, &chain, &told, &written, &text)?;
+    }
     note(&chain, &told, &written.records, written.exit);
     // Always the newest, or it would be forgotten at once: there may be more of them than seconds.
     let now = SystemClock.now();
@@ -100,4 +122,29 @@ pub fn make(context: &Context) -> Result<Made, Failure> {
     let facts = [("count", &*count), ("root", &*written.root), ("prev", prev.as_deref().unwrap_or_default())];
     chain.log_new(&HostEvent { kind: "checkpoint", reason: "", facts: &facts }, "");
     Ok(Made { path, written })
+}
+
+/// Refuses a checkpoint that would hide from `audit verify` that records are gone, or that accounts were put
+/// back.
+fn check_nothing_missing(
+    context: &Context,
+    chain: &HostChain,
+    told: &BTreeSet<String>,
+    written: &Written,
+    text: &[u8],
+) -> Result<(), Failure> {
+    let number = |entry: &Entry| Some((entry.event.get("record")?.to_owned(), entry.event.seq()?));
+    let lines = String::from_utf8_lossy(text);
+    let now: HashMap<String, u64> =
+        lines.lines().filter_map(any_form).filter_map(|entry| number(&entry)).collect();
+    let last = chain.end().ok().flatten().and_then(|end| kept_checkpoints::last(context, &end)?.found);
+    let mut before = last.iter().flat_map(Found::entries).filter_map(|entry| number(&entry));
+    let is_shorter = before.any(|(record, seq)| now.get(&record).is_some_and(|present| *present < seq));
+    let is_gone = written.exit == Exit::Done && told.difference(&written.records).next().is_some();
+    if is_gone || is_shorter {
+        let text = "records are gone or were put back since the last checkpoint; run `qrtotp audit verify`, and once you know the \
+                    cause, `qrtotp audit checkpoint`";
+        return Err(Failure::Refused(text.into()));
+    }
+    Ok(())
 }

@@ -25,6 +25,9 @@ pub fn run(
     let host = format!("{}{}", host.to_string_lossy(), context.log_scope(from));
     let report = RefCell::new(Report::new(&host, now, days, pseudonyms));
     let find = |finding: &Finding| {
+        if finding.fault.is_note() {
+            return Ok(());
+        }
         // The line itself names people.
         let words = match &finding.fault {
             Fault::Lost(_) => "lost; the store has it word for word".to_owned(),

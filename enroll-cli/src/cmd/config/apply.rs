@@ -74,7 +74,7 @@ pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
 fn checkpoint(path: &Path) -> Result<(), Failure> {
     let context = Context::load(path)?;
     if context.store_if_made()?.is_some() {
-        checkpoint::make(&context)?;
+        checkpoint::make(&context, checkpoint::Accepts::NothingMissing)?;
     }
     Ok(())
 }

@@ -89,6 +89,27 @@ fn an_emergency_login_without_a_code_can_not_be_removed_from_the_log_unnoticed()
 }
 
 #[test]
+fn neither_an_apply_nor_the_timers_checkpoint_hides_that_a_record_is_gone() {
+    let (sandbox, _) = logged_in();
+    checkpoint(&sandbox);
+    let away = "mv /var/lib/qrtotp/accounts/alice /root/alice";
+    sandbox.run(&["sh", "-c", away]).success();
+    sandbox.edit_configuration("[throttle]\nfree_failures = 3\n");
+    let applied = sandbox.apply_configuration().success();
+    assert!(applied.stderr.contains("records are gone or were put back"), "{}", applied.stderr);
+    for _ in 0..2 {
+        written(&sandbox, |_| ());
+        sandbox.run(&["cp", "/tmp/auth.log", "/var/log/auth.log"]).success();
+        let timer = sandbox.run(&["qrtotp", "audit", "checkpoint", "--verify"]);
+        assert_eq!(timer.status.code(), Some(1), "{timer:?}");
+        assert!(timer.stderr.contains("no checkpoint was made"), "{timer:?}");
+    }
+    assert!(verified(&sandbox, &[]).stdout.contains("GONE"));
+    checkpoint(&sandbox);
+    assert!(!verified(&sandbox, &[]).stdout.contains("GONE"), "root has accepted it");
+}
+
+#[test]
 fn the_hosts_chain_tells_at_once_of_an_account_that_the_broker_made() {
     let sandbox = Sandbox::with_broker(ENROLS);
     sandbox.keep_secret(PASSWORD);
