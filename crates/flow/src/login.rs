@@ -47,7 +47,7 @@ pub fn login(mut ctx: Ctx<'_>, options: &Options, host: &mut dyn LoginHost) -> O
     let config = settings.as_deref().unwrap_or(ctx.config);
     let mut login = Login { ctx: ctx.under(config), options, host, ruling };
     let (Ok(ending) | Err(ending)) = login.steps(person);
-    let chain = AccountChain { store: login.ctx.store, now: login.ctx.now() };
+    let chain = AccountChain { store: login.ctx.store, clock: login.ctx.clock };
     finish(&login.ctx.subject, login.ctx.audit, login.host, Some(chain), ending)
 }
 

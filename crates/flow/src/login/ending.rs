@@ -5,10 +5,9 @@ use crate::verification::{Recorded, Verification};
 use crate::{LoginHost, LookupError, Outcome, Unproven};
 use qrtotp_account::{CredentialId, Label, Name};
 use qrtotp_audit::{AuditSink, ChainedLines, Event, Kind, Priority, Subject, Verdict};
-use qrtotp_clock::Answered;
+use qrtotp_clock::{Answered, Clock};
 use qrtotp_messages::{Message, text};
 use qrtotp_store::{Store, StoreError, StoreExt};
-use qrtotp_values::UnixTime;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -137,7 +136,8 @@ impl Ending {
 #[derive(Clone, Copy)]
 pub(crate) struct AccountChain<'s> {
     pub store: &'s dyn Store,
-    pub now: UnixTime,
+    /// Not read unless a line is added: nothing may fail after an accepted code.
+    pub clock: &'s dyn Clock,
 }
 
 impl AccountChain<'_> {
@@ -145,10 +145,10 @@ impl AccountChain<'_> {
     #[inline(never)]
     fn add(self, event: &Event<'_>) -> Result<Option<ChainedLines>, StoreError> {
         let Ok(name) = Name::new(event.user()) else { return Ok(None) };
-        let mut lines = ChainedLines::with_room();
+        let (mut lines, now) = (ChainedLines::with_room(), self.clock.now());
         let added = self.store.update_state(&name, |_, state| {
             lines.clear();
-            lines.add(event, self.now, state);
+            lines.add(event, now, state);
         });
         Ok(added?.map(|()| lines))
     }
