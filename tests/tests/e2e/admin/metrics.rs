@@ -185,7 +185,7 @@ fn a_link_or_a_pipe_in_place_of_the_file_is_not_read() {
 }
 
 #[test]
-fn a_changed_line_is_counted_as_a_broken_chain_by_the_checkpoint_that_verifies_before() {
+fn a_changed_line_is_counted_as_a_broken_chain_by_the_checkpoint_that_verifies_first() {
     let sandbox = Sandbox::new();
     sandbox.stack("");
     sandbox.add_user("alice");
