@@ -38,6 +38,7 @@ impl Priority {
 pub enum Kind {
     Login,
     DeviceProof,
+    PasswordTried,
     Anomaly,
     EnrollmentStarted,
     EnrollmentResumed,
@@ -97,6 +98,7 @@ impl Kind {
         match self {
             Self::Login => "login",
             Self::DeviceProof => "device_proof",
+            Self::PasswordTried => "password_tried",
             Self::Anomaly => "anomaly",
             Self::EnrollmentStarted => "enrollment_started",
             Self::EnrollmentResumed => "enrollment_resumed",

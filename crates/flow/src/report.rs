@@ -149,10 +149,12 @@ impl Rules<'_> {
         if !is_counted {
             return;
         }
-        if accepted || !self.tried {
-            lines.add(&verification.decision(self.kind, self.subject), self.now, state);
-            state.decision = Some(if accepted { Decision::Accepted } else { Decision::Refused });
+        if self.tried && !accepted {
+            lines.add(&verification.decision(Kind::PasswordTried, self.subject), self.now, state);
+            return;
         }
+        lines.add(&verification.decision(self.kind, self.subject), self.now, state);
+        state.decision = Some(if accepted { Decision::Accepted } else { Decision::Refused });
     }
 }
 

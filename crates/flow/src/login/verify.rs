@@ -34,7 +34,14 @@ impl Login<'_, '_> {
             accepted @ Recorded { verification: Verification::Accepted { .. }, .. } => {
                 Err(self.after(account, accepted, Factor::None))
             }
-            refused => Ok(Some(refused)),
+            refused => {
+                // For everybody: a line takes time, and time must not tell who is enrolled.
+                if !refused.is_reported(Kind::PasswordTried) {
+                    let Self { ctx, .. } = self;
+                    refused.verification.report_decision(Kind::PasswordTried, &ctx.subject, "", ctx.audit);
+                }
+                Ok(Some(refused))
+            }
         }
     }
 

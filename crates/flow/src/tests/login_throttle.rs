@@ -139,6 +139,37 @@ fn a_password_that_looks_like_a_code_is_one_guess_and_the_login_one_event() {
 }
 
 #[test]
+fn a_password_that_was_counted_as_a_wrong_code_is_in_the_chain_however_the_login_goes_on() {
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    for answer in [None, Some("hunter2"), Some("000000"), Some("right")] {
+        w.pass(60);
+        let right = w.code(&secret, 0);
+        let script = answer.map(|answer| say(if answer == "right" { &right } else { answer }));
+        let before = state(&w).chain.number();
+        w.log.0.clear();
+        w.login_as("alice", &try_first(), &mut with_password("123456", script));
+        let numbered: Vec<_> = w.log.0.iter().filter(|line| line.contains(" seq=")).collect();
+        let tried = "event=password_tried result=denied reason=wrong_code user=alice";
+        assert!(numbered.iter().any(|line| line.starts_with(tried)), "{numbered:?}");
+        assert_eq!(state(&w).chain.number(), before + numbered.len() as u64, "{numbered:?}");
+    }
+}
+
+#[test]
+fn a_password_that_looks_like_a_code_has_a_line_for_everybody_so_time_does_not_tell_who_is_enrolled() {
+    let mut w = World::new();
+    w.import(Params::default());
+    for user in ["alice", "bob", "nobody-here"] {
+        w.log.0.clear();
+        w.login_as(user, &try_first(), &mut with_password("123456", []));
+        let tried =
+            w.log.0.iter().filter(|line| line.starts_with("event=password_tried result=denied reason="));
+        assert_eq!((tried.count(), w.log.0.len()), (1, 2), "{:?}", w.log.0);
+    }
+}
+
+#[test]
 fn a_password_that_was_not_looked_at_is_not_what_a_login_without_an_answer_was_denied_for() {
     let mut w = World::new();
     w.import(Params::default());
