@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <dlfcn.h>
 #include <security/pam_appl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static struct outcome *outcomes;
 static long count, now;
 static int traces;
 
-/* The clocks: ours where it is the time of day, the kernel's where time is measured. */
+/* The clocks: ours where it is the time of day, libc's where time is measured. */
 time_t time(time_t *where) {
     if (where)
         *where = now;
@@ -44,8 +45,11 @@ time_t time(time_t *where) {
 }
 
 int clock_gettime(clockid_t clock, struct timespec *result) {
+    static int (*real)(clockid_t, struct timespec *);
+    if (!real)
+        real = dlsym(RTLD_NEXT, "clock_gettime");
     if (clock != CLOCK_REALTIME)
-        return syscall(SYS_clock_gettime, clock, result);
+        return real(clock, result);
     *result = (struct timespec){now, 0};
     return 0;
 }

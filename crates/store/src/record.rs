@@ -268,14 +268,13 @@ fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreEr
 
 fn read_state(file: &TrustedFile, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
-    let slot = |number: u64| read_exact::<{ slot::USED }>(&file.file, number * slot::SLOT as u64, path);
-    let (Some(first), Some(second)) = (slot(0)?, slot(1)?) else {
-        return Err(damaged("it has a wrong size"));
-    };
-    let loaded = if slot::is_longer(&first) || slot::is_longer(&second) {
+    let bytes = read_exact::<{ slot::SLOT + slot::USED }>(&file.file, 0, path)?;
+    let bytes = bytes.ok_or(damaged("it has a wrong size"))?;
+    let (first, second) = (&bytes[..slot::USED], &bytes[slot::SLOT..]);
+    let loaded = if slot::is_longer(first) || slot::is_longer(second) {
         read_whole(file, path)?.and_then(|bytes| slot::load(&bytes[..slot::SLOT], &bytes[slot::SLOT..]).ok())
     } else {
-        slot::load(&first, &second).ok()
+        slot::load(first, second).ok()
     };
     loaded.ok_or(damaged("no slot of it is whole"))
 }

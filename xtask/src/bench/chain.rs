@@ -20,8 +20,7 @@ const BOTH: [&str; 2] = [WITH, WITHOUT];
 
 pub fn measure(host: &Host, rounds: usize, crowds: usize, report: &mut Report) -> Result<()> {
     let module = build::without_chain()?;
-    let directory = host.sandbox.security_directory();
-    host.sandbox.install(&module, &format!("{directory}/without_chain.so"), 0o644);
+    host.install_module(&module, "without_chain.so")?;
     for (service, module) in [(WITH, "pam_qrtotp.so"), (WITHOUT, "without_chain.so")] {
         host.fill(service, &people(CROWD), 0)?;
         host.configure_beside(service, &format!("/etc/{service}"))?;

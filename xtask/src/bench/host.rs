@@ -1,6 +1,12 @@
 //! The private host of the comparison: all candidates installed, all users enrolled, and logins by plan.
 
-use std::{cell::RefCell, collections::HashMap, fs, path::PathBuf, process::Command};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use qrtotp_account::Name;
@@ -43,6 +49,9 @@ pub struct Host {
     step: RefCell<u64>,
     codes: RefCell<HashMap<u64, String>>,
 }
+
+/// chrt(1): what runs under it comes before all that is scheduled in turns.
+const FIRST: [&str; 3] = ["chrt", "--fifo", "1"];
 
 /// One login of a plan.
 #[derive(Clone)]
@@ -199,11 +208,17 @@ impl Host {
         Ok(())
     }
 
+    /// A module beside those of the host.
+    pub fn install_module(&self, file: &Path, name: &str) -> Result<()> {
+        let directory = self.sandbox.security_directory();
+        self.sandbox.install(file, &format!("{directory}/{name}"), 0o644);
+        read_anew(&self.sandbox, directory)
+    }
+
     fn install(&self, candidate: &Candidate) -> Result<()> {
         if let Some(source) = candidate.source {
             let file = compile(source, &["-fPIC", "-shared"])?;
-            let name = candidate.module.split(' ').next().unwrap_or_default();
-            self.sandbox.install(&file, &format!("{}/{name}", self.sandbox.security_directory()), 0o644);
+            self.install_module(&file, candidate.module.split(' ').next().unwrap_or_default())?;
         }
         self.serve(candidate.name, candidate.module);
         Ok(())
@@ -228,8 +243,9 @@ impl Host {
     }
 
     /// Carries out a plan, one login after the other or from `processes` at once, optionally under another
-    /// program.
+    /// program. Logins one after the other are not made to wait for other processes of the machine.
     pub fn run(&self, plan: &[Attempt], processes: usize, under: &[&str]) -> Result<Run> {
+        let under = if processes == 0 && under.is_empty() { &FIRST } else { under };
         self.drive(plan, &[&processes.to_string()], under)
     }
 
