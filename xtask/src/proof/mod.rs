@@ -61,7 +61,13 @@ const PROOFS: &[Proof] = &[
     Proof {
         name: "kills",
         run: || {
-            suite::end_to_end(&["alone::killed::", "alone::killed_enrolment::", "hostile::killed_lines::"])
+            suite::end_to_end(&[
+                "alone::killed::",
+                "alone::killed_enrolment::",
+                "hostile::killed_lines::",
+                "admin::setup::killed_at_each",
+                "admin::setup_power::",
+            ])
         },
     },
     Proof { name: "power", run: power::run },

@@ -265,6 +265,7 @@ fn saslauthd() {
     });
     host.judges_fifty("testsaslauthd -s smtp -u bobby -p \"$0\" | grep '^0: OK'");
     host.sandbox.ship("pam.d/one-field", "/etc/pam.d/imap");
+    host.sandbox.ship("pam.d/qrtotp", "/etc/pam.d/qrtotp");
     host.sandbox.add_user("carol");
     let text = format!("{PASSWORD}{}", host.sandbox.import("carol").code());
     let ask = "testsaslauthd -s $0 -u carol -p \"$1\" | grep '^0: OK'";
@@ -272,6 +273,7 @@ fn saslauthd() {
         ("imap", PASSWORD, false, "the password alone"),
         ("imap", text.as_str(), true, "password and code"),
         ("ldap", PASSWORD, true, "no file, so that Debian's `other` decides"),
+        ("qrtotp", PASSWORD, false, "the client names the service in which we prove passwords"),
     ] {
         let output = host.sandbox.run(&["sh", "-c", ask, protocol, text]);
         assert_eq!(output.status.success(), accepted, "{what}: {output:?}");
