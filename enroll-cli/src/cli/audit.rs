@@ -130,7 +130,7 @@ pub struct Show {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// A JSON object for each event, a line each: docs/audit.schema.json describes it, `ecs` is the Elastic
-    /// Common Schema
+    /// Common Schema, `ocsf` the Open Cybersecurity Schema Framework
     #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
     pub json: Option<Form>,
     /// Go on with new events until interrupted
@@ -147,4 +147,6 @@ pub enum Form {
     Plain,
     /// Elastic Common Schema
     Ecs,
+    /// Open Cybersecurity Schema Framework
+    Ocsf,
 }

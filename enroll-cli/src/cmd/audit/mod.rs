@@ -14,7 +14,7 @@ use crate::cli::{Audit, AuditForm, AuditWhat, Show};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use nix::unistd::Group;
-use qrtotp_audit_log::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
+use qrtotp_audit_log::{Entry, Filter, Writer, ecs, ocsf, parse_time, rfc3339_of};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::local;
@@ -131,6 +131,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
             writeln!(out, "{time} {} {forged}{}", clean(&entry.host, 255), clean(&entry.event.line, LONGEST))
         }
         Some(AuditForm::Ecs) => writeln!(out, "{}", ecs(entry)),
+        Some(AuditForm::Ocsf) => writeln!(out, "{}", ocsf(entry)),
         Some(AuditForm::Plain) => {
             let mut object = entry.event.to_json();
             object.insert("version".into(), 1.into());
