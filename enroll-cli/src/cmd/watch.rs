@@ -1,13 +1,15 @@
-//! `qrtotp watch`: reports anomalies as they happen. It reads only the log, so it needs neither root nor the
-//! store.
+//! `qrtotp watch`: reports anomalies as they happen. It reads only the log and the applied configuration, so
+//! it needs neither root nor the store.
 
 use super::audit::sources;
 use crate::cli::{Watch as Arguments, WatchLeast as Least};
 use crate::error::{Exit, Failure};
 use crate::program::{Silence, output_of};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use qrtotp_audit_log::{Anomaly, Severity, Watch};
+use qrtotp_audit_log::{Anomaly, Severity, Thresholds, Watch};
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_policy::{Config, ConfigError, ConfigFile, minute_of_week};
+use qrtotp_values::UnixTime;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Seek, Write};
@@ -22,7 +24,7 @@ const HISTORY: i64 = 30 * 86_400;
 /// The place in the log is kept so often.
 const KEPT: Duration = Duration::from_secs(10);
 
-pub fn run(args: &Arguments) -> Result<Exit, Failure> {
+pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
     let started = SystemClock.now();
     let live = args.sources.file.is_empty();
     let entries = if live {
@@ -37,7 +39,7 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
         Least::Alert => Severity::Alert,
     };
     let mut place = Place::load(args.state.as_deref(), started.saturating_mul(1_000_000));
-    let (mut watch, mut out) = (Watch::default(), std::io::stdout().lock());
+    let (mut watch, mut out) = (Watch::new(thresholds(config, started)), std::io::stdout().lock());
     for entry in entries {
         let expected =
             |anomaly: &Anomaly| args.expect.iter().any(|(rule, about)| anomaly.is_of(rule, about.as_deref()));
@@ -66,6 +68,25 @@ pub fn run(args: &Arguments) -> Result<Exit, Failure> {
         return Err(Failure::Error("the log can't be followed any more".into()));
     }
     Ok(Exit::Done)
+}
+
+/// `[watch]` of the applied configuration. Without a usable one, the defaults.
+fn thresholds(path: &Path, now: UnixTime) -> Thresholds {
+    let config = match ConfigFile::load(path, now) {
+        Ok(file) => file.config,
+        Err(ConfigError::NotApplied(_)) => Config::default(),
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "qrtotp: {error}; the thresholds are the defaults");
+            Config::default()
+        }
+    };
+    let (watch, rules) = (config.watch, config.rules);
+    Thresholds {
+        spray_accounts: watch.spray_accounts.into(),
+        enrolments: watch.enrollments.into(),
+        enrolments_by_admin: watch.enrollments_by_admin.into(),
+        is_at_work: Box::new(move |now| watch.works(minute_of_week(now, rules.offset(now).unwrap_or(0)))),
+    }
 }
 
 /// How far the log was read, for the next run.
