@@ -149,7 +149,10 @@ fn of_class(class: Class, event: &Event, set: &mut impl FnMut(&[&str], Value)) {
     if class == Class::Authentication {
         set(&["service", "name"], event.get("service").unwrap_or("?").into());
         set(&["is_remote"], event.get("rhost").is_some().into());
-        set(&["auth_factors"], Value::Array(factors(event)));
+        let factors = factors(event);
+        if !factors.is_empty() {
+            set(&["auth_factors"], Value::Array(factors));
+        }
         match (event.get("result"), event.get("reason")) {
             (Some("accepted"), reason) => set(&["is_mfa"], (reason != Some("remembered")).into()),
             (Some("ignored"), _) => set(&["is_mfa"], false.into()),
