@@ -34,4 +34,4 @@ pub use summary::Summary;
 pub use time::rfc3339_of;
 pub use trust::Trust;
 pub use verify::{Fault, Finding, Head, Verifier};
-pub use watch::{Anomaly, RULES, Severity, Thresholds, Watch};
+pub use watch::{Anomaly, RULES, Severity, Thresholds, Watch, rules_of_watch};

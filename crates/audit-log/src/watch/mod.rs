@@ -39,6 +39,12 @@ pub const RULES: [&str; 11] = [
     "two-at-once",
 ];
 
+/// The rules whose anomalies no line of the log names.
+pub fn rules_of_watch() -> impl Iterator<Item = &'static str> {
+    let of_module = |rule: &&str| qrtotp_account::Anomaly::ALL.iter().any(|one| one.rule() == *rule);
+    RULES.into_iter().filter(move |rule| !of_module(rule))
+}
+
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {

@@ -158,3 +158,15 @@ fn thresholds_and_hours_of_the_applied_configuration_hold() {
     assert!(damaged.stderr.contains("the thresholds are the defaults"), "{damaged:?}");
     assert!(!damaged.stdout.contains("many-enrolments"), "{damaged:?}");
 }
+
+#[test]
+fn the_log_is_read_on_while_a_hook_runs() {
+    let sandbox = attacked();
+    sandbox.overwrite("/tmp/hook", "#!/bin/sh\nsleep 3; cat >>/tmp/told\n");
+    let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
+    let script = "qrtotp watch --file /tmp/auth.log -- /tmp/hook >/tmp/out & watch=$!\n\
+                  for n in $(seq 40); do [ \"$(wc -l </tmp/out)\" = 2 ] && break; sleep 0.05; done\n\
+                  wc -l </tmp/out; [ -e /tmp/told ] || echo 'no hook has ended'; wait $watch; wc -l </tmp/told";
+    let said = sandbox.run(&["sh", "-c", script]).success().stdout;
+    assert_eq!(said, "2\nno hook has ended\n2\n");
+}
