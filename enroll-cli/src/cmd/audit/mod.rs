@@ -4,6 +4,7 @@
 pub mod checkpoint;
 mod heads;
 pub mod kept_checkpoints;
+mod paper;
 pub mod records;
 mod report;
 pub mod sources;
@@ -36,7 +37,7 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
         }
         Some(AuditWhat::Repair { sources }) => verify::repair(&context()?, &sources),
         Some(AuditWhat::Heads) => verify::heads(&context()?),
-        Some(AuditWhat::Checkpoint { verify }) => checkpoint::run(&context()?, verify),
+        Some(AuditWhat::Checkpoint { verify, print }) => checkpoint::run(&context()?, verify, print),
         Some(AuditWhat::Summary { days, sources }) => summary::run(&context()?, days, &sources),
         Some(AuditWhat::Report { html, days, pseudonyms, sources }) => {
             report::run(&context()?, &html, days, pseudonyms, &sources)

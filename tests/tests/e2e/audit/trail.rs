@@ -3,6 +3,7 @@
 use qrtotp_tests::{
     Phone, Sandbox, artefacts, clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
+    screen::{self, Background},
 };
 use std::time::Duration;
 
@@ -244,6 +245,31 @@ fn a_checkpoint_shows_an_account_that_is_gone_and_the_hosts_chain_proves_its_lin
     assert!(gone.stdout.contains("GONE"), "{}{}", gone.stdout, gone.stderr);
     let _ = sandbox.run(&["sh", "-c", "sed -i s/seq=4/seq=3/ /var/lib/qrtotp/checkpoints/*"]).success();
     assert!(verify(&sandbox).stdout.contains("CHECKPOINT"), "{}", verify(&sandbox).stdout);
+}
+
+#[test]
+fn a_checkpoint_on_paper_can_be_scanned_and_proves_the_log_up_to_it() {
+    let (sandbox, _) = logged_in();
+    let sheet = sandbox.run(&["qrtotp", "audit", "checkpoint", "--print"]).success().stdout;
+    let _ = sandbox.log.wait(&["event=checkpoint", " seq="]);
+    let (root, line) = (
+        sheet.split("root ").nth(1).unwrap().split(':').next().unwrap(),
+        sheet.lines().find(|line| line.starts_with("event=checkpoint ")).unwrap(),
+    );
+    assert!(line.contains(&format!(" root={root} ")), "{sheet}");
+    let words = sheet.lines().find(|line| line.replace(' ', "") == root).unwrap();
+    assert_eq!(words.split(' ').count(), 8);
+    let picture = sheet.split(words).nth(1).unwrap();
+    let scanned = screen::scan_off(picture, Background::Light, "80x40");
+    assert_eq!(scanned.as_deref(), Some(line), "{sheet}");
+    let against = |line: &str| {
+        sandbox.overwrite("/tmp/paper", &format!("{line}\n"));
+        verified(&sandbox, &["--against", "/tmp/paper"])
+    };
+    let _ = against(line).success();
+    let (rest, last) = line.split_at(line.len() - 1);
+    let other = against(&format!("{rest}{}", if last == "0" { '1' } else { '0' }));
+    assert!(other.stdout.contains("OTHER"), "{}{}", other.stdout, other.stderr);
 }
 
 #[test]
