@@ -139,6 +139,10 @@ pub struct Show {
     /// Common Schema, `ocsf` the Open Cybersecurity Schema Framework
     #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
     pub json: Option<Form>,
+    /// Show the country and the network operator of remote addresses by this database in MaxMind's format,
+    /// such as GeoLite2-Country.mmdb or GeoLite2-ASN.mmdb. May be repeated
+    #[arg(long, value_name = "FILE")]
+    pub geo: Vec<PathBuf>,
     /// Go on with new events until interrupted
     #[arg(long, conflicts_with_all = ["file", "until"])]
     pub follow: bool,
