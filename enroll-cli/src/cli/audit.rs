@@ -54,8 +54,8 @@ pub enum What {
         /// `qrtotp audit verify` names, and accept it without --verify.
         #[arg(long)]
         verify: bool,
-        /// Print the checkpoint's line of the log for paper, too, with its hash as eight words and the line as
-        /// a QR code
+        /// Print the checkpoint for paper, too: its line of the log, its hash as eight words, and the line as
+        /// QR code
         ///
         /// A line that was scanned from it into a file is one for `audit verify --against`.
         #[arg(long)]

@@ -1,5 +1,5 @@
-//! `qrtotp audit --geo`: the country and the network operator of remote addresses, from databases in MaxMind's
-//! format. Only readers of the log look there, never a login.
+//! `qrtotp audit --geo`: country and network operator of an address, by databases in MaxMind's format. Only
+//! readers of the log look there, never a login.
 
 use crate::error::Failure;
 use maxminddb::{MaxMindDbError, Reader};
@@ -13,14 +13,14 @@ use std::path::PathBuf;
 /// The databases, each with some of the facts.
 pub struct Geo(Vec<Reader<Vec<u8>>>);
 
-/// What the databases know of an address.
+/// The databases' facts about an address.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Origin {
     /// ISO 3166-1 alpha-2.
     country: Option<String>,
     /// The number of the autonomous system.
     number: Option<u32>,
-    /// Who operates it.
+    /// The name of its operator.
     operator: Option<String>,
 }
 
@@ -53,7 +53,7 @@ impl Geo {
         files.iter().map(open).collect::<Result<_, _>>().map(Self)
     }
 
-    /// What is known of the entry's remote address. A damaged record is as none.
+    /// The facts about the entry's remote address. A damaged record is as none.
     pub fn origin(&self, entry: &Entry) -> Option<Origin> {
         let address: IpAddr = entry.event.get("rhost")?.parse::<IpAddr>().ok()?.to_canonical();
         let record = |database: &Reader<Vec<u8>>| -> Option<Record> {
