@@ -1,12 +1,12 @@
 //! Independent readers of key URIs: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs from
-//! npm; and from there the Elastic Common Schema.
+//! npm; and from there the Elastic Common Schema, and from PyPI that of OCSF.
 
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
 };
 
-use crate::artefacts;
+use crate::{artefacts, decoders};
 
 /// The name of what comes from npm in `QRTOTP_MISSING_TOOLS`.
 pub const FROM_NPM: &str = "npm";
@@ -29,6 +29,15 @@ pub fn not_ecs(documents: &str) -> Option<String> {
         let mut node = Command::new("node");
         node.env("NODE_PATH", npm_prefix().join("node_modules"));
         output_of(node.args(["-e", include_str!("ecs.js")]), documents)
+    })
+}
+
+/// As [`not_ecs`], for OCSF events: by the schema of the version that each names.
+#[must_use]
+pub fn not_ocsf(events: &str) -> Option<String> {
+    (!artefacts::is_missing(decoders::FROM_PYPI)).then(|| {
+        let mut python = Command::new(decoders::environment().join("bin/python"));
+        output_of(python.args(["-c", include_str!("ocsf.py")]), events)
     })
 }
 

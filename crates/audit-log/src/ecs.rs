@@ -82,7 +82,8 @@ pub fn ecs(entry: &Entry) -> Value {
     document
 }
 
-fn put(document: &mut Value, path: &[&str], value: Value) {
+/// Sets a value in an object of objects.
+pub(crate) fn put(document: &mut Value, path: &[&str], value: Value) {
     let Some((last, parents)) = path.split_last() else { return };
     let mut object = document;
     for key in parents {

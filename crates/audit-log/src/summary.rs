@@ -21,6 +21,7 @@ pub struct Summary {
     places: BTreeMap<String, u64>,
     refused_users: BTreeMap<String, u64>,
     rules: BTreeMap<String, u64>,
+    anomalies: BTreeMap<String, u64>,
     changes: BTreeMap<String, u64>,
     with: BTreeMap<String, u64>,
     /// Lines that a process without root's rights wrote.
@@ -31,6 +32,11 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Names the rules of the configuration: those that decide no login are told.
+    pub fn know_rules(&mut self, names: impl IntoIterator<Item = String>) {
+        self.rules.extend(names.into_iter().map(|name| (name, 0)));
+    }
+
     /// Counts an entry.
     pub fn add(&mut self, entry: &Entry) {
         if !self.trust.counts(entry) {
@@ -39,6 +45,9 @@ impl Summary {
         }
         let event = &entry.event;
         let (kind, result) = (event.get("event").unwrap_or_default(), event.get("result"));
+        if kind == "anomaly" {
+            return count(&mut self.anomalies, event.get("reason").unwrap_or("?"));
+        }
         if kind != "login" {
             return count(&mut self.changes, kind);
         }
@@ -78,14 +87,17 @@ pub(crate) fn count(counts: &mut BTreeMap<String, u64>, value: &str) {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (used, unused) = self.rules.clone().into_iter().partition(|(_, count)| *count > 0);
         for (title, counts) in [
             ("Logins", &self.results),
             ("By service", &self.services),
             ("Accepted with", &self.with),
-            ("By rule", &self.rules),
+            ("By rule", &used),
+            ("Rules that decided no login", &unused),
             ("Refused because", &self.refusals),
             ("Refused users", &self.refused_users),
             ("Refused from", &self.places),
+            ("Anomalies", &self.anomalies),
             ("Other events", &self.changes),
         ] {
             if counts.is_empty() {
@@ -148,6 +160,25 @@ mod tests {
         let text = summary.to_string();
         assert!(text.contains("         1  ignored\n") && text.contains("FORGED\n         1  "), "{text}");
         assert!(text.contains("Not counted\n         2  lines that nothing proves\n"), "{text}");
+    }
+
+    #[test]
+    fn rules_that_decide_no_login_and_anomalies_are_told() {
+        let (mut summary, mut log) = (Summary::default(), Log::default());
+        summary.know_rules(["office".to_owned(), "night".to_owned()]);
+        for line in [
+            "event=login result=denied reason=wrong_code user=alice rule=office",
+            "event=anomaly severity=alert reason=intercepted user=alice",
+        ] {
+            summary.add(&log.entry(1, line));
+        }
+        let text = summary.to_string();
+        for told in [
+            "By rule\n         1  office\nRules that decided no login\n         0  night\n",
+            "Anomalies\n         1  intercepted\n",
+        ] {
+            assert!(text.contains(told), "{told}: {text}");
+        }
     }
 
     #[test]

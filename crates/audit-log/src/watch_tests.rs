@@ -126,6 +126,53 @@ fn a_recovery_code_is_named_and_so_is_one_of_the_last() {
     }
 }
 
+/// Enrolments by root of these accounts, each at a second of its own.
+fn enrolments(watched: &mut Watched, users: &[&str], kind: &str) -> Vec<&'static str> {
+    let line = |user: &str| format!("event={kind} user={user} service=qrtotp by=root");
+    users.iter().zip(0..).flat_map(|(user, at)| watched.root(at, &line(user))).collect()
+}
+
+#[test]
+fn devices_that_one_admin_enrols_for_three_accounts_are_named_outside_the_hours_of_work() {
+    let outside = || Thresholds { is_at_work: Box::new(|now| now >= START + HOUR), ..Thresholds::default() };
+    for (kind, users, found) in [
+        ("enrollment_confirmed", ["alice", "bob", "carol"], vec!["many-enrolments"]),
+        ("credential_imported", ["alice", "bob", "carol"], vec!["many-enrolments"]),
+        ("enrollment_confirmed", ["alice", "bob", "alice"], vec![]),
+        ("enrollment_confirmed", ["alice", "bob", "root"], vec![]),
+    ] {
+        let mut watched = Watched { watch: Watch::new(outside()), log: Log::default() };
+        assert_eq!(enrolments(&mut watched, &users, kind), found, "{kind} {users:?}");
+        let mut at_work = Watched::default();
+        assert_eq!(enrolments(&mut at_work, &users, kind), NONE, "{kind} {users:?}");
+    }
+    let mut watched = Watched { watch: Watch::new(outside()), log: Log::default() };
+    let line = |user: &str| format!("event=enrollment_confirmed user={user} by=root");
+    assert_eq!(enrolments(&mut watched, &["alice", "bob"], "enrollment_confirmed"), NONE);
+    let entry = watched.log.entry(START + 10, &line("carol"));
+    let [one] = &watched.watch.read(&entry)[..] else { panic!() };
+    assert!(one.is_of("many-enrolments", Some("root")) && one.because.contains("of 3 accounts"), "{one}");
+    assert_eq!(watched.root(HOUR + 10, &line("david")), NONE, "at work");
+}
+
+#[test]
+fn thresholds_say_how_much_is_an_anomaly() {
+    for (spray_accounts, enrolments, found) in [(3, 4, ["spray", "many-enrolments"].as_slice()), (32, 5, &[])]
+    {
+        let thresholds = Thresholds { spray_accounts, enrolments, ..Thresholds::default() };
+        let mut watched = Watched { watch: Watch::new(thresholds), log: Log::default() };
+        let mut told = Vec::new();
+        for n in 0..4 {
+            let line = format!("event=login result=denied reason=wrong_code user=user{n} rhost=192.0.2.{n}");
+            told.extend(watched.root(n, &line));
+        }
+        for n in 0..4 {
+            told.extend(watched.root(n, &format!("event=enrollment_confirmed user=user{n}")));
+        }
+        assert_eq!(told, found, "{spray_accounts} {enrolments}");
+    }
+}
+
 #[test]
 fn names_of_one_domain_are_one_network() {
     let mut watched = Watched::default();

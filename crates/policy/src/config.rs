@@ -1,7 +1,7 @@
 //! `/etc/qrtotp/qrtotp.toml`. All keys optional, unknown ones refused, every value bounded.
 
 use super::bytes::printable;
-use super::{Brand, FirstLogin, RuleSet};
+use super::{Brand, FirstLogin, Hours, RuleSet};
 use qrtotp_account::{FAMILIAR, ThrottleRules};
 use qrtotp_otp::{MAX_TARGETS, Window};
 use qrtotp_values::{ConfigDuration, Date};
@@ -35,6 +35,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// The fleet that this host belongs to.
     pub fleet: Fleet,
+    /// What `qrtotp watch` finds worth telling.
+    pub watch: Watch,
     /// The rules.
     pub rules: RuleSet,
 }
@@ -164,6 +166,42 @@ pub struct Audit {
     pub debug: bool,
 }
 
+/// `[watch]`: how much of something is an anomaly to `qrtotp watch`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watch {
+    /// Accounts refused from one network within ten minutes, 2–32. Default 5.
+    pub spray_accounts: u8,
+    /// Accounts that enrol within an hour, 2–200. Default 10.
+    pub enrollments: u8,
+    /// Accounts for which one admin enrols devices within an hour outside `hours`, 1–32. Default 3.
+    pub enrollments_by_admin: u8,
+    /// When admins work, in the zone of `[policy]`. Default: always.
+    pub hours: Vec<Hours>,
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self { spray_accounts: 5, enrollments: 10, enrollments_by_admin: 3, hours: Vec::new() }
+    }
+}
+
+impl Watch {
+    /// Whether admins work in this minute of the week.
+    #[must_use]
+    pub fn works(&self, minute_of_week: u16) -> bool {
+        self.hours.is_empty() || self.hours.iter().any(|hours| hours.contain(minute_of_week))
+    }
+
+    fn problems(&self) -> [Problem; 3] {
+        let is_in = |number: u8, least: u8, most: u8| (least..=most).contains(&number);
+        [
+            (!is_in(self.spray_accounts, 2, 32), "watch.spray_accounts", "must be 2 to 32"),
+            (!is_in(self.enrollments, 2, 200), "watch.enrollments", "must be 2 to 200"),
+            (!is_in(self.enrollments_by_admin, 1, 32), "watch.enrollments_by_admin", "must be 1 to 32"),
+        ]
+    }
+}
+
 /// `[broker]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Broker {
@@ -287,6 +325,7 @@ impl Config {
             .chain(self.problems_of_enrolment())
             .chain(self.problems_of_fleet())
             .chain(self.brand.problems())
+            .chain(self.watch.problems())
             .find_map(|(wrong, key, problem)| wrong.then_some((key, problem)))
     }
 

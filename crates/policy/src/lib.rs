@@ -37,7 +37,9 @@ pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest,
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
-pub use config::{Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, Fleet, Require, Unasked, Verify};
+pub use config::{
+    Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, Fleet, Require, Unasked, Verify, Watch,
+};
 pub use config_file::{ConfigFile, applied_path};
 pub use error::ConfigError;
 pub use first_login::FirstLogin;

@@ -6,6 +6,7 @@ use super::FirstLogin;
 use super::bytes::{Bytes, Damaged, put_part};
 use super::config::{
     Audit, Broker, Config, Defaults, Enroll, Fleet, Require, Services, StateDir, Throttle, Unasked, Verify,
+    Watch,
 };
 use super::document::{Fault, Is, Table, Value};
 use super::error::ConfigError;
@@ -141,7 +142,7 @@ macro_rules! settings {
     };
 }
 
-settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults fleet; not rules);
+settings!(Config: state_dir issuer, tables verify throttle enroll audit broker brand defaults fleet watch; not rules);
 settings!(Verify: window_back window_ahead resync);
 settings!(Throttle: free_failures max_wait disable_after familiar);
 settings!(Enroll: time_limit token_lifetime max_shows max_devices account_label code_lifetime services key_is_enough key_services);
@@ -149,6 +150,7 @@ settings!(Audit: debug);
 settings!(Broker: services);
 settings!(Brand: contact accent accent_text dark light logo logo_size correction);
 settings!(Fleet: name local groups verifier etcd self_service remember);
+settings!(Watch: spray_accounts enrollments enrollments_by_admin hours);
 settings!(Defaults: require first_login allow_until unasked);
 
 /// A type that a key's value can have.

@@ -3,12 +3,12 @@
 //!
 //! A setting is a byte, 0 if it has its default and else 1, and then its value. Little-endian: numbers as in
 //! memory, text and lists after their length (u16), a boolean as a byte, a word as its place among all words
-//! of its kind, a day as its first second (i64), a duration in seconds (u32).
+//! of its kind, a day as its first second (i64), a duration in seconds (u32), hours as in rules.
 
 use super::FirstLogin;
 use super::bytes::{Bytes, Damaged, put_text};
 use super::config::{Require, StateDir, Unasked};
-use super::rules::FIRST_LOGINS;
+use super::rules::{FIRST_LOGINS, Hours};
 use qrtotp_values::{ConfigDuration, Date};
 use std::borrow::Cow;
 
@@ -110,6 +110,16 @@ impl Stored for Date {
 
     fn take(bytes: &mut Bytes<'_>) -> Result<Self, Damaged> {
         bytes.i64().map(Self::of)
+    }
+}
+
+impl Stored for Hours {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.encode(out);
+    }
+
+    fn take(bytes: &mut Bytes<'_>) -> Result<Self, Damaged> {
+        Self::decode(bytes)
     }
 }
 

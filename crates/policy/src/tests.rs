@@ -67,7 +67,8 @@ fn every_key_and_every_form_of_toml_is_understood() {
          key_is_enough = true\nkey_services = ['sshd-2']\n\
          [broker.services]\npostgres = ['postgresql', 'psql']\n[audit]\ndebug = true\n[defaults]\nrequire = 'nothing'\nfirst_login = 'allow'\n\
          allow_until = '2027-01-31'\nunasked = 'deny'\n[fleet]\nname = 'corp'\nlocal = ['root']\ngroups.web = ['alice']\n\
-         verifier = 'v1'\netcd = '127.0.0.1:2379'\nself_service = ['web']\nremember = true",
+         verifier = 'v1'\netcd = '127.0.0.1:2379'\nself_service = ['web']\nremember = true\n\
+         [watch]\nspray_accounts = 4\nenrollments = 20\nenrollments_by_admin = 2\nhours = ['mon-fri 08:00-18:00']",
     )
     .unwrap();
     let expected = Config {
@@ -109,6 +110,12 @@ fn every_key_and_every_form_of_toml_is_understood() {
             self_service: vec!["web".into()],
             remember: true,
         },
+        watch: config::Watch {
+            spray_accounts: 4,
+            enrollments: 20,
+            enrollments_by_admin: 2,
+            hours: vec!["mon-fri 08:00-18:00".parse().unwrap()],
+        },
         rules: RuleSet::default(),
     };
     assert_eq!(config, expected);
@@ -128,6 +135,10 @@ fn values_out_of_bounds_are_refused_by_key() {
         ("[throttle]\nfamiliar = \"23h\"", "throttle.familiar"),
         ("[throttle]\nfamiliar = \"91d\"", "throttle.familiar"),
         ("[enroll]\nmax_shows = 0", "enroll.max_shows"),
+        ("[watch]\nspray_accounts = 1", "watch.spray_accounts"),
+        ("[watch]\nspray_accounts = 33", "watch.spray_accounts"),
+        ("[watch]\nenrollments = 1", "watch.enrollments"),
+        ("[watch]\nenrollments_by_admin = 0", "watch.enrollments_by_admin"),
         ("[enroll]\naccount_label = ''", "enroll.account_label"),
         ("[enroll]\naccount_label = '{host}'", "enroll.account_label"),
         ("[enroll]\naccount_label = '{user}:{host}'", "enroll.account_label"),

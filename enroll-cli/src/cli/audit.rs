@@ -54,6 +54,12 @@ pub enum What {
         /// `qrtotp audit verify` names, and accept it without --verify.
         #[arg(long)]
         verify: bool,
+        /// Print the checkpoint for paper, too: its line of the log, its hash as eight words, and the line as
+        /// QR code
+        ///
+        /// A line that was scanned from it into a file is one for `audit verify --against`.
+        #[arg(long)]
+        print: bool,
     },
     /// Count logins, refusals and changes, and accounts that need attention
     Summary {
@@ -130,9 +136,13 @@ pub struct Show {
     #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// A JSON object for each event, a line each: docs/audit.schema.json describes it, `ecs` is the Elastic
-    /// Common Schema
+    /// Common Schema, `ocsf` the Open Cybersecurity Schema Framework
     #[arg(long, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
     pub json: Option<Form>,
+    /// Show the country and the network operator of remote addresses by this database in MaxMind's format,
+    /// such as GeoLite2-Country.mmdb or GeoLite2-ASN.mmdb. May be repeated
+    #[arg(long, value_name = "FILE")]
+    pub geo: Vec<PathBuf>,
     /// Go on with new events until interrupted
     #[arg(long, conflicts_with_all = ["file", "until"])]
     pub follow: bool,
@@ -147,4 +157,6 @@ pub enum Form {
     Plain,
     /// Elastic Common Schema
     Ecs,
+    /// Open Cybersecurity Schema Framework
+    Ocsf,
 }

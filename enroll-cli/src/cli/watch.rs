@@ -18,7 +18,8 @@ pub struct Watch {
     /// or network, such as spray=198.51.100.0/24. May be repeated
     #[arg(long, value_name = "RULE[=ABOUT]", value_parser = expected)]
     pub expect: Vec<(String, Option<String>)>,
-    /// Keep in this file how far the log was read, and go on from there after a restart
+    /// Keep in this file how far the log was read, and go on from there after a restart. It also counts the
+    /// anomalies, for `qrtotp metrics`
     #[arg(long, value_name = "FILE", conflicts_with = "file")]
     pub state: Option<PathBuf>,
     #[command(flatten)]
@@ -26,7 +27,9 @@ pub struct Watch {
     /// Run this program for each anomaly, with these arguments as they stand and the anomaly as JSON on
     /// standard input
     ///
-    /// Its environment is empty, and it may take 10 seconds. The next anomaly waits for it; no login does.
+    /// Its environment is empty, and it may take 10 seconds. It runs for one anomaly after the other, and the
+    /// log is read on meanwhile. If 64 anomalies wait for it, it is not run for further ones, which standard
+    /// error names.
     #[arg(last = true, value_name = "PROGRAM")]
     pub hook: Vec<OsString>,
 }

@@ -55,7 +55,7 @@ impl Census {
     }
 
     /// For people: how many, and what.
-    pub fn rows(&self) -> [(u64, &'static str); 7] {
+    pub fn rows(&self) -> [(u64, &'static str); 8] {
         [
             (self.records(), "records"),
             (self.unenrolled, "without a device"),
@@ -64,6 +64,7 @@ impl Census {
             (self.few_codes, "with two recovery codes or fewer"),
             (self.open_tokens, "with an open enrolment token"),
             (self.disabled, "disabled by wrong codes"),
+            (self.closed.iter().sum(), "lanes closed by wrong codes"),
         ]
     }
 

@@ -104,7 +104,7 @@ pub fn run(cli: Cli) -> Result<Exit, Failure> {
         (Command::Account(what), _) => account::run(&context()?, what),
         (Command::Audit(args), _) => audit::run(&cli.config, args),
         (Command::Top, _) => top::run(&context()?),
-        (Command::Watch(args), _) => watch::run(&args),
+        (Command::Watch(args), _) => watch::run(&cli.config, &args),
         (Command::Metrics { textfile, state }, _) => {
             metrics::run(&cli.config, &context()?, textfile.as_deref(), state.as_deref())
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 /// Logins of an account.
 const LOGINS: usize = 2;
-/// Names of a network that were refused.
+/// Names of a network or of an admin.
 const NAMES: usize = 32;
 
 /// When and where an account last got in, and whether by an ssh key.
@@ -33,21 +33,24 @@ impl Logins {
     }
 }
 
-/// A network, and who was refused there and did not get in since.
+/// Names of late: accounts that were refused in a network and did not get in since, or whose devices an admin
+/// enrolled.
 #[derive(Debug, Default)]
-pub(super) struct Network {
-    pub(super) refused: VecDeque<(i64, String)>,
-}
+pub(super) struct RecentNames(VecDeque<(i64, String)>);
 
-impl Network {
-    /// How many names were refused since `since`, with this one.
-    pub(super) fn refuse(&mut self, user: &str, now: i64, since: i64) -> usize {
-        self.refused.retain(|(at, name)| *at >= since && name != user);
-        self.refused.push_back((now, user.to_owned()));
-        if self.refused.len() > NAMES {
-            self.refused.pop_front();
+impl RecentNames {
+    /// How many names came since `since`, with this one.
+    pub(super) fn add(&mut self, name: &str, now: i64, since: i64) -> usize {
+        self.0.retain(|(at, known)| *at >= since && known != name);
+        self.0.push_back((now, name.to_owned()));
+        if self.0.len() > NAMES {
+            self.0.pop_front();
         }
-        self.refused.len()
+        self.0.len()
+    }
+
+    pub(super) fn forget(&mut self, name: &str) {
+        self.0.retain(|(_, known)| known != name);
     }
 }
 

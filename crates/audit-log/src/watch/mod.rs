@@ -10,7 +10,7 @@ mod memory;
 use crate::event::{Entry, Event};
 use crate::table::{self, Table};
 use crate::trust::Trust;
-use memory::{Logins, Network, is_local, place_of};
+use memory::{Logins, RecentNames, is_local, place_of};
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -21,10 +21,6 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 /// Attacks on many names, and logins from places in turn, are counted within this time.
 const WINDOW: i64 = 10 * MINUTE;
-/// So many accounts refused from one network.
-const SPRAYED: usize = 5;
-/// So many accounts that enrolled within an hour.
-const ENROLMENTS: usize = 10;
 /// With so few recovery codes the owner needs new ones.
 const FEW_CODES: i64 = 2;
 
@@ -42,6 +38,12 @@ pub const RULES: [&str; 11] = [
     "spray",
     "two-at-once",
 ];
+
+/// The rules whose anomalies no line of the log names.
+pub fn rules_of_watch() -> impl Iterator<Item = &'static str> {
+    let of_module = |rule: &&str| qrtotp_account::Anomaly::ALL.iter().any(|one| one.rule() == *rule);
+    RULES.into_iter().filter(move |rule| !of_module(rule))
+}
 
 /// How much it matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,12 +124,33 @@ impl fmt::Display for Anomaly {
     }
 }
 
+/// How much of something is an anomaly: `[watch]` of the configuration.
+pub struct Thresholds {
+    /// Accounts refused from one network within ten minutes.
+    pub spray_accounts: usize,
+    /// Accounts that enrol within an hour.
+    pub enrolments: usize,
+    /// Accounts for which one admin enrols devices within an hour, outside working hours.
+    pub enrolments_by_admin: usize,
+    /// Whether admins work at this time, in Unix seconds.
+    pub is_at_work: Box<dyn Fn(i64) -> bool>,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self { spray_accounts: 5, enrolments: 10, enrolments_by_admin: 3, is_at_work: Box::new(|_| true) }
+    }
+}
+
 /// Memory of the log so far.
 #[derive(Default)]
 pub struct Watch {
+    thresholds: Thresholds,
     trust: Trust,
     logins: Table<String, Logins>,
-    networks: Table<String, Network>,
+    networks: Table<String, RecentNames>,
+    /// By admin, the accounts whose devices they enrolled outside working hours.
+    admins: Table<String, RecentNames>,
     /// When which account enrolled.
     enrolled: VecDeque<(i64, String)>,
     /// When a rule last named an account or a network.
@@ -136,6 +159,12 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// An empty memory.
+    #[must_use]
+    pub fn new(thresholds: Thresholds) -> Self {
+        Self { thresholds, ..Self::default() }
+    }
+
     /// The next line of the log, in the order of time. Lines that nothing proves count for nothing.
     pub fn read(&mut self, entry: &Entry) -> Vec<Anomaly> {
         let event = &entry.event;
@@ -158,7 +187,12 @@ impl Watch {
                 _ => Vec::new(),
             },
             "recovery_used" => recovery_used(self.now, user, event.number("left")),
-            "enrollment_confirmed" => self.enrolled(user),
+            "enrollment_confirmed" => {
+                let mut found = self.enrolled(user);
+                found.extend(self.enrolled_by_admin(user, event));
+                found
+            }
+            "credential_imported" => self.enrolled_by_admin(user, event).into_iter().collect(),
             _ => Vec::new(),
         };
         self.once_an_hour(found)
@@ -167,7 +201,7 @@ impl Watch {
     fn accepted(&mut self, user: &str, from: &str, by_key: bool) -> Vec<Anomaly> {
         let now = self.now;
         if let Some(network) = self.networks.get(from) {
-            network.refused.retain(|(_, name)| name != user);
+            network.forget(user);
         }
         let logins = self.logins.entry(user.to_owned(), now);
         let mut found = Vec::new();
@@ -186,8 +220,8 @@ impl Watch {
         if is_local(from) {
             return Vec::new();
         }
-        let names = self.networks.entry(from.to_owned(), now).refuse(user, now, now - WINDOW);
-        if names < SPRAYED {
+        let names = self.networks.entry(from.to_owned(), now).add(user, now, now - WINDOW);
+        if names < self.thresholds.spray_accounts {
             return Vec::new();
         }
         let because =
@@ -196,17 +230,27 @@ impl Watch {
     }
 
     fn enrolled(&mut self, user: &str) -> Vec<Anomaly> {
-        let now = self.now;
+        let (now, enough) = (self.now, self.thresholds.enrolments);
         self.enrolled.retain(|(at, name)| *at > now - HOUR && name != user);
         self.enrolled.push_back((now, user.to_owned()));
-        if self.enrolled.len() > 4 * ENROLMENTS {
+        if self.enrolled.len() > 4 * enough {
             self.enrolled.pop_front();
         }
-        if self.enrolled.len() < ENROLMENTS {
+        if self.enrolled.len() < enough {
             return Vec::new();
         }
         let because = format!("{} accounts enrolled a device within an hour", self.enrolled.len());
         vec![about(now, "many-enrolments", Severity::Warning, None, None, because)]
+    }
+
+    fn enrolled_by_admin(&mut self, user: &str, event: &Event) -> Option<Anomaly> {
+        let now = self.now;
+        let admin = event.get("by").filter(|by| *by != user && !(self.thresholds.is_at_work)(now))?;
+        let names = self.admins.entry(admin.to_owned(), now).add(user, now, now - HOUR);
+        let because =
+            format!("{admin} enrolled devices of {names} accounts within an hour, outside the hours of work");
+        (names >= self.thresholds.enrolments_by_admin)
+            .then(|| about(now, "many-enrolments", Severity::Warning, Some(admin), None, because))
     }
 
     /// A rule names an account or a network once an hour.

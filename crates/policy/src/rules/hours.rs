@@ -43,13 +43,13 @@ impl Hours {
         }
     }
 
-    pub(super) fn encode(self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&[self.first, self.last]);
         out.extend_from_slice(&self.from.to_le_bytes());
         out.extend_from_slice(&self.until.to_le_bytes());
     }
 
-    pub(super) fn decode(bytes: &mut Bytes<'_>) -> Result<Self, Damaged> {
+    pub(crate) fn decode(bytes: &mut Bytes<'_>) -> Result<Self, Damaged> {
         let hours = Self { first: bytes.u8()?, last: bytes.u8()?, from: bytes.u16()?, until: bytes.u16()? };
         let whole = hours.first < 7 && hours.last < 7 && hours.from < DAY && hours.until <= DAY;
         if whole { Ok(hours) } else { Err(Damaged) }

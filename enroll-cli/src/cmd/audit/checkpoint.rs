@@ -3,6 +3,7 @@
 
 use super::heads::{By, Written, write};
 use super::kept_checkpoints::{self, Found, VERIFIED, Verified, checkpoints_of, directory, kept};
+use super::paper::paper;
 use super::records::{note, told};
 use super::sources::any_form;
 use super::verify::verify;
@@ -25,7 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// `verify`: verify the log first, and leave the result beside the checkpoints. If something is found, there
 /// is no checkpoint: it would tell of records that are gone, and then they are no finding any more.
-pub fn run(context: &Context, verify: bool) -> Result<Exit, Failure> {
+/// `print`: with the checkpoint for paper.
+pub fn run(context: &Context, verify: bool, print: bool) -> Result<Exit, Failure> {
     let mut out = std::io::stdout().lock();
     // Without a verification the checkpoint is made all the same, and the error told afterwards.
     let verified = verify.then(|| verify_and_keep(context));
@@ -40,6 +42,9 @@ pub fn run(context: &Context, verify: bool) -> Result<Exit, Failure> {
     let accepts = if verify { Accepts::NothingMissing } else { Accepts::Everything };
     let Made { path, written: Written { count, root, exit, .. } } = make(context, accepts)?;
     writeln!(out, "{count} chains, root {root}: {}", path.display())?;
+    if print {
+        out.write_all(paper(context, &root).as_bytes())?;
+    }
     verified.transpose()?;
     Ok(exit)
 }

@@ -2,8 +2,10 @@
 //! `qrtotp-audit-log`.
 
 pub mod checkpoint;
+mod geo;
 mod heads;
 pub mod kept_checkpoints;
+mod paper;
 pub mod records;
 mod report;
 pub mod sources;
@@ -13,8 +15,9 @@ mod verify;
 use crate::cli::{Audit, AuditForm, AuditWhat, Show};
 use crate::context::Context;
 use crate::error::{Exit, Failure};
+use geo::Geo;
 use nix::unistd::Group;
-use qrtotp_audit_log::{Entry, Filter, Writer, ecs, parse_time, rfc3339_of};
+use qrtotp_audit_log::{Entry, Filter, Writer, ecs, ocsf, parse_time, rfc3339_of};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::local;
@@ -36,7 +39,7 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
         }
         Some(AuditWhat::Repair { sources }) => verify::repair(&context()?, &sources),
         Some(AuditWhat::Heads) => verify::heads(&context()?),
-        Some(AuditWhat::Checkpoint { verify }) => checkpoint::run(&context()?, verify),
+        Some(AuditWhat::Checkpoint { verify, print }) => checkpoint::run(&context()?, verify, print),
         Some(AuditWhat::Summary { days, sources }) => summary::run(&context()?, days, &sources),
         Some(AuditWhat::Report { html, days, pseudonyms, sources }) => {
             report::run(&context()?, &html, days, pseudonyms, &sources)
@@ -67,11 +70,12 @@ fn show(args: Show) -> Result<Exit, Failure> {
         until,
     };
     let mut members = Members::of(&args.group)?;
+    let geo = Geo::open(&args.geo)?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     let entries = if args.follow { sources::follow()? } else { sources::open(&args.sources, since)? };
     for entry in entries {
         if filter.wants(&entry) && members.has(&entry) {
-            put(&entry, args.json, &mut out)?;
+            put(&entry, args.json, &geo, &mut out)?;
             if args.follow {
                 out.flush()?;
             }
@@ -113,7 +117,8 @@ impl Members {
     }
 }
 
-fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io::Result<()> {
+fn put(entry: &Entry, form: Option<AuditForm>, geo: &Geo, out: &mut impl Write) -> std::io::Result<()> {
+    let origin = geo.origin(entry);
     match form {
         None => {
             let when = entry.when();
@@ -128,9 +133,20 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
                 }
                 _ => String::new(),
             };
-            writeln!(out, "{time} {} {forged}{}", clean(&entry.host, 255), clean(&entry.event.line, LONGEST))
+            let origin = origin.map(|origin| format!("[{origin}] ")).unwrap_or_default();
+            let (host, line) = (clean(&entry.host, 255), clean(&entry.event.line, LONGEST));
+            writeln!(out, "{time} {host} {origin}{forged}{line}")
         }
-        Some(AuditForm::Ecs) => writeln!(out, "{}", ecs(entry)),
+        Some(AuditForm::Ecs) => {
+            let mut document = ecs(entry);
+            origin.into_iter().for_each(|origin| origin.put_ecs(&mut document));
+            writeln!(out, "{document}")
+        }
+        Some(AuditForm::Ocsf) => {
+            let mut document = ocsf(entry);
+            origin.into_iter().for_each(|origin| origin.put_ocsf(&mut document));
+            writeln!(out, "{document}")
+        }
         Some(AuditForm::Plain) => {
             let mut object = entry.event.to_json();
             object.insert("version".into(), 1.into());
@@ -145,6 +161,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, out: &mut impl Write) -> std::io:
             if matches!(entry.writer, Writer::Setuid(_) | Writer::Ended(_)) && entry.event.link.is_none() {
                 object.insert("proven".into(), false.into());
             }
+            origin.into_iter().for_each(|origin| origin.put_plain(&mut object));
             writeln!(out, "{}", Value::Object(object))
         }
     }

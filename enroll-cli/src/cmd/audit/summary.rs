@@ -14,6 +14,7 @@ pub fn run(context: &Context, days: u32, from: &Sources) -> Result<Exit, Failure
     let since = (now - i64::from(days) * 86_400).saturating_mul(1_000_000);
     let filter = Filter { since: Some(since), ..Filter::default() };
     let mut summary = Summary::default();
+    summary.know_rules(context.config.rules.rules().unwrap_or_default().into_iter().map(|rule| rule.name));
     for entry in sources::read(from, Some(since))?.filter(|entry| filter.wants(entry)) {
         summary.add(&entry);
     }

@@ -3,11 +3,12 @@
 
 use super::exposition::Exposition;
 use crate::cmd::audit::sources;
+use crate::cmd::watch::place;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::replaced_file::read;
-use qrtotp_account::{Anomaly, Name};
-use qrtotp_audit_log::{Entry, Event, Trust};
+use qrtotp_account::Name;
+use qrtotp_audit_log::{Entry, Event, RULES, Trust};
 use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
 use std::collections::{BTreeMap, HashMap};
@@ -16,6 +17,8 @@ use std::path::Path;
 const LOGINS: &str = "qrtotp_logins";
 const ANOMALIES: &str = "qrtotp_anomalies";
 const READ_UNTIL: &str = "qrtotp_log_read_timestamp_seconds";
+/// The state file of the unit qrtotp-watch.
+const WATCH: &str = "/var/lib/private/qrtotp-watch/place";
 /// Seconds for which lines may still come late.
 const LATE: i64 = 2;
 /// Most counters, so that invented names of PAM services fill no file.
@@ -40,12 +43,21 @@ impl Counters {
     pub fn read(file: &Path, context: &Context, now: UnixTime) -> Result<Self, Failure> {
         let mut counters = Self::of(file, now);
         counters.read_log(&mut Kept::of(&*context.store()?), now)?;
+        if let Ok(text) = read(Path::new(WATCH)) {
+            counters.take_watch(&text);
+        }
         Ok(counters)
+    }
+
+    /// Takes the counts of `qrtotp watch`.
+    fn take_watch(&mut self, text: &str) {
+        let counts = place::counts(text).into_iter();
+        self.counts.extend(counts.map(|(rule, count)| (anomaly_series(rule), count)));
     }
 
     /// All rules with 0: Prometheus sees no increase in a counter that begins with 1.
     fn new(read_until: UnixTime) -> Self {
-        let counts = Anomaly::ALL.map(|anomaly| (anomaly_series(anomaly.rule()), 0));
+        let counts = RULES.map(|rule| (anomaly_series(rule), 0));
         Self { counts: counts.into(), read_until }
     }
 
@@ -117,7 +129,7 @@ impl Counters {
     pub fn write(&self, out: &mut Exposition) {
         for (family, help) in [
             (LOGINS, "Logins in the log, by PAM service, result and reason."),
-            (ANOMALIES, "Anomalies that the module named, by rule."),
+            (ANOMALIES, "Anomalies that the module named or qrtotp-watch found, by rule."),
         ] {
             out.counter(family, help, self.counts.iter().filter(|(series, _)| series.starts_with(family)));
         }
@@ -186,8 +198,8 @@ mod tests {
     fn each_rule_is_there_with_0_before_it_names_anything_and_in_a_file_of_an_older_version() {
         for counters in [Counters::new(7), Counters::parse(&format!("{READ_UNTIL} 7\n")).unwrap()] {
             let text = text(&counters);
-            for anomaly in Anomaly::ALL {
-                let line = format!("qrtotp_anomalies_total{{rule=\"{}\"}} 0\n", anomaly.rule());
+            for rule in RULES {
+                let line = format!("qrtotp_anomalies_total{{rule=\"{rule}\"}} 0\n");
                 assert!(text.contains(&line), "{line}: {text}");
             }
         }
@@ -216,6 +228,18 @@ mod tests {
     }
 
     #[test]
+    fn the_rules_of_watch_have_the_counts_that_its_unit_keeps_and_no_other_rule_has() {
+        let mut counters = Counters::new(7);
+        counters.take_watch("1795878245000000\nspray 3\nintercepted 9\nqrtotp_logins_total 4\n");
+        let text = text(&counters);
+        for (rule, count) in [("spray", 3), ("many-enrolments", 0), ("intercepted", 0)] {
+            let line = format!("qrtotp_anomalies_total{{rule=\"{rule}\"}} {count}\n");
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+        assert!(!text.contains("logins_total 4"), "{text}");
+    }
+
+    #[test]
     fn the_name_of_a_service_can_not_break_a_line_nor_make_counters_without_end() {
         let mut counters = Counters::new(0);
         counters
@@ -228,7 +252,7 @@ mod tests {
         assert_eq!(counters.counts.len(), MOST);
         let hostile = "qrtotp_logins_total{service=\"x\"} 1\nqrtotp_logins_total{x} node_boot 3\nqrtotp_logins_total{a b=\"c\"} 4\n\
                        qrtotp_log_read_timestamp_seconds 5\n";
-        assert_eq!(Counters::parse(hostile).unwrap().counts.len(), Anomaly::ALL.len() + 1);
+        assert_eq!(Counters::parse(hostile).unwrap().counts.len(), RULES.len() + 1);
     }
 
     #[test]

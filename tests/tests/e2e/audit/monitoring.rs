@@ -147,7 +147,7 @@ tests:
           - exp_labels: { severity: warning, instance: host, rule: intercepted }
             exp_annotations:
               summary: "host: anomaly intercepted"
-              description: "qrtotp audit --event anomaly shows whose account; docs/AUDIT.md, Anomalies, says what to do."
+              description: "qrtotp audit --event anomaly, or journalctl -u qrtotp-watch, shows whose account; docs/AUDIT.md, Anomalies, says what to do."
       - { eval_time: 30m, alertname: QrtotpAttack }
 "#;
 

@@ -3,6 +3,7 @@
 use qrtotp_tests::{
     Phone, Sandbox, artefacts, clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
+    screen::{self, Background},
 };
 use std::time::Duration;
 
@@ -130,7 +131,12 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
     );
 }
 
-/// Five kinds of tampering with the line at `at`. `None`: the line has no number, or nothing would change.
+/// The time in a line, 0 without one.
+fn at_of(line: &str) -> u64 {
+    line.split(" at=").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// Six kinds of tampering with the line at `at`. `None`: the line has no number, or nothing would change.
 fn tampered(lines: &[String], at: usize, kind: &str) -> Option<Vec<String>> {
     let mut lines = lines.to_vec();
     if !lines[at].contains(" seq=") {
@@ -142,6 +148,12 @@ fn tampered(lines: &[String], at: usize, kind: &str) -> Option<Vec<String>> {
         "remove" => drop(lines.remove(at)),
         "insert" => lines.insert(at, line.replacen("user=alice", "user=alice rhost=192.0.2.9", 1)),
         "cut" => lines.truncate(at),
+        // An old line to the end, a new one to the beginning.
+        "move" => {
+            let line = lines.remove(at);
+            let is_new = at_of(&line) > lines.iter().map(|line| at_of(line)).filter(|at| *at != 0).min()? + 5;
+            lines.insert(if is_new { 1 } else { lines.len() }, line);
+        }
         _ => lines.push(line),
     }
     Some(lines)
@@ -150,6 +162,9 @@ fn tampered(lines: &[String], at: usize, kind: &str) -> Option<Vec<String>> {
 #[test]
 fn each_kind_of_tampering_is_found_at_every_line_of_a_real_log() {
     let (sandbox, _) = logged_in();
+    sandbox.configure("[throttle]\nfree_failures = 4\n");
+    clock::pause(Duration::from_secs(7)); // lines of the same few seconds may come in another order
+    sandbox.configure("[throttle]\nfree_failures = 5\n");
     let _ = sandbox.run(&["qrtotp", "token", "issue", "alice"]).success();
     let _ = sandbox.run(&["qrtotp", "revoke", "alice"]).success();
     let _ = sandbox.log.wait(&["event=token_revoked reason=account_revoked"]);
@@ -157,7 +172,7 @@ fn each_kind_of_tampering_is_found_at_every_line_of_a_real_log() {
     let untouched = written(&sandbox, |lines| lines.insert(0, other.to_owned()));
     let _ = verify(&sandbox).success();
     for at in 0..untouched.len() {
-        for kind in ["change", "remove", "insert", "cut", "repeat"] {
+        for kind in ["change", "remove", "insert", "cut", "move", "repeat"] {
             let Some(lines) = tampered(&untouched, at, kind) else { continue };
             sandbox.overwrite("/tmp/auth.log", &format!("{}\n", lines.join("\n")));
             let found = verify(&sandbox);
@@ -230,6 +245,31 @@ fn a_checkpoint_shows_an_account_that_is_gone_and_the_hosts_chain_proves_its_lin
     assert!(gone.stdout.contains("GONE"), "{}{}", gone.stdout, gone.stderr);
     let _ = sandbox.run(&["sh", "-c", "sed -i s/seq=4/seq=3/ /var/lib/qrtotp/checkpoints/*"]).success();
     assert!(verify(&sandbox).stdout.contains("CHECKPOINT"), "{}", verify(&sandbox).stdout);
+}
+
+#[test]
+fn a_checkpoint_on_paper_can_be_scanned_and_proves_the_log_up_to_it() {
+    let (sandbox, _) = logged_in();
+    let sheet = sandbox.run(&["qrtotp", "audit", "checkpoint", "--print"]).success().stdout;
+    let _ = sandbox.log.wait(&["event=checkpoint", " seq="]);
+    let (root, line) = (
+        sheet.split("root ").nth(1).unwrap().split(':').next().unwrap(),
+        sheet.lines().find(|line| line.starts_with("event=checkpoint ")).unwrap(),
+    );
+    assert!(line.contains(&format!(" root={root} ")), "{sheet}");
+    let words = sheet.lines().find(|line| line.replace(' ', "") == root).unwrap();
+    assert_eq!(words.split(' ').count(), 8);
+    let picture = sheet.split(words).nth(1).unwrap();
+    let scanned = screen::scan_off(picture, Background::Light, "80x40");
+    assert_eq!(scanned.as_deref(), Some(line), "{sheet}");
+    let against = |line: &str| {
+        sandbox.overwrite("/tmp/paper", &format!("{line}\n"));
+        verified(&sandbox, &["--against", "/tmp/paper"])
+    };
+    let _ = against(line).success();
+    let (rest, last) = line.split_at(line.len() - 1);
+    let other = against(&format!("{rest}{}", if last == "0" { '1' } else { '0' }));
+    assert!(other.stdout.contains("OTHER"), "{}{}", other.stdout, other.stderr);
 }
 
 #[test]

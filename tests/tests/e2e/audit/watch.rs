@@ -134,3 +134,39 @@ fn a_hook_that_fails_or_hangs_ends_nothing() {
         watch.stderr
     );
 }
+
+#[test]
+fn thresholds_and_hours_of_the_applied_configuration_hold() {
+    let sandbox = attacked();
+    for user in ["bobby", "carol"] {
+        sandbox.add_user(user);
+        sandbox.import(user);
+    }
+    let line = |line: &String| format!("{} host qrtotp[7]: {line}\n", now(&sandbox));
+    let log: String = sandbox.log.events().iter().map(line).collect();
+    sandbox.overwrite("/tmp/auth.log", &log);
+    let watch = || sandbox.run(&["qrtotp", "watch", "--file", "/tmp/auth.log"]).success();
+    assert!(!watch().stdout.contains("many-enrolments"));
+    // It is another minute of the week nearly always.
+    sandbox.configure("[watch]\nenrollments_by_admin = 2\nhours = ['sat 03:00-03:01']\n");
+    let said = watch();
+    let found =
+        "severity=warning rule=many-enrolments user=root because=\"root enrolled devices of 2 accounts";
+    assert!(said.stdout.contains(found) && said.stderr.is_empty(), "{said:?}");
+    let _ = sandbox.run(&["sh", "-c", "echo x >>/etc/qrtotp/qrtotp.toml.applied"]).success();
+    let damaged = watch();
+    assert!(damaged.stderr.contains("the thresholds are the defaults"), "{damaged:?}");
+    assert!(!damaged.stdout.contains("many-enrolments"), "{damaged:?}");
+}
+
+#[test]
+fn the_log_is_read_on_while_a_hook_runs() {
+    let sandbox = attacked();
+    sandbox.overwrite("/tmp/hook", "#!/bin/sh\nsleep 3; cat >>/tmp/told\n");
+    let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
+    let script = "qrtotp watch --file /tmp/auth.log -- /tmp/hook >/tmp/out & watch=$!\n\
+                  for n in $(seq 40); do [ \"$(wc -l </tmp/out)\" = 2 ] && break; sleep 0.05; done\n\
+                  wc -l </tmp/out; [ -e /tmp/told ] || echo 'no hook has ended'; wait $watch; wc -l </tmp/told";
+    let said = sandbox.run(&["sh", "-c", script]).success().stdout;
+    assert_eq!(said, "2\nno hook has ended\n2\n");
+}
