@@ -69,9 +69,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "model", run: || suite::unit_tests("qrtotp-flow", "tests::model") },
     Proof {
         name: "policies",
-        run: || {
-            suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
-        },
+        run: || suite::unit_tests_with("qrtotp-policy", "rules::naive", &[("PROPTEST_CASES", "1000000")]),
     },
     Proof { name: "trail", run: trail::run },
     Proof { name: "chain", run: || Findings::of_bench(&bench::chain_alone().context("the bench")?) },
