@@ -300,12 +300,12 @@ fn rhost() -> impl Strategy<Value = String> {
 const MINUTES: [&str; 9] = ["00:00", "00:01", "06:00", "08:00", "12:30", "18:00", "22:00", "23:59", "24:00"];
 
 fn hours() -> impl Strategy<Value = String> {
-    (select(&DAYS), option::of(select(&DAYS)), select(&MINUTES[..8]), select(&MINUTES))
-        .prop_filter("hours of no length", |(.., from, until)| from != until)
-        .prop_map(|(first, last, from, until)| {
+    (select(&DAYS), option::of(select(&DAYS)), 0..MINUTES.len() - 1, 1..MINUTES.len()).prop_map(
+        |(first, last, from, more)| {
             let last = last.map_or_else(String::new, |last| format!("-{last}"));
-            format!("{first}{last} {from}-{until}")
-        })
+            format!("{first}{last} {}-{}", MINUTES[from], MINUTES[(from + more) % MINUTES.len()])
+        },
+    )
 }
 
 /// The first of October 2026.
