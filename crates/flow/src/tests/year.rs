@@ -1,4 +1,5 @@
-//! A year of real logins at each kind of host. An attacker tries every four hours; the owner logs in once a day.
+//! A year of real logins at each kind of host. An attacker tries every four hours, the owner logs in once a
+//! day.
 
 use super::lanes::{ABROAD, HOME};
 use super::*;
