@@ -1,5 +1,7 @@
 //! The shipped units, PAM service and binaries in booted Debian systems, each with its own systemd.
 
+mod confirm;
+
 use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
@@ -77,6 +79,10 @@ pub fn run() -> Result<Findings> {
             }
         }
     }
+    let confirmed = confirm::run(&artefacts)?;
+    found.text.push('\n');
+    found.text.push_str(&confirmed.text);
+    found.failures.extend(confirmed.failures);
     Ok(found)
 }
 
