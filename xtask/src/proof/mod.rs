@@ -52,6 +52,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     Proof { name: "openssh", run: openssh::run },
     Proof { name: "systemd", run: systemd::run },
+    Proof { name: "confirm", run: systemd::confirm::run },
     Proof { name: "setup", run: setup::run },
     Proof { name: "floods", run: floods::run },
     Proof { name: "packages", run: packages::run },

@@ -8,7 +8,7 @@ use super::super::{
     Findings,
     booted::{self, RELEASES},
 };
-use crate::build::Artefacts;
+use crate::{apt, build};
 
 const PACKAGES: &str = "systemd-sysv,libpam-modules,libpam-runtime,passwd,util-linux,pamtester,faketime";
 
@@ -29,10 +29,12 @@ const EXPECTED: &[(&str, &str, &str)] = &[
 
 /// # Errors
 /// A step can't be carried out.
-pub fn run(artefacts: &Artefacts) -> Result<Findings> {
+pub fn run() -> Result<Findings> {
+    apt::need(&[apt::DEMO, apt::TEST, apt::PROOF])?;
+    let artefacts = build::release()?;
     let boot = |release| {
         let root = booted::root(release, "confirm", PACKAGES, include_str!("confirm.sh"))?;
-        booted::furnish(&root, artefacts)?;
+        booted::furnish(&root, &artefacts)?;
         booted::boot(&root, Duration::from_secs(120))?;
         let (seen, console) = booted::boot(&root, Duration::from_secs(200))?;
         ensure!(seen.contains("removed="), "{release} did not get to the end: {seen}\n{console}");

@@ -2,7 +2,7 @@
 # each result: NAME=VALUE.
 set -u
 say() { printf '%s=%s\n' "$1" "$2"; }
-# What the log says of a login with a wrong code, made under the command that is given.
+# Logs in with a wrong code, under a command if there is one; prints reason and rule of its log line.
 login() {
     echo 000000 | "$@" pamtester proof bobby authenticate >/dev/null 2>&1
     journalctl --sync
