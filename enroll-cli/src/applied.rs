@@ -38,15 +38,24 @@ impl Names for HostNames {
     }
 }
 
+const DAY: i64 = 86_400;
+/// How long the offsets of a time zone are known after an apply: two years.
+const ZONE_DAYS: i64 = 2 * 366;
+
+/// The time at which the offsets of an applied time zone end; `None`: it has one offset all the time.
+pub fn zone_end(offsets: &[(UnixTime, i32)]) -> Option<UnixTime> {
+    let (start, _) = offsets.first().filter(|_| offsets.len() > 1)?;
+    Some(start + ZONE_DAYS * DAY)
+}
+
 /// The offsets of the two years from `now` on. Samples each day, because no zone changes its offset twice in
 /// one.
 fn offsets(zone: &TimeZone, now: UnixTime) -> Vec<(UnixTime, i32)> {
-    const DAY: i64 = 86_400;
     const MOST: usize = 8;
     let at = |time| zone.find_local_time_type(time).map_or(0, |kind| kind.ut_offset());
     let start = now - DAY; // a test or an explanation may be about yesterday
     let mut found = vec![(start, at(start))];
-    for day in 0..2 * 366 {
+    for day in 0..ZONE_DAYS {
         let (mut before, mut after) = (start + day * DAY, start + (day + 1) * DAY);
         if at(before) == at(after) || found.len() == MOST {
             continue;
@@ -397,6 +406,8 @@ mod tests {
         assert_eq!(offsets.first(), Some(&(1_764_288_000, 3600)));
         assert_eq!(offsets.get(1), Some(&(1_774_746_000, 7200)), "2026-03-29, 01:00 UTC");
         assert_eq!(offsets.len(), 5);
+        assert_eq!(zone_end(&offsets), Some(1_827_532_800), "2027-11-30");
+        assert_eq!(zone_end(&super::offsets(&TimeZone::utc(), 1_764_374_400)), None);
     }
 
     #[test]

@@ -378,17 +378,51 @@ mod tests {
         slot
     }
 
+    /// The files that a power cut can leave of a write: cut at any byte, or with any of its sectors missing.
+    fn torn(file: &[u8], offset: u64, bytes: &[u8]) -> Vec<Vec<u8>> {
+        const SECTOR: usize = 512;
+        let sectors: Vec<&[u8]> = bytes.chunks(SECTOR).collect();
+        let cuts = (0..=bytes.len()).map(|cut| {
+            let mut left = file.to_vec();
+            write(&mut left, offset, &bytes[..cut]);
+            left
+        });
+        let subsets = (0..1_u32 << sectors.len()).map(|kept| {
+            let mut left = file.to_vec();
+            for (number, sector) in sectors.iter().enumerate().filter(|(number, _)| kept >> number & 1 == 1) {
+                write(&mut left, offset + (number * SECTOR) as u64, sector);
+            }
+            left
+        });
+        cuts.chain(subsets).collect()
+    }
+
     #[test]
-    fn a_file_of_version_1_is_read_and_the_next_write_torn_anywhere_leaves_the_old_or_the_new_state() {
-        let file = [slot_of_version_1(0, 1), slot_of_version_1(1, 2)].concat();
-        let mut loaded = load(&file).unwrap();
-        assert_eq!(loaded.state, state(2));
-        let (offset, bytes) = loaded.succeed(&state(3));
-        for cut in 0..=bytes.len() {
-            let mut torn = file.clone();
-            write(&mut torn, offset, &bytes[..cut]);
-            let found = load(&torn).unwrap().state;
-            assert!(found == state(2) && cut < bytes.len() || found == state(3), "cut at {cut}");
+    fn over_slots_of_version_1_and_2_a_write_torn_anywhere_leaves_the_old_or_the_new_state() {
+        let mut new = first(&state(1));
+        let mut loaded = load(&new).unwrap();
+        let (offset, bytes) = loaded.succeed(&state(2));
+        write(&mut new, offset, bytes);
+        let version_1 = [slot_of_version_1(0, 1), slot_of_version_1(1, 2)].concat();
+        for mut file in [version_1, of_version_2(&new)] {
+            assert_eq!(load(&file).unwrap().state, state(2));
+            // The first write goes over the older slot, the second one over the other.
+            for step in [3, 4] {
+                let mut loaded = load(&file).unwrap();
+                let before = loaded.state.clone();
+                let mut next = with_line(&before, &"x".repeat(1000));
+                next.raise(CredentialId::from_random([1; 6]), step, Some(9));
+                let (offset, bytes) = loaded.succeed(&next);
+                let mut whole = file.clone();
+                write(&mut whole, offset, bytes);
+                let after = load(&whole).unwrap().state;
+                assert!(after != before && bytes.len() > 2 * 512, "{} bytes", bytes.len());
+                for torn in torn(&file, offset, bytes) {
+                    let found = load(&torn).unwrap().state;
+                    assert!(found == after || found == before && torn != whole);
+                }
+                file = whole;
+            }
         }
     }
 
@@ -432,11 +466,15 @@ mod tests {
         all
     }
 
+    fn of_version_2(file: &[u8]) -> Vec<u8> {
+        of_version(2, file, |payload| {
+            payload[REVISION..payload.len() - chain_of(payload) - SIGNS - 1].to_vec() // nor remembered codes
+        })
+    }
+
     #[test]
     fn a_file_of_version_2_is_read_and_begins_a_chain() {
-        let mut file = of_version(2, &first(&state(1)), |payload| {
-            payload[REVISION..payload.len() - chain_of(payload) - SIGNS - 1].to_vec() // nor remembered codes
-        });
+        let mut file = of_version_2(&first(&state(1)));
         let mut loaded = load(&file).unwrap();
         assert_eq!((&loaded.state, lines(&file[..SLOT], &file[SLOT..])), (&state(1), vec![]));
         let (offset, bytes) = loaded.succeed(&with_line(&state(1), "event=login"));

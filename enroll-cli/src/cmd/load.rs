@@ -5,7 +5,6 @@ use super::config::objections;
 use crate::applied;
 use crate::context::{Context, config_file};
 use crate::error::Failure;
-use std::io::Write;
 use std::path::Path;
 
 impl Context {
@@ -13,11 +12,6 @@ impl Context {
     /// need.
     pub fn load(path: &Path) -> Result<Self, Failure> {
         let path = config_file(path)?;
-        let source = applied::load(&path, objections)?;
-        if applied::is_pending(&path) {
-            let text = "was changed after it was applied, and logins don't know of it yet; `qrtotp config diff` shows the change, `qrtotp config apply` applies it";
-            let _ = writeln!(std::io::stderr(), "qrtotp: {} {text}", path.display());
-        }
-        Ok(Self::of(source))
+        Ok(Self::of(applied::load(&path, objections)?))
     }
 }

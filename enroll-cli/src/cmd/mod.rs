@@ -33,14 +33,17 @@ mod unlock;
 mod verify;
 mod watch;
 
-use crate::cli::{Cli, Command, Device, HardwareKey, Recovery};
-use crate::context::Context;
+use crate::applied;
+use crate::cli::{Cli, Command, Config, Device, Doctor, HardwareKey, Recovery};
+use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
 use crate::language::say;
 use crate::selftest;
 use qrtotp_messages::text;
 use qrtotp_wire::DEFAULT_SOCKET;
 use std::ffi::OsString;
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Runs the task of an internal helper process, or answers a shell; `None` if this process is for neither.
@@ -55,8 +58,25 @@ pub fn internal(mut words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     }
 }
 
+/// Says that the configuration was changed after it was applied, if this caller may use it.
+fn tell_pending(path: &Path, command: &Command) {
+    let says_so_itself = matches!(
+        command,
+        Command::Doctor(Doctor { what: None, .. })
+            | Command::Config(Config::Diff | Config::Apply(_) | Config::Edit)
+            | Command::Completions { .. }
+            | Command::Man { .. }
+    );
+    let Ok(path) = config_file(path) else { return };
+    if !says_so_itself && applied::is_pending(&path) {
+        let text = "was changed after it was applied, and logins don't know of it yet; `qrtotp config diff` shows the change, `qrtotp config apply` applies it";
+        let _ = writeln!(std::io::stderr(), "qrtotp: {} {text}", path.display());
+    }
+}
+
 /// Runs the command. Users without root go through the broker if it serves the command.
 pub fn run(cli: Cli) -> Result<Exit, Failure> {
+    tell_pending(&cli.config, &cli.command);
     let context = || Context::load(&cli.config);
     let context_for = |dry_run| if dry_run { Context::look(&cli.config) } else { Context::load(&cli.config) };
     let (named, socket) = (cli.socket.is_some(), cli.socket.or_else(|| broker::socket(&cli.config)));

@@ -52,6 +52,7 @@ struct Proof {
 const PROOFS: &[Proof] = &[
     Proof { name: "openssh", run: openssh::run },
     Proof { name: "systemd", run: systemd::run },
+    Proof { name: "confirm", run: systemd::confirm::run },
     Proof { name: "setup", run: setup::run },
     Proof { name: "floods", run: floods::run },
     Proof { name: "packages", run: packages::run },
@@ -75,9 +76,7 @@ const PROOFS: &[Proof] = &[
     Proof { name: "model", run: || suite::unit_tests("qrtotp-flow", "tests::model") },
     Proof {
         name: "policies",
-        run: || {
-            suite::unit_tests_with("qrtotp-policy", "rules::tests::random", &[("PROPTEST_CASES", "1000000")])
-        },
+        run: || suite::unit_tests_with("qrtotp-policy", "rules::naive", &[("PROPTEST_CASES", "1000000")]),
     },
     Proof { name: "trail", run: trail::run },
     Proof { name: "chain", run: || Findings::of_bench(&bench::chain_alone().context("the bench")?) },

@@ -24,6 +24,7 @@ mod rules;
 mod secrets;
 mod self_service;
 mod verify;
+mod year;
 
 use super::*;
 use qrtotp_account::{Label, Name};

@@ -80,6 +80,18 @@ impl RuleSet {
         self.reader()?.0.offset(now)
     }
 
+    /// The offsets of the time zone, in seconds east of UTC, each with its start; none: UTC.
+    ///
+    /// # Errors
+    /// The rules are damaged.
+    pub fn zone(&self) -> Result<Vec<(UnixTime, i32)>, Damaged> {
+        let (mut bytes, mut found) = (self.reader()?.0.0, Vec::new());
+        while !bytes.is_empty() {
+            found.push((bytes.i64()?, bytes.u32()?.cast_signed()));
+        }
+        Ok(found)
+    }
+
     /// The time at which the zone's clocks show `local`, in seconds of local time since 1970.
     ///
     /// # Errors

@@ -6,6 +6,8 @@
 mod compiled;
 mod decide;
 mod hours;
+#[cfg(test)]
+mod naive;
 mod network;
 mod source;
 #[cfg(test)]

@@ -7,6 +7,8 @@ mod check;
 mod diff;
 mod edit;
 mod explain;
+#[cfg(test)]
+mod explain_tests;
 mod guard;
 mod host;
 mod list;

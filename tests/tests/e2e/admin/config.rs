@@ -63,6 +63,50 @@ fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
 }
 
 #[test]
+fn each_command_of_roots_tells_once_of_an_edit_that_is_not_applied() {
+    let sandbox = host();
+    sandbox.edit_configuration(ADMIN_RULES);
+    let told = |command: &str| {
+        let words: Vec<&str> = command.split(' ').collect();
+        sandbox
+            .run(&[&["qrtotp"], &words[..]].concat())
+            .stderr
+            .matches("was changed after it was applied")
+            .count()
+    };
+    for command in [
+        "list",
+        "status",
+        "status alice",
+        "init",
+        "enroll no-such-user",
+        "token list",
+        "import oath /no-such-file --dry-run",
+        "audit --user alice",
+        "audit heads",
+        "metrics",
+        "fleet status",
+        "doctor last alice",
+        "doctor login alice",
+        "config check",
+        "config confirm",
+        "config rollback",
+        "config list",
+        "config show",
+        "config explain --user alice",
+        "config test",
+        "config sshd",
+    ] {
+        assert_eq!(told(command), 1, "{command}");
+    }
+    let findings = sandbox.run(&["qrtotp", "doctor"]).stdout;
+    assert!(findings.contains("was changed after it was applied"), "{findings}");
+    for about_the_edit in ["config diff", "config apply", "list"] {
+        assert_eq!(told(about_the_edit), 0, "{about_the_edit}");
+    }
+}
+
+#[test]
 fn what_can_not_be_used_is_refused_by_file_and_line_and_changes_nothing() {
     let sandbox = host();
     let before = sandbox.run(&["sha256sum", "/etc/qrtotp/qrtotp.toml.applied"]).success().stdout;

@@ -401,7 +401,6 @@ fn a_directory_that_hangs_holds_up_no_login_that_needs_no_group_and_none_gives_a
     for (how, from, code, result, line) in [
         ("hang", "203.0.113.9", phone.previous_code(), PAM_SUCCESS, "result=accepted"),
         ("huge", "192.0.2.7", phone.code(), PAM_AUTH_ERR, "reason=rule_denied"),
-        ("short", "192.0.2.7", phone.code(), PAM_SUCCESS, "result=accepted"),
     ] {
         sandbox.overwrite("/etc/nss-groups", how);
         assert_eq!(login(&sandbox, "alice", &code, from, "ssh"), result, "{how}");
@@ -410,6 +409,27 @@ fn a_directory_that_hangs_holds_up_no_login_that_needs_no_group_and_none_gives_a
     sandbox.overwrite("/etc/nss-groups", "hang");
     let hangs = sandbox.login("alice").answer("1").arguments(&["--rhost", "192.0.2.7"]);
     assert_eq!(hangs.under(&["timeout", "3"]).output().status.code(), Some(124), "it hung");
+}
+
+#[test]
+fn a_short_list_of_groups_leaves_a_member_to_the_rule_for_others_and_a_complete_one_does_not() {
+    let sandbox = Sandbox::with_alice_and_bobby();
+    sandbox.stack("");
+    let phone = sandbox.import("alice");
+    sandbox.run(&["groupadd", "--gid", "100000", "directory"]).success();
+    sandbox.configure(
+        "[[rule]]\nname = 'members'\ngroup = ['directory']\nfrom = ['192.0.2.0/24']\nthen = 'code'\n\
+         [[rule]]\nname = 'others'\nfrom = ['192.0.2.0/24']\nthen = 'deny'\n",
+    );
+    sandbox.name_service_of_groups();
+    for (how, result, line) in [
+        ("short", PAM_AUTH_ERR, ["reason=rule_denied", "rule=others"]),
+        ("one", PAM_SUCCESS, ["result=accepted", "rule=members"]),
+    ] {
+        sandbox.overwrite("/etc/nss-groups", how);
+        assert_eq!(login(&sandbox, "alice", &phone.code(), "192.0.2.7", "ssh"), result, "{how}");
+        let _ = sandbox.log.wait(&line);
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The shipped units, PAM service and binaries in booted Debian systems, each with its own systemd.
 
+pub mod confirm;
+
 use std::{fs, time::Duration};
 
 use anyhow::{Result, ensure};
