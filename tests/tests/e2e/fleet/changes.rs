@@ -114,3 +114,43 @@ fn defrag_gives_space_back_one_verifier_at_a_time_and_not_while_another_one_is_a
     let refused = clock::poll(Duration::from_secs(60), away).expect("it is not refused");
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
 }
+
+#[test]
+fn a_full_database_is_emptied_by_the_steps_of_the_documentation() {
+    let mut fleet = Fleet::of(3, "");
+    let _ = fleet.import("alice");
+    for verifier in &mut fleet.verifiers {
+        verifier.stop_etcd();
+        verifier
+            .sandbox
+            .run(&[
+                "sed",
+                "-i",
+                "s/^quota-backend-bytes:.*/quota-backend-bytes: 4000000/",
+                "/etc/qrtotp/etcd/etcd.yml",
+            ])
+            .success();
+        verifier.start_etcd();
+    }
+    fleet.verifiers.iter().for_each(Verifier::wait);
+    let ec = "cd /etc/qrtotp/etcd
+              ec() { etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem --key peer.key \"$@\"; }";
+    let sh = |script: &str| fleet.verifiers[0].sandbox.run(&["sh", "-c", &format!("{ec}\n{script}")]);
+    let value = "head -c 100000 /dev/zero | tr '\\0' x | ec put junk";
+    let is_full = || Some(sh(value)).filter(|put| put.stderr.contains("database space exceeded"));
+    clock::poll(Duration::from_secs(60), is_full).expect("it never fills");
+    let status = fleet.verifiers[1].fleet(&["status"]);
+    assert!(status.status.code() == Some(1) && status.stdout.contains("Out of space"), "{status:?}");
+    // The steps.
+    sh("ec compact \"$(ec endpoint status -w fields | sed -n 's/^\"Revision\" : //p')\"").success();
+    for verifier in &fleet.verifiers {
+        verifier.fleet(&["defrag"]).success();
+        clock::poll(Duration::from_secs(30), || {
+            sh("ec endpoint health --cluster").status.success().then_some(())
+        })
+        .expect("a member does not come back");
+    }
+    sh("ec alarm disarm").success();
+    fleet.verifiers.iter().for_each(Verifier::wait);
+    let _ = fleet.import("bobby");
+}
