@@ -26,6 +26,9 @@ const CHAINED: [&str; 10] = [
 /// More characters than a line of ours has.
 const LONGEST: usize = 64 * 1024;
 
+/// The unit of a fleet's verifier.
+const VERIFIER_UNIT: &str = "qrtotpd-verifier.service";
+
 /// How the `detail` of a line begins that `audit repair` logged again.
 pub const RECOVERED: &str = "recovered";
 
@@ -294,7 +297,7 @@ fn split_tag(line: &str) -> Option<(&str, &str)> {
     (message.starts_with("pam_qrtotp(") || message.starts_with("event=")).then_some((head, message))
 }
 
-/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `verifier`: the uid of this
+/// Reads a line of `journalctl -o json`. `None` for other programs' entries. `verifier`: the uid of that
 /// host's verifier, which writes lines of its daemon and of the command, and none of the module.
 /// `is_setuid`: whether a program runs with root's rights.
 #[must_use]
@@ -324,6 +327,19 @@ pub fn from_journal(line: &str, verifier: Option<u32>, is_setuid: impl Fn(&str) 
         journal: true,
         event,
     })
+}
+
+/// The uid of the daemon of a verifier, if the journal says that its unit wrote this line of
+/// `journalctl -o json`. Only root starts units.
+#[must_use]
+pub fn verifier_in_journal(line: &str) -> Option<u32> {
+    if !line.contains(VERIFIER_UNIT) {
+        return None; // most lines
+    }
+    let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
+    let text = |key: &str| fields.get(key).and_then(Value::as_str);
+    let uid = text("_UID").filter(|_| text("_SYSTEMD_UNIT") == Some(VERIFIER_UNIT))?;
+    uid.parse().ok().filter(|uid| *uid != 0)
 }
 
 #[cfg(test)]
@@ -426,6 +442,20 @@ mod tests {
         assert_eq!(writer("su", of_module, Some(2999)), Writer::User(2999));
         assert_eq!(writer("qrtotpd", login, None), Writer::User(2999), "no verifier is here");
         assert_eq!(writer("qrtotpd", login, Some(2998)), Writer::User(2999));
+    }
+
+    #[test]
+    fn the_journal_names_the_unit_of_a_verifier_and_a_message_does_not() {
+        let uid = |unit: &str, uid: &str, message: &str| {
+            let fields = format!(r#""_SYSTEMD_UNIT":"{unit}","_UID":"{uid}","MESSAGE":"{message}""#);
+            verifier_in_journal(&format!("{{{fields}}}"))
+        };
+        assert_eq!(uid(VERIFIER_UNIT, "2999", "event=login"), Some(2999));
+        assert_eq!(uid(VERIFIER_UNIT, "0", "event=login"), None, "what systemd says of it");
+        assert_eq!(uid("user@1000.service", "1000", VERIFIER_UNIT), None);
+        let forged =
+            r#"{"SYSTEMD_UNIT":"qrtotpd-verifier.service","_SYSTEMD_UNIT":"cron.service","_UID":"7"}"#;
+        assert_eq!(verifier_in_journal(forged), None, "a field that a program may set");
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod verify;
 mod watch;
 
 pub use ecs::ecs;
-pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, time_of};
+pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, time_of, verifier_in_journal};
 pub use filter::{Filter, parse_time};
 pub use merge::Merge;
 pub use ocsf::ocsf;

@@ -80,11 +80,11 @@ pub fn send<M: Message>(to: &mut impl Write, message: &M) -> Result<(), FrameErr
 
 /// Once for all messages.
 #[inline(never)]
-fn send_frame(to: &mut impl Write, frame: Writer) -> Result<(), FrameError> {
-    let mut frame = frame.finish()?;
+fn send_frame(to: &mut impl Write, mut frame: Writer) -> Result<(), FrameError> {
+    let frame = frame.finish()?;
     let length = u16::try_from(frame.len() - HEADER).map_err(|_| FrameError::TooLong)?;
     frame[2..HEADER].copy_from_slice(&length.to_be_bytes());
-    to.write_all(&frame)?;
+    to.write_all(frame)?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use crate::arguments::Arguments;
 use crate::breaker::Breaker;
 use crate::identity::HostIdentity;
 use crate::keeper::{keep, probe};
+use crate::pool::{Place, Pool};
 use crate::relay::{Relay, in_order};
 use crate::session::{SESSIONS, carry};
 use listenfd::ListenFd;
@@ -12,14 +13,8 @@ use qrtotp_frames::{Connection, FRAME_TIME, FleetRequest, FleetResponse, FrameEr
 use std::fs;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::thread;
-use std::time::Duration;
-
-/// Requests at a time.
-const REQUESTS: usize = 256;
-/// Stack size of a request's thread in bytes.
-const STACK: usize = 256 * 1024;
 
 /// Serves until the process ends.
 pub fn run(arguments: &Arguments) -> Result<(), String> {
@@ -49,7 +44,8 @@ pub fn run(arguments: &Arguments) -> Result<(), String> {
     relay.verifiers.iter().for_each(|verifier| verifier.look_up());
     let kept = Arc::clone(&relay);
     thread::Builder::new().spawn(move || keep(&kept)).map_err(|error| error.to_string())?;
-    accept(&listener, &relay)
+    let serve = move |stream| serve(stream, &relay);
+    Pool::new(listener, serve).run().map_err(|error| error.to_string())
 }
 
 /// The socket that systemd passes (sd_listen_fds(3)).
@@ -57,24 +53,6 @@ fn passed() -> Result<UnixListener, String> {
     let none = "no socket was passed by systemd; start it with `systemctl start qrtotp-relay.socket`, or use --listen PATH";
     let passed = ListenFd::from_env().take_unix_listener(0);
     passed.map_err(|error| format!("{none}: {error}"))?.ok_or_else(|| none.to_owned())
-}
-
-fn accept(listener: &UnixListener, relay: &Arc<Relay>) -> Result<(), String> {
-    let open = Arc::new(AtomicUsize::new(0));
-    loop {
-        let Ok((stream, _)) = listener.accept() else {
-            Deadline::after(Duration::from_millis(20)).pause(); // descriptors or memory are used up
-            continue;
-        };
-        let (relay, place) = (Arc::clone(relay), Place::take(&open, REQUESTS));
-        let serve = move || {
-            if place.is_some() {
-                serve(stream, &relay);
-            }
-        };
-        // If no thread can start, root finds the connection closed, and denies.
-        let _ = thread::Builder::new().stack_size(STACK).spawn(serve);
-    }
 }
 
 /// Answers one request, or carries a session. Only root is served: any user could have a stolen code checked,
@@ -131,20 +109,4 @@ fn ask<T>(relay: &Arc<Relay>, ask: impl FnOnce() -> Result<T, FleetResponse>) ->
 /// No verifier was reached, or none has the store.
 fn is_unanswered(response: &FleetResponse) -> bool {
     matches!(response, FleetResponse::Unavailable(Unavailable::NoVerifier | Unavailable::Store))
-}
-
-/// A request's place; freed when dropped.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
-        let place = Self(Arc::clone(open));
-        (open.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }

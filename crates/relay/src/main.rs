@@ -8,6 +8,7 @@ mod breaker;
 mod identity;
 mod keeper;
 mod listen;
+mod pool;
 mod relay;
 mod session;
 mod verifier;

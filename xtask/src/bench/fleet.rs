@@ -76,7 +76,8 @@ impl Bench {
         let fleet = Fleet::on(&[state("v1")?, state("v2")?, state("v3")?]);
         // Hosts prefer different verifiers, so most of them ask one whose etcd is not the leader.
         let asked = (fleet.leader() + 1) % 3;
-        let host = fleet.host_at("web1", "all", &[asked]);
+        // In that one's network, as the floor's client is.
+        let host = fleet.host_beside(asked, "web1", &[asked]);
         let users = people(effort.rounds + effort.crowds * CROWD * EACH + effort.rounds);
         let fresh = fleet.import_crowd(&users);
         let before = host.sandbox.read("/etc/passwd");

@@ -4,7 +4,7 @@ use crate::cli::Sources;
 use crate::cmd::fleet::verifiers_uid;
 use crate::error::Failure;
 use crate::progress::Progress;
-use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of};
+use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of, verifier_in_journal};
 use qrtotp_clock::{Clock, SystemClock};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -27,7 +27,7 @@ pub type Entries = Box<dyn Iterator<Item = Entry>>;
 pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     if !sources.file.is_empty() && verifiers_uid().is_some() {
         // The logs of several verifiers, each of which has a part of every account's lines.
-        let logs = sources.file.iter().map(|path| files(vec![path.clone()]));
+        let logs = sources.file.iter().map(|path| log_of_verifier(path));
         return Ok(Box::new(Merge::new(logs.collect::<Result<Vec<_>, _>>()?)));
     }
     if !sources.file.is_empty() {
@@ -209,17 +209,37 @@ fn rotated() -> Vec<PathBuf> {
 /// The entries of these files, one behind the other. Each is opened when it is its turn, but the first ones'
 /// existence is looked at now.
 fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
+    Ok(lines_in(paths)?.filter_map(|line| any_form(&line)))
+}
+
+/// Their lines.
+fn lines_in(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = String>, Failure> {
     for path in paths.iter().filter(|path| path.as_os_str() != "-") {
         File::open(path)
             .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
     }
-    Ok(paths.into_iter().flat_map(|path| lines_of(&path)).filter_map(|line| any_form(&line)))
+    Ok(paths.into_iter().flat_map(|path| lines_of(&path)))
+}
+
+/// The entries of one verifier's log. Its user may have another uid there than here.
+fn log_of_verifier(path: &Path) -> Result<impl Iterator<Item = Entry> + use<>, Failure> {
+    let lines = lines_in(vec![path.to_owned()])?;
+    // A pipe can be read once only.
+    let can_be_read_twice = path.as_os_str() != "-" && path.is_file();
+    let uid = can_be_read_twice.then(|| lines_of(path).find_map(|line| verifier_in_journal(&line)));
+    let uid = uid.flatten().or_else(verifiers_uid);
+    Ok(lines.filter_map(move |line| entry_in(&line, uid)))
 }
 
 /// A line of a log file, of `journalctl -o json`, or an event alone.
 pub fn any_form(line: &str) -> Option<Entry> {
+    entry_in(line, verifiers_uid())
+}
+
+/// The same; `verifier`: the uid of the verifier on the host of the log.
+fn entry_in(line: &str, verifier: Option<u32>) -> Option<Entry> {
     if line.starts_with('{') {
-        return from_journal(line, verifiers_uid(), is_setuid);
+        return from_journal(line, verifier, is_setuid);
     }
     if line.starts_with("event=") {
         return from_syslog(&format!("- - qrtotp: {line}"));
@@ -297,7 +317,30 @@ impl<R> Drop for Lines<R> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
+    use qrtotp_audit_log::Writer;
+
+    #[test]
+    fn each_verifiers_log_has_an_uid_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("v2.json");
+        let line = |unit: &str, program: &str, uid: u32| {
+            let message = "event=credential_revoked user=alice by=bob";
+            format!(
+                r#"{{"_SYSTEMD_UNIT":"{unit}","_UID":"{uid}","_CAP_EFFECTIVE":"0","SYSLOG_IDENTIFIER":"{program}","MESSAGE":"{message}"}}"#
+            )
+        };
+        let command = line("session-1.scope", "qrtotp", 2998); // before any of the daemon
+        let lines = [
+            command,
+            line("user@1000.service", "qrtotp", 1000),
+            line("qrtotpd-verifier.service", "qrtotpd", 2998),
+        ];
+        std::fs::write(&path, lines.join("\n")).unwrap();
+        let writers: Vec<Writer> = log_of_verifier(&path).unwrap().map(|entry| entry.writer).collect();
+        assert_eq!(writers, [Writer::Verifier, Writer::User(1000), Writer::Verifier]);
+    }
 
     #[test]
     fn a_restart_is_between_the_last_entry_of_a_boot_and_the_first_of_the_next() {

@@ -3,7 +3,7 @@
 use super::verifier;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, Deadline, SystemClock, sleep};
-use qrtotp_fleet::{Etcd, FleetError, FleetStore};
+use qrtotp_fleet::{Alarm, Etcd, FleetError, FleetStore};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -21,36 +21,56 @@ const TURN: i64 = 300;
 pub fn run(named: &Path) -> Result<Exit, Failure> {
     let (_, files) = verifier::files(named)?;
     let (etcd, store) = (files.etcd()?, files.open_beside()?);
-    let patience = Deadline::after(PATIENCE);
     let mut out = std::io::stdout().lock();
+    // A full database takes no write: no turn and no witness. Nobody logs in meanwhile, so a pause harms
+    // nobody.
+    let is_full = alarms(&etcd)?.contains(&Alarm::NoSpace);
+    if !is_full {
+        take_turn(&store)?;
+    }
+    let done = if is_full { Ok(()) } else { others_answer(&store) };
+    let done = done.and_then(|()| Ok(etcd.defragment(LIMIT).map_err(FleetError::from)?));
+    if !is_full {
+        give_back(&store);
+    }
+    let (before, after) = done?;
+    writeln!(out, "etcd's database had {} kB, and has {} kB now.", before / 1024, after / 1024)?;
+    Ok(Exit::Done)
+}
+
+/// The alarms of a store that has a quorum and whose members agree.
+fn alarms(etcd: &Etcd) -> Result<Vec<Alarm>, Failure> {
+    let status = etcd.status(LIMIT).map_err(FleetError::from)?;
+    let (Some(_), Some(alarms)) = (status.members, status.alarms) else {
+        return Err(Failure::Refused("etcd has no quorum; `qrtotp fleet status` says more".into()));
+    };
+    let alarms: Vec<Alarm> = alarms.into_iter().map(|(_, alarm)| alarm).collect();
+    match alarms.contains(&Alarm::Corrupt) {
+        true => Err(Failure::Refused("etcd's members differ; `qrtotp fleet status` says more".into())),
+        false => Ok(alarms),
+    }
+}
+
+fn take_turn(store: &FleetStore) -> Result<(), Failure> {
+    let patience = Deadline::after(PATIENCE);
     while let Some(other) = store.take_turn(SystemClock.now(), TURN)? {
         if patience.left().is_zero() {
             return Err(Failure::Refused(format!("verifier {other} is at it; try again later")));
         }
         sleep(PAUSE);
     }
-    let done = others_answer(&etcd, &store);
-    let done = done.and_then(|()| Ok(etcd.defragment(LIMIT).map_err(FleetError::from)?));
-    give_back(&store);
-    let (before, after) = done?;
-    writeln!(out, "etcd's database had {} kB, and has {} kB now.", before / 1024, after / 1024)?;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// With another verifier away already, this one must not pause.
-fn others_answer(etcd: &Etcd, store: &FleetStore) -> Result<(), Failure> {
-    let status = etcd.status(LIMIT).map_err(FleetError::from)?;
-    let (Some(_), Some(alarms)) = (status.members, status.alarms) else {
-        return Err(Failure::Refused("etcd has no quorum; `qrtotp fleet status` says more".into()));
-    };
+fn others_answer(store: &FleetStore) -> Result<(), Failure> {
     let now = SystemClock.now();
     let gone = store.witnesses()?.into_iter().find(|(_, witness)| now - witness.clock > SILENT);
-    if let Some((name, _)) = gone.filter(|(name, _)| name != store.verifier()) {
-        return Err(Failure::Refused(format!("verifier {name} is away; try again when it is back")));
-    }
-    match alarms.iter().any(|(_, alarm)| *alarm == qrtotp_fleet::Alarm::Corrupt) {
-        true => Err(Failure::Refused("etcd's members differ; `qrtotp fleet status` says more".into())),
-        false => Ok(()),
+    match gone.filter(|(name, _)| name != store.verifier()) {
+        Some((name, _)) => {
+            Err(Failure::Refused(format!("verifier {name} is away; try again when it is back")))
+        }
+        None => Ok(()),
     }
 }
 

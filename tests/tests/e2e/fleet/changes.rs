@@ -5,6 +5,7 @@ use std::time::Duration;
 use qrtotp_tests::{
     Phone, clock,
     fleet::Fleet,
+    host::PAM_SUCCESS,
     verifiers::{Verifier, address, fleet_among, hosts, old_etcd},
 };
 
@@ -113,4 +114,43 @@ fn defrag_gives_space_back_one_verifier_at_a_time_and_not_while_another_one_is_a
     };
     let refused = clock::poll(Duration::from_secs(60), away).expect("it is not refused");
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+}
+
+#[test]
+fn a_full_database_is_emptied_by_the_steps_of_the_documentation() {
+    let mut fleet = Fleet::of(3, "");
+    let phone = fleet.import("alice");
+    for verifier in &mut fleet.verifiers {
+        verifier.stop_etcd();
+        verifier
+            .sandbox
+            .run(&[
+                "sed",
+                "-i",
+                "s/^quota-backend-bytes:.*/quota-backend-bytes: 4000000/",
+                "/etc/qrtotp/etcd/etcd.yml",
+            ])
+            .success();
+        verifier.start_etcd();
+    }
+    fleet.verifiers.iter().for_each(Verifier::wait);
+    let ec = "cd /etc/qrtotp/etcd
+              ec() { etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem --key peer.key \"$@\"; }";
+    let sh = |script: &str| fleet.verifiers[0].sandbox.run(&["sh", "-c", &format!("{ec}\n{script}")]);
+    let value = "head -c 100000 /dev/zero | tr '\\0' x | ec put junk";
+    let is_full = || Some(sh(value)).filter(|put| put.stderr.contains("database space exceeded"));
+    clock::poll(Duration::from_secs(60), is_full).expect("it never fills");
+    let status = fleet.verifiers[1].fleet(&["status"]);
+    assert!(status.status.code() == Some(1) && status.stdout.contains("Out of space"), "{status:?}");
+    // The steps.
+    sh("ec compact \"$(ec endpoint status -w fields | sed -n 's/^\"Revision\" : //p')\"").success();
+    for verifier in &fleet.verifiers {
+        verifier.fleet(&["defrag"]).success();
+        let has_quorum = || verifier.fleet(&["status", "--json"]).stdout.contains("\"members\":[\"v1\"");
+        clock::poll(Duration::from_secs(30), || has_quorum().then_some(())).expect("it does not come back");
+    }
+    sh("ec alarm disarm").success();
+    fleet.verifiers.iter().for_each(Verifier::wait);
+    let host = fleet.host("web1", "all");
+    assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
 }

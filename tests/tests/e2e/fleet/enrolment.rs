@@ -288,9 +288,12 @@ fn a_record_that_is_damaged_is_reported_and_no_other_verifier_asked_in_vain() {
     let _phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
     let _broker = host.start_broker();
-    let put = "cd /etc/qrtotp/etcd; etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem \
-               --key peer.key put /qrtotp/1/a/alice/r junk";
-    fleet.verifier().run(&["sh", "-c", put]).success();
+    let etcdctl = |arguments: &str| {
+        let ec = "cd /etc/qrtotp/etcd; etcdctl --endpoints https://127.0.0.1:2379 --cacert ca.pem --cert peer.pem \
+                  --key peer.key";
+        fleet.verifier().run(&["sh", "-c", &format!("{ec} {arguments}")]).success();
+    };
+    etcdctl("put /qrtotp/1/a/alice/r junk");
     let refused = host.sandbox.own_output("alice", &["status"]);
     assert!(refused.stderr.contains("ask your administrator"), "{refused:?}");
     assert_eq!(host.answer("123456"), PAM_AUTH_ERR);
@@ -304,6 +307,10 @@ fn a_record_that_is_damaged_is_reported_and_no_other_verifier_asked_in_vain() {
     };
     clock::poll(Duration::from_secs(10), || (reports() >= 2).then_some(())).expect("not reported");
     assert_eq!(reports(), 2, "once for each request");
+    // As docs/FLEET-OPERATIONS.md says.
+    etcdctl("del --prefix /qrtotp/1/a/alice/");
+    let phone = fleet.import("alice");
+    assert_eq!(host.answer(&phone.code()), PAM_SUCCESS);
 }
 
 #[test]
