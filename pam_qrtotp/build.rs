@@ -7,7 +7,8 @@ fn main() {
     // Relocations as a bit map: 24 bytes each become less than one. Needs glibc 2.36 (Debian 12).
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,pack-relative-relocs");
     // Two segments instead of four: two mappings less to make, to fault in and to undo at each login. (LLD,
-    // which rustc takes where it has it, splits the writable data, too.)
+    // which rustc takes where it has it, splits the writable data, too.) Constants are executable then, and
+    // still nothing that is executable can be written.
     println!("cargo:rustc-link-arg-cdylib=-fuse-ld=bfd");
     println!("cargo:rustc-link-arg-cdylib=-Wl,-z,noseparate-code");
     // src/backtrace.rs defines a function that the static unwinder below has, too. The first definition wins:

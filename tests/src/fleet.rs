@@ -316,6 +316,10 @@ impl Host {
         PathBuf::from(format!("/proc/{}", relay.as_raw_pid()))
     }
 
+    pub fn signal_relay(&self, signal: Signal) {
+        self.relay.as_ref().unwrap().signal(signal);
+    }
+
     /// A socket in the relay's place.
     #[must_use]
     pub fn false_relay(&mut self) -> UnixListener {

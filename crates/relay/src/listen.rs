@@ -64,6 +64,8 @@ fn serve(stream: UnixStream, relay: &Arc<Relay>) {
         return;
     }
     let response = match line.receive::<FleetRequest>() {
+        // The module has given up and denied: a right code must not be used up for it.
+        Ok(FleetRequest::Verify(_) | FleetRequest::Session(_)) if line.is_gone() => return,
         Ok(request @ FleetRequest::Verify(_)) => {
             let response = ask(relay, || Err(relay.ask(&request)));
             if matches!(&response, Err(response) if is_unanswered(response)) {

@@ -1,7 +1,7 @@
 //! Threads that accept connections and serve them. Each waits for its own: to hand a login over to a new
 //! thread takes longer than all else that the relay does for it.
 
-use qrtotp_clock::Deadline;
+use qrtotp_clock::sleep;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,7 +70,7 @@ impl<F: Fn(UnixStream) + Send + Sync + 'static> Pool<F> {
                 }
                 let _ = catch_unwind(AssertUnwindSafe(|| (self.serve)(stream)));
             } else {
-                Deadline::after(Duration::from_millis(20)).pause(); // descriptors or memory are used up
+                sleep(Duration::from_millis(20)); // descriptors or memory are used up
             }
             if self.waiting.load(Ordering::SeqCst) >= WAITING {
                 return;
@@ -100,6 +100,7 @@ impl Drop for Place {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
+    use qrtotp_clock::Deadline;
     use std::io::{Read, Write};
     use std::sync::Barrier;
 

@@ -148,7 +148,9 @@ fn a_password_that_was_counted_as_a_wrong_code_is_in_the_chain_however_the_login
         let script = answer.map(|answer| say(if answer == "right" { &right } else { answer }));
         let before = state(&w).chain.number();
         w.log.0.clear();
-        w.login_as("alice", &try_first(), &mut with_password("123456", script));
+        let outcome = w.login_as("alice", &try_first(), &mut with_password("123456", script));
+        let is_right = answer == Some("right");
+        assert_eq!(outcome, if is_right { Outcome::Accepted } else { Outcome::Denied });
         let numbered: Vec<_> = w.log.0.iter().filter(|line| line.contains(" seq=")).collect();
         let tried = "event=password_tried result=denied reason=wrong_code user=alice";
         assert!(numbered.iter().any(|line| line.starts_with(tried)), "{numbered:?}");

@@ -60,6 +60,20 @@ fn a_verifier_that_hangs_is_waited_for_no_longer_than_allowed() {
 }
 
 #[test]
+fn a_relay_passes_on_no_request_whose_module_has_given_up() {
+    let fleet = Fleet::new("");
+    let phone = fleet.import("alice");
+    let host = fleet.host("web1", "all");
+    phone.settle(10);
+    host.signal_relay(Signal::STOP);
+    denied_in_time(&host, &phone.code());
+    host.signal_relay(Signal::CONT);
+    // The relay takes connections in their order.
+    assert_eq!(host.answer(&phone.wrong_code()), PAM_AUTH_ERR);
+    assert_eq!(host.answer(&phone.code()), PAM_SUCCESS, "the code was not used up");
+}
+
+#[test]
 fn a_relay_that_was_taken_over_can_not_say_accepted() {
     let fleet = Fleet::new("");
     let phone = fleet.import("alice");
