@@ -3,7 +3,7 @@
 use super::verifier;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, Deadline, SystemClock, sleep};
-use qrtotp_fleet::{Alarm, Etcd, FleetError, FleetStore};
+use qrtotp_fleet::{Alarm, Etcd, FleetError, FleetStore, HostName};
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
@@ -15,6 +15,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 const PAUSE: Duration = Duration::from_secs(2);
 /// A verifier writes a witness every 5 s. One that wrote none for so many seconds is away.
 const SILENT: i64 = 20;
+/// How long another verifier may need for its next witness after its own turn.
+const RETURN: Duration = Duration::from_secs(10);
 /// A turn that is not given back ends after so many seconds.
 const TURN: i64 = 300;
 
@@ -62,16 +64,25 @@ fn take_turn(store: &FleetStore) -> Result<(), Failure> {
     Ok(())
 }
 
-/// With another verifier away already, this one must not pause.
+/// With another verifier away already, this one must not pause. One whose own turn has just ended is back
+/// within [`RETURN`].
 fn others_answer(store: &FleetStore) -> Result<(), Failure> {
-    let now = SystemClock.now();
-    let gone = store.witnesses()?.into_iter().find(|(_, witness)| now - witness.clock > SILENT);
-    match gone.filter(|(name, _)| name != store.verifier()) {
-        Some((name, _)) => {
-            Err(Failure::Refused(format!("verifier {name} is away; try again when it is back")))
+    let patience = Deadline::after(RETURN);
+    while let Some(name) = silent(store)? {
+        if patience.left().is_zero() {
+            return Err(Failure::Refused(format!("verifier {name} is away; try again when it is back")));
         }
-        None => Ok(()),
+        sleep(PAUSE);
     }
+    Ok(())
+}
+
+/// Another verifier that has not been heard of for [`SILENT`].
+fn silent(store: &FleetStore) -> Result<Option<HostName>, Failure> {
+    let now = SystemClock.now();
+    let is_silent = |clock| now - clock > SILENT;
+    let mut others = store.witnesses()?.into_iter().filter(|(name, _)| name != store.verifier());
+    Ok(others.find(|(_, witness)| is_silent(witness.clock)).map(|(name, _)| name))
 }
 
 /// Etcd is busy for a moment afterwards; a turn that stays ends by itself.
