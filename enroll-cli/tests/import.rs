@@ -117,6 +117,57 @@ fn a_line_that_nobody_knows_is_refused_with_what_to_do() {
     }
 }
 
+#[test]
+fn no_message_shows_a_key_wherever_in_the_file_it_is() {
+    const KEY: &str = "D5APZEW2EQLJI5IJPHXGZ5MC6LK5PUUO";
+    const HEX: &str = "1f40fc92da241694750979ee6cf582f2d5d7d28e";
+    const BASE64: &str = "H0D8ktokFpR1CXnubPWC8tXX0o4=";
+    let instance = Instance::new();
+    let package = |key: &str| {
+        format!(
+            "<KeyContainer><KeyPackage><Key Id=\"1\" Algorithm=\"x:totp\">{key}</Key></KeyPackage></KeyContainer>\n"
+        )
+    };
+    let data = format!("<Data><Secret><PlainValue>{BASE64}</PlainValue></Secret></Data>");
+    for (format, text) in [
+        ("csv", format!("alice|{KEY}\n")),
+        ("csv", format!("alice;{KEY};x\n")),
+        ("csv", format!("'{KEY},alice,totp\n")),
+        ("csv", format!("{KEY}\u{200b},alice,totp\n")),
+        ("csv", format!("{{\"Seed\":\"{KEY}\",x\n")),
+        ("csv", format!("HOTP/T30 alice - {HEX}\n")),
+        ("csv", package(&data)),
+        ("csv", format!("user,secret\nalice|{KEY},{KEY}\n")),
+        ("oath", format!("alice {HEX}\n")),
+        ("oath", format!("HOTP/T30 {HEX} - alice\n")),
+        ("pskc", package(&format!("{data}<UserId>{KEY}</UserId>"))),
+        ("json", format!(r#"[{{"secret":"{KEY}","label":"{KEY}","type":"TOTP"}}]"#)),
+    ] {
+        for more in [
+            &["--dry-run"][..],
+            &["--dry-run", "--json"],
+            &["--dry-run", "--user", "nobody"],
+            &["--dry-run", "--user-from", "label"],
+        ] {
+            if format == "oath" && more.len() > 2 {
+                continue;
+            }
+            let ended = instance.run_with(&[&["import", format, "-"][..], more].concat(), &text);
+            let said = format!("{}{}", ended.stdout, ended.stderr).to_uppercase();
+            let shows = [KEY, HEX, BASE64].iter().any(|key| said.contains(&key.to_uppercase()[..12]));
+            assert!(!shows && !said.is_empty(), "{format} {more:?} {text}: {ended:?}");
+        }
+    }
+    instance
+        .run_with(
+            &["import", "json", "-", "--user", "nobody"],
+            &format!(r#"[{{"secret":"{KEY}","label":"{KEY}","type":"TOTP"}}]"#),
+        )
+        .ok();
+    let listed = instance.run(&["list", "--json"]).stdout;
+    assert!(!listed.contains(KEY), "{listed}");
+}
+
 const KEYS: [&str; 3] = [
     "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
     "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",

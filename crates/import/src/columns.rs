@@ -1,7 +1,7 @@
 //! The columns of a table: what each says, by its name or its place. A column that is not known may change
 //! the codes.
 
-use crate::{Refusal, may_be_key};
+use crate::{Refusal, may_hold_key};
 use ::csv::StringRecord;
 use qrtotp_values::text::clean;
 
@@ -158,9 +158,8 @@ impl Columns {
             None => Ok(()),
             Some((number, _)) => {
                 let name = self.names.as_ref().and_then(|names| names.get(number - 1)).unwrap_or_default();
-                let words = name.split(|c: char| !c.is_ascii_alphanumeric());
-                let hidden = may_be_key(name) || words.into_iter().any(|word| word.len() >= 16);
-                let name = if hidden { String::new() } else { format!(" (\"{}\")", clean(name, 40)) };
+                let name =
+                    if may_hold_key(name) { String::new() } else { format!(" (\"{}\")", clean(name, 40)) };
                 Err(Refusal::Column { number, name })
             }
         }

@@ -6,7 +6,7 @@ use crate::Foreign;
 use crate::columns::{Column, Columns, VERSION_2, WITHOUT_HEADER};
 use crate::{
     Entry, FileError, MAX_ENTRIES, Refusal, Settings, account_of, bounded, device, device_of_text,
-    entry_of_uri, full_name, hexadecimal, may_be_key, params, text,
+    entry_of_uri, full_name, hexadecimal, params, text,
 };
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 use qrtotp_otp::{Strength, is_separator};
@@ -121,12 +121,6 @@ fn entry(place: String, row: &StringRecord, columns: &Columns, strength: Strengt
     entry.user = user;
     if let Err(refusal) = columns.check(row) {
         entry.found = Err(refusal);
-    }
-    if entry.found.is_err() {
-        // Without the right columns the key may stand there.
-        let hidden = |text: String| if may_be_key(&text) { String::new() } else { text };
-        let Entry { place, name, label, user, found } = entry;
-        return Entry { place, name: hidden(name), label: hidden(label), user: user.map(hidden), found };
     }
     entry
 }

@@ -35,8 +35,7 @@ fn a_refused_row_shows_no_key_as_its_name() {
         format!("otpauth://totp/I:root?secret={KEY}&issuer=I\n"),
     ] {
         let entries = read(&text);
-        let shown =
-            entries.iter().map(|e| format!("{} {:?} {}", e.name, e.user, e.label)).collect::<String>();
+        let shown = entries.iter().map(|e| format!("{} {}", e.place, e.shown_name())).collect::<String>();
         assert!(!shown.contains(KEY) && entries.iter().all(|entry| entry.found.is_err()), "{shown}");
     }
     for key in [&HEX[1..], &format!("0x{HEX}")] {

@@ -34,6 +34,7 @@ pub use migration::parse as parse_migration;
 pub use oath::{OathLine, parse as parse_oath};
 pub use pattern::expand;
 pub use pskc::parse as parse_pskc;
+pub use qrtotp_otp::may_hold_key;
 pub use uris::parse as parse_uris;
 
 use qrtotp_otp::{
@@ -52,7 +53,7 @@ pub const MAX_ENTRIES: usize = 10_000;
 pub struct Entry {
     /// Where it stands, for people: `line 3`, `entry 2`.
     pub place: String,
-    /// Its name in the file: issuer and account, or a serial number. Not cleaned.
+    /// Its name in the file: issuer and account, or a serial number. Not cleaned, and not to be shown.
     pub name: String,
     /// The account as the app knows it, without its issuer. Not cleaned, and not to be shown.
     pub label: String,
@@ -60,6 +61,14 @@ pub struct Entry {
     pub user: Option<String>,
     /// Its content, or the reason for refusing it.
     pub found: Result<Foreign, Refusal>,
+}
+
+impl Entry {
+    /// Its name, for people and for a device's label; empty if it may hold a key. Not cleaned.
+    #[must_use]
+    pub fn shown_name(&self) -> &str {
+        if may_hold_key(&self.name) { "" } else { &self.name }
+    }
 }
 
 /// Why an entry can't be imported.
@@ -191,14 +200,6 @@ fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(pairs.len()));
     bytes.extend(pairs.iter().map(|[high, low]| high << 4 | low));
     Some(bytes)
-}
-
-/// Whether a text may be a key or a key URI, in base32 or hexadecimal.
-fn may_be_key(text: &str) -> bool {
-    let plain: String =
-        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=' | ':')).collect();
-    text.to_ascii_lowercase().contains("otpauth")
-        || (plain.len() >= 16 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// An entry of a key URI.

@@ -1,9 +1,9 @@
 //! `qrtotp import oath`: pam_oath's users.oath, line by line.
 
 use super::source::Source;
-use super::{Device, Importer, Left, advice, farewell, strength};
+use super::{Device, Importer, Left, advice, farewell, shown_user, strength, user_of_file};
 use crate::cli;
-use crate::context::{Context, known_user};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
@@ -31,7 +31,7 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
             Err(failure @ Failure::Output(_)) => return Err(failure),
             Err(failure) => {
                 let user = line.user.as_deref().unwrap_or("?");
-                importer.refuse(user, &format!("line {}", line.number), &failure)?;
+                importer.refuse(shown_user(user), &format!("line {}", line.number), &failure)?;
             }
         }
     }
@@ -86,7 +86,7 @@ fn take<'a>(
         .found
         .as_ref()
         .map_err(|error| Failure::Refused(format!("{}{}", error.why, advice(&error.why))))?;
-    let account = known_user(line.user.as_deref().unwrap_or_default())?;
+    let account = user_of_file(line.user.as_deref().unwrap_or_default())?;
     let label = Label::new("pam_oath");
     let before = found.entry(account.name.clone()).or_default();
     let from = format!("line {}", line.number);
