@@ -1,5 +1,5 @@
-//! Whether a text from a file may hold a key. A damaged file, or one of another format, can have a key where a
-//! name belongs, and names are shown.
+//! Whether a text from a file may hold a key. A damaged file, or one of another format, can have a key where
+//! a name belongs, and names are shown.
 
 use super::is_separator;
 
@@ -9,7 +9,7 @@ const SHORTEST: usize = 16;
 /// Whether a text may hold a key in base32, base64 or hexadecimal, or a key URI. Such a text is never shown.
 #[must_use]
 pub fn may_hold_key(text: &str) -> bool {
-    let is_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let is_of_key = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
     let holds_key = |run: &str| {
         let joined: String = run.chars().filter(|c| is_of_key(*c)).collect();
         let is_unbroken = run.split(is_separator).any(|word| word.len() >= SHORTEST);
