@@ -218,6 +218,11 @@ fn entry_of_uri(place: String, uri: &str, strength: Strength) -> Entry {
     }
 }
 
+/// Steam's codes are not digits, and some apps' exports tell its keys by their issuer alone.
+fn is_steam(issuer: &str) -> bool {
+    issuer.trim().eq_ignore_ascii_case("steam")
+}
+
 /// Issuer and account, as apps show them.
 fn full_name(issuer: &str, account: &str) -> String {
     match (issuer, account) {
