@@ -22,7 +22,7 @@ const UNKNOWN: &str = "this is no export of Aegis, 2FAS, andOTP or FreeOTP+ as J
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
     // The error's own text may quote the file.
     let file: Value =
-        serde_json::from_str(text(bytes)?).map_err(|_| FileError::from("the file is not JSON"))?;
+        serde_json::from_str(&text(bytes)?).map_err(|_| FileError::from("the file is not JSON"))?;
     if file["db"].is_string() || file["servicesEncrypted"].is_string() || file["encryptedData"].is_string() {
         return Err(ENCRYPTED.into());
     }

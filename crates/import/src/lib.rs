@@ -39,7 +39,7 @@ pub use uris::parse as parse_uris;
 
 use qrtotp_otp::{
     Algorithm, Base32Error, KeyUri, Params, ParamsError, ReadUri, Secret, SecretError, Strength, UriError,
-    base32_decode_lenient,
+    base32_decode_lenient, is_separator,
 };
 use zeroize::Zeroizing;
 
@@ -100,6 +100,9 @@ pub enum Refusal {
         /// Cleaned; empty if it may be a key.
         name: String,
     },
+    /// A type that is not known: it, with its name in quotes unless that may be a key.
+    #[error("{0} is not known; write totp or hotp")]
+    Type(String),
     /// An element that may be there once only.
     #[error("it has two {0}, and only one can hold")]
     Twice(&'static str),
@@ -120,6 +123,7 @@ impl Refusal {
             | Self::Counter
             | Self::Kind
             | Self::Column { .. }
+            | Self::Type(_)
             | Self::Twice(_)
             | Self::Form(_) => false,
         }
@@ -181,6 +185,13 @@ fn params(settings: &Settings<'_>, default: Params) -> Result<Params, Refusal> {
 /// As [`device`], of a key in base32.
 fn device_of_text(text: &str, settings: &Settings<'_>, strength: Strength) -> Result<Foreign, Refusal> {
     let key = base32_decode_lenient(text)?;
+    let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
+    let length = text.chars().filter(|c| *c != '=' && !is_separator(*c)).count();
+    if has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && matches!(length % 8, 1 | 3 | 6) {
+        return Err(Refusal::Form(
+            "a key that may be base64, which can't be imported: write it in hexadecimal",
+        ));
+    }
     let notes = key.dropped_bits.then_some(Note::DroppedBits).into_iter().collect();
     device(&key.bytes, notes, settings, strength)
 }
@@ -240,9 +251,23 @@ fn account_of<'a>(issuer: &str, label: &'a str) -> &'a str {
     }
 }
 
-fn text(bytes: &[u8]) -> Result<&str, FileError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| FileError::from("the file is not UTF-8 text"))?;
-    Ok(text.trim_start_matches('\u{feff}'))
+/// The text of a file in UTF-8, or in UTF-16 as Windows saves it. Its lines end in a line feed, whatever they
+/// ended in.
+fn text(bytes: &[u8]) -> Result<Zeroizing<String>, FileError> {
+    let wide = |units: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = units.as_chunks::<2>();
+        let text =
+            char::decode_utf16(pairs.iter().map(|pair| unit(*pair))).collect::<Result<String, _>>().ok();
+        text.filter(|_| rest.is_empty())
+    };
+    let text = match bytes {
+        [0xff, 0xfe, units @ ..] => wide(units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => wide(units, u16::from_be_bytes),
+        _ => std::str::from_utf8(bytes).ok().map(str::to_owned),
+    };
+    let text = text.map(Zeroizing::new).ok_or("the file is not UTF-8 text: save it as UTF-8")?;
+    let text = Zeroizing::new(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"));
+    Ok(Zeroizing::new(text.replace('\r', "\n")))
 }
 
 fn bounded(entries: Vec<Entry>) -> Result<Vec<Entry>, FileError> {

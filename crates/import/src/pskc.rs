@@ -19,7 +19,7 @@ const WRONG_NUMBER: Refusal = Refusal::Form("digits, a time, a period or a drift
 /// # Errors
 /// Not XML, or no PSKC.
 pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Vec<Entry>, FileError> {
-    let text = text(bytes)?;
+    let text = &*text(bytes)?;
     // The parser compares each attribute of a tag with all others.
     let is_comment = |tag: &str| tag.starts_with('!');
     if text.split('<').any(|tag| !is_comment(tag) && tag.bytes().filter(|byte| *byte == b'=').count() > 100) {
