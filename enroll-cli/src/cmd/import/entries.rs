@@ -2,7 +2,7 @@
 //! one account are imported, or none of them is.
 
 use super::source::Source;
-use super::{Device, Importer, shown_user, strength, user_of_file};
+use super::{Device, Importer, shared_key, shown_user, strength, user_of_file};
 use crate::cli::{How, Keys, KeysOfFile};
 use crate::context::{Account, Context, known_user};
 use crate::error::{Exit, Failure};
@@ -330,9 +330,6 @@ fn not_of(others: &[Group<'_>], foreign: &Foreign) -> Result<(), Failure> {
         .find(|(_, entry)| is_same(entry));
     match shared {
         None => Ok(()),
-        Some((name, entry)) => Err(Failure::Refused(format!(
-            "it has the same key as {name}'s in {}, so that a code would be good at both; correct the file",
-            entry.place
-        ))),
+        Some((name, entry)) => Err(Failure::Refused(shared_key(name, &entry.place))),
     }
 }

@@ -11,7 +11,7 @@ mod source;
 use crate::cli::{How, Import};
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_account::Label;
+use qrtotp_account::{Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
@@ -302,6 +302,13 @@ impl<'a> Importer<'a> {
 
 fn describe(params: Params) -> String {
     format!("{}, {} digits, {} s", params.algorithm(), params.digits(), params.period())
+}
+
+/// Why a key that the file gives to another account, too, is refused.
+fn shared_key(owner: &Name, place: &str) -> String {
+    format!(
+        "it has the same key as {owner}'s in {place}, so that a code would be good at both; correct the file"
+    )
 }
 
 /// The user that a file names. A damaged file may have a key in that place, which no message shows.
