@@ -28,7 +28,7 @@ fn a_dry_run_refuses_the_lines_that_the_import_would_refuse() {
     let instance = Instance::new();
     // Three devices are the most here.
     let owners = ["nobody", "nobody", "daemon", "nobody", "nobody"];
-    let keys = [1, 1, 1, 2, 3].map(key);
+    let keys = [1, 1, 9, 2, 3].map(key);
     let lines: Vec<String> =
         owners.iter().zip(&keys).map(|(owner, key)| format!("HOTP/T30 {owner} - {key}\n")).collect();
     let file = file(&instance, "users.oath", &format!("{}HOTP/T30 nobody - {}\n", lines.concat(), key(4)));
@@ -115,6 +115,86 @@ fn a_line_that_nobody_knows_is_refused_with_what_to_do() {
         assert!(refused.stderr.contains("standard input, line 3: "), "{refused:?}");
         assert!(refused.stderr.contains("take it out"), "{refused:?}");
     }
+}
+
+#[test]
+fn a_users_oath_that_gives_one_key_to_two_users_has_the_second_refused() {
+    let instance = Instance::new();
+    let text = format!("HOTP/T30 nobody - {0}\nHOTP/T30 bin - {0}00\nHOTP/T30 nobody - {0}\n", key(1));
+    for more in [&["--dry-run"][..], &[]] {
+        let ended = instance.run_with(&[&["import", "oath", "-"], more].concat(), &text);
+        assert!(ended.stderr.contains("line 2, bin: it has the same key as nobody's in line 1"), "{ended:?}");
+        assert!(
+            ended.stderr.contains("line 3, nobody: ") && ended.stdout.contains("1, refused: 2"),
+            "{ended:?}"
+        );
+    }
+    assert_eq!(devices(&instance, "bin"), 0);
+}
+
+#[test]
+fn a_users_oath_is_read_with_any_line_ends_and_called_utf_16_if_it_is_that() {
+    let instance = Instance::new();
+    let text = format!("HOTP/T30 nobody - {}\rHOTP/T30 bin - {}\r", key(1), key(2));
+    let read = instance.run_with(&["import", "oath", "-", "--dry-run"], &text).ok();
+    assert!(read.stdout.contains("from line 2.") && read.stdout.contains("2, refused: 0"), "{read:?}");
+    let path = instance.path("wide");
+    let wide: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(&path, wide).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let refused = oath(&instance, path.to_str().unwrap(), &[]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("UTF-16: save it as UTF-8"), "{refused:?}");
+}
+
+#[test]
+fn no_message_shows_a_key_wherever_in_the_file_it_is() {
+    const KEY: &str = "D5APZEW2EQLJI5IJPHXGZ5MC6LK5PUUO";
+    const HEX: &str = "1f40fc92da241694750979ee6cf582f2d5d7d28e";
+    const BASE64: &str = "H0D8ktokFpR1CXnubPWC8tXX0o4=";
+    let instance = Instance::new();
+    let package = |key: &str| {
+        format!(
+            "<KeyContainer><KeyPackage><Key Id=\"1\" Algorithm=\"x:totp\">{key}</Key></KeyPackage></KeyContainer>\n"
+        )
+    };
+    let data = format!("<Data><Secret><PlainValue>{BASE64}</PlainValue></Secret></Data>");
+    for (format, text) in [
+        ("csv", format!("alice|{KEY}\n")),
+        ("csv", format!("alice;{KEY};x\n")),
+        ("csv", format!("'{KEY},alice,totp\n")),
+        ("csv", format!("{KEY}\u{200b},alice,totp\n")),
+        ("csv", format!("{{\"Seed\":\"{KEY}\",x\n")),
+        ("csv", format!("HOTP/T30 alice - {HEX}\n")),
+        ("csv", package(&data)),
+        ("csv", format!("user,secret\nalice|{KEY},{KEY}\n")),
+        ("oath", format!("alice {HEX}\n")),
+        ("oath", format!("HOTP/T30 {HEX} - alice\n")),
+        ("pskc", package(&format!("{data}<UserId>{KEY}</UserId>"))),
+        ("json", format!(r#"[{{"secret":"{KEY}","label":"{KEY}","type":"TOTP"}}]"#)),
+    ] {
+        for more in [
+            &["--dry-run"][..],
+            &["--dry-run", "--json"],
+            &["--dry-run", "--user", "nobody"],
+            &["--dry-run", "--user-from", "label"],
+        ] {
+            if format == "oath" && more.len() > 2 {
+                continue;
+            }
+            let ended = instance.run_with(&[&["import", format, "-"][..], more].concat(), &text);
+            let said = format!("{}{}", ended.stdout, ended.stderr).to_uppercase();
+            let shows = [KEY, HEX, BASE64].iter().any(|key| said.contains(&key.to_uppercase()[..12]));
+            assert!(!shows && !said.is_empty(), "{format} {more:?} {text}: {ended:?}");
+        }
+    }
+    instance
+        .run_with(
+            &["import", "json", "-", "--user", "nobody"],
+            &format!(r#"[{{"secret":"{KEY}","label":"{KEY}","type":"TOTP"}}]"#),
+        )
+        .ok();
+    let listed = instance.run(&["list", "--json"]).stdout;
+    assert!(!listed.contains(KEY), "{listed}");
 }
 
 const KEYS: [&str; 3] = [
@@ -244,7 +324,7 @@ fn a_bad_file_of_each_kind_is_refused_by_name_and_nothing_is_changed() {
             "otpauth-migration://offline?data=CgU%3D\n".into(),
             "line 1: this is no export",
         ),
-        ("otpauth-migration", format!("otpauth://totp/a?secret={key}\n"), "line 1: this is no export"),
+        ("otpauth-migration", format!("otpauth://totp/a?secret={key}\n"), "line 1: this is a key URI"),
         ("json", r#"{"services":[],"servicesEncrypted":"x"}"#.into(), "encrypted"),
         (
             "json",

@@ -98,12 +98,13 @@ fn same(a: &Foreign, b: &Foreign) -> bool {
 
 fn oath(file: &[u8]) {
     let mut last = 0;
+    let end = if file.contains(&b'\n') { b'\n' } else { b'\r' };
     for line in parse_oath(file, NOW, Strength::AllowWeak) {
         assert!(line.number > last, "lines out of order");
         last = line.number;
         let bytes = &file[line.range.clone()];
-        assert!(!bytes.contains(&b'\n') && !bytes.trim_ascii().is_empty());
-        assert_eq!(file[..line.range.start].iter().filter(|byte| **byte == b'\n').count() + 1, line.number);
+        assert!(!bytes.contains(&end) && !bytes.trim_ascii().is_empty());
+        assert_eq!(file[..line.range.start].iter().filter(|byte| **byte == end).count() + 1, line.number);
         match line.found {
             Err(error) => assert_eq!(error.line, line.number),
             Ok(found) => {

@@ -1,7 +1,7 @@
 //! The columns of a table: what each says, by its name or its place. A column that is not known may change
 //! the codes.
 
-use crate::{Refusal, may_be_key};
+use crate::{Refusal, may_hold_key};
 use ::csv::StringRecord;
 use qrtotp_values::text::clean;
 
@@ -43,6 +43,16 @@ const NAMES: [(Column, &[&str]); 7] = [
             "otpsecret",
             "otpurl",
             "logintotp",
+            "secretbase32",
+            "secrethex",
+            "sharedsecret",
+            "seedhex",
+            "seedbase32",
+            "totpseed",
+            "timeotpsecretbase32",
+            "timeotpsecrethex",
+            "otp",
+            "2fa",
         ],
     ),
     (Column::Kind, &["type", "tokentype", "otptype"]),
@@ -52,7 +62,7 @@ const NAMES: [(Column, &[&str]); 7] = [
 /// Words in the names of columns. What codes depend on is looked for first.
 const WORDS: [(Column, &[&str]); 4] = [
     (Column::Algorithm, &["algo", "hash", "hmac", "digest"]),
-    (Column::Digits, &["digit", "otplen", "length"]),
+    (Column::Digits, &["digit", "otplen", "codelen"]),
     (Column::Period, &["period", "step", "interval"]),
     (
         Column::Harmless,
@@ -118,12 +128,24 @@ impl Columns {
     /// As a header names them, if the row is one.
     pub(crate) fn named_by(row: &StringRecord) -> Option<Self> {
         let found = Self { columns: row.iter().map(column).collect(), names: Some(row.clone()) };
-        let known = |column: &&Column| !matches!(column, Column::Harmless | Column::Unknown);
-        let known = found.columns.iter().filter(known).count();
+        let known = Self::known_in(row);
         // `totp` alone may be the type of a token in a row without a header.
         let names_key = !found.cell(row, Column::Key).eq_ignore_ascii_case("totp");
         let has_key = found.columns.contains(&Column::Key);
         (has_key && (known > 1 || row.len() == 1 || names_key)).then_some(found)
+    }
+
+    /// How many cells of a row are names of columns that matter here.
+    pub(crate) fn known_in(row: &StringRecord) -> usize {
+        row.iter().filter(|cell| !matches!(column(cell), Column::Harmless | Column::Unknown)).count()
+    }
+
+    /// True if a row names columns, but none for the key.
+    pub(crate) fn lacks_key(row: &StringRecord) -> bool {
+        let is_name = |cell| matches!(named(cell), Some(column) if column != Column::Harmless);
+        row.len() > 1
+            && row.iter().any(is_name)
+            && !row.iter().any(|cell| column(cell) == Column::Key || may_hold_key(cell))
     }
 
     fn cells<'a>(&self, row: &'a StringRecord, wanted: Column) -> impl Iterator<Item = (usize, &'a str)> {
@@ -158,9 +180,8 @@ impl Columns {
             None => Ok(()),
             Some((number, _)) => {
                 let name = self.names.as_ref().and_then(|names| names.get(number - 1)).unwrap_or_default();
-                let words = name.split(|c: char| !c.is_ascii_alphanumeric());
-                let hidden = may_be_key(name) || words.into_iter().any(|word| word.len() >= 16);
-                let name = if hidden { String::new() } else { format!(" (\"{}\")", clean(name, 40)) };
+                let name =
+                    if may_hold_key(name) { String::new() } else { format!(" (\"{}\")", clean(name, 40)) };
                 Err(Refusal::Column { number, name })
             }
         }
@@ -168,9 +189,17 @@ impl Columns {
 }
 
 fn column(name: &str) -> Column {
-    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
-    let plain = plain.to_lowercase();
-    let mut names = NAMES.iter().filter(|(_, names)| names.contains(&plain.as_str()));
+    let plain = plain(name);
     let mut words = WORDS.iter().filter(|(_, words)| words.iter().any(|word| plain.contains(word)));
-    names.next().or_else(|| words.next()).map_or(Column::Unknown, |(column, _)| *column)
+    named(name).or_else(|| words.next().map(|(column, _)| *column)).unwrap_or(Column::Unknown)
+}
+
+/// A column by its whole name.
+fn named(name: &str) -> Option<Column> {
+    let plain = plain(name);
+    NAMES.iter().find(|(_, names)| names.contains(&plain.as_str())).map(|(column, _)| *column)
+}
+
+fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase()
 }

@@ -6,23 +6,23 @@ use crate::Foreign;
 use crate::columns::{Column, Columns, VERSION_2, WITHOUT_HEADER};
 use crate::{
     Entry, FileError, MAX_ENTRIES, Refusal, Settings, account_of, bounded, device, device_of_text,
-    entry_of_uri, full_name, hexadecimal, may_be_key, params, text,
+    entry_of_uri, full_name, hexadecimal, is_steam, may_hold_key, params, text,
 };
 use ::csv::{ReaderBuilder, StringRecord, Trim};
 use qrtotp_otp::{Strength, is_separator};
+use qrtotp_values::text::clean;
 use zeroize::Zeroizing;
 
-/// Reads a file. If it has a header, rows without a key are skipped: a password manager has many.
+/// Reads a file. If it has a header, rows without a key and a user of this host's are skipped: a password
+/// manager has many.
 ///
 /// # Errors
 /// Not such a table.
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
-    let text = text(bytes)?;
+    let text = &*text(bytes)?;
     let is_row = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
     let first = text.lines().find(is_row).unwrap_or_default();
-    let delimiter =
-        [b'\t', b';', b','].into_iter().max_by_key(|mark| first.bytes().filter(|b| b == mark).count());
-    let delimiter = delimiter.unwrap_or(b',');
+    let delimiter = delimiter(first);
     if !quotes_fit(text, delimiter) {
         let why = "a quotation mark is not closed, or something follows one that is: rows would run into each other";
         return Err(why.into());
@@ -45,15 +45,27 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
             }
             continue;
         }
+        if columns.is_none() {
+            let first = row.get(0).unwrap_or_default();
+            // Excel's line for Excel.
+            if first.eq_ignore_ascii_case("sep=") {
+                continue;
+            }
+            is_other_format(first)?;
+        }
         if columns.is_none()
             && let Some(header) = Columns::named_by(&row)
         {
             columns = Some(header);
             continue;
         }
+        if columns.is_none() && Columns::lacks_key(&row) {
+            return Err("no column of the first line is known as the key's; call it `secret`".into());
+        }
         let columns =
             columns.get_or_insert_with(|| Columns { columns: WITHOUT_HEADER.to_vec(), names: None });
-        if columns.names.is_none() || !columns.cell(&row, Column::Key).is_empty() {
+        let says = |column| !columns.cell(&row, column).is_empty();
+        if columns.names.is_none() || says(Column::Key) || says(Column::User) {
             entries.push(entry(place(text, &row), &row, columns, strength));
         }
         if entries.len() > MAX_ENTRIES {
@@ -61,6 +73,36 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         }
     }
     bounded(entries)
+}
+
+/// The separator that makes most known names of columns of the first line, or else most cells.
+fn delimiter(first: &str) -> u8 {
+    if let Some(&[mark @ (b';' | b',' | b'\t')]) =
+        first.trim_end_matches(['\r', '\n']).strip_prefix("sep=").map(str::as_bytes)
+    {
+        return mark;
+    }
+    let cells = |mark: &u8| {
+        let mut reader =
+            ReaderBuilder::new().has_headers(false).delimiter(*mark).from_reader(first.as_bytes());
+        let row = reader.records().next().and_then(Result::ok).unwrap_or_default();
+        (Columns::known_in(&row), row.len())
+    };
+    [b'\t', b';', b','].into_iter().max_by_key(cells).unwrap_or(b',')
+}
+
+/// Refuses a list of URIs, by its first cell.
+fn is_other_format(cell: &str) -> Result<(), FileError> {
+    let cell = cell.to_ascii_lowercase();
+    if cell.starts_with("otpauth://") {
+        return Err("this is a list of key URIs: give it to `qrtotp import uri`".into());
+    }
+    if cell.starts_with("otpauth-migration://") {
+        return Err(
+            "this is an export of Google Authenticator: give it to `qrtotp import otpauth-migration`".into(),
+        );
+    }
+    Ok(())
 }
 
 /// True if each closing quote ends its cell (RFC 4180 §2). The CSV reader itself would silently join rows.
@@ -119,14 +161,11 @@ fn entry(place: String, row: &StringRecord, columns: &Columns, strength: Strengt
         Entry { place, name, label, user: None, found: found(&of, key, columns.names.is_some(), strength) }
     };
     entry.user = user;
+    if begins("steam://") || is_steam(of(Column::Issuer)) {
+        entry.found = Err(Refusal::Kind);
+    }
     if let Err(refusal) = columns.check(row) {
         entry.found = Err(refusal);
-    }
-    if entry.found.is_err() {
-        // Without the right columns the key may stand there.
-        let hidden = |text: String| if may_be_key(&text) { String::new() } else { text };
-        let Entry { place, name, label, user, found } = entry;
-        return Entry { place, name: hidden(name), label: hidden(label), user: user.map(hidden), found };
     }
     entry
 }
@@ -137,14 +176,26 @@ fn settings<'a>(of: &impl Fn(Column) -> &'a str) -> Result<Settings<'a>, Refusal
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| Refusal::Form(wrong)),
     };
-    // Password managers call a row with a password so.
-    let kind = Some(of(Column::Kind)).filter(|kind| !kind.eq_ignore_ascii_case("login"));
     Ok(Settings {
-        kind: kind.unwrap_or_default(),
+        kind: kind(of(Column::Kind))?,
         algorithm: of(Column::Algorithm),
         digits: number(Column::Digits, "a number of digits that is no number")?,
         period: number(Column::Period, "a period that is no number")?,
     })
+}
+
+/// A type under the name that [`params`] knows.
+fn kind(text: &str) -> Result<&'static str, Refusal> {
+    let plain: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+    match plain.to_ascii_lowercase().as_str() {
+        // Password managers call a row with a password `login`.
+        "" | "login" => Ok(""),
+        "totp" | "time" | "timebased" | "oathtotp" | "totptoken" => Ok("totp"),
+        "hotp" | "hmac" | "event" | "eventbased" | "oathhotp" | "hotptoken" => Ok("hotp"),
+        "steam" | "yandex" | "motp" => Err(Refusal::Kind),
+        _ if may_hold_key(text) => Err(Refusal::Type("its type".into())),
+        _ => Err(Refusal::Type(format!("its type \"{}\"", clean(text, 40)))),
+    }
 }
 
 /// Returns the content of a key URI, unless the columns beside it contradict it.

@@ -32,11 +32,10 @@ fn a_refused_row_shows_no_key_as_its_name() {
     for text in [
         format!("{KEY}\n"),
         format!("user,secret\n{KEY},root\n"),
-        format!("otpauth://totp/I:root?secret={KEY}&issuer=I\n"),
+        format!("title,user\nx,{KEY}\n").replace("title,user\n", ""),
     ] {
         let entries = read(&text);
-        let shown =
-            entries.iter().map(|e| format!("{} {:?} {}", e.name, e.user, e.label)).collect::<String>();
+        let shown = entries.iter().map(|e| format!("{} {}", e.place, e.shown_name())).collect::<String>();
         assert!(!shown.contains(KEY) && entries.iter().all(|entry| entry.found.is_err()), "{shown}");
     }
     for key in [&HEX[1..], &format!("0x{HEX}")] {
@@ -244,6 +243,8 @@ fn columns_that_contradict_each_other_or_the_key_uri_are_refused() {
         ("digits,otplen", KEY, "8,8", true),
         ("algorithm,hash", KEY, "sha1,sha256", false),
         ("type,tokentype", KEY, "totp,hotp", false),
+        ("key length", KEY, "20", false),
+        ("OTP length", KEY, "6", true),
         ("digits", &uri, "6", false),
         ("period", &uri, "30", false),
         ("algorithm", &uri, "SHA1", false),
@@ -256,4 +257,92 @@ fn columns_that_contradict_each_other_or_the_key_uri_are_refused() {
     }
     let longer = read(&format!("name,secret\nx,{uri},60\n"));
     assert!(longer[0].found.is_err());
+}
+
+#[test]
+fn a_row_of_a_user_without_a_key_is_named() {
+    let entries = read(&format!("user,secret\nalice,{KEY}\nbob,\ncarol;{KEY}\n,\n"));
+    let seen: Vec<_> = entries.iter().map(|e| (e.place.as_str(), e.found.is_ok())).collect();
+    assert_eq!(seen, [("line 2", true), ("line 3", false), ("line 4", false)]);
+}
+
+#[test]
+fn base64_is_never_read_as_base32() {
+    let refusal =
+        read("user,secret\nbob,HoDqktokFpRbCXnubPWCqtXXooj=\n").remove(0).found.unwrap_err().to_string();
+    assert!(refusal.contains("base64"), "{refusal}");
+}
+
+#[test]
+fn a_table_is_read_in_the_forms_that_spreadsheets_write() {
+    let text = format!("user,secret\nalice,{KEY}\nbob,\"{KEY}\"\n");
+    let utf16 =
+        |text: &str, bytes: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(bytes).collect::<Vec<u8>>();
+    let marked = format!("\u{feff}{text}");
+    for bytes in [
+        text.clone().into_bytes(),
+        text.replace('\n', "\r").into_bytes(),
+        utf16(&marked, u16::to_le_bytes),
+        utf16(&marked, u16::to_be_bytes),
+        utf16(&marked.replace('\n', "\r"), u16::to_le_bytes),
+    ] {
+        let entries = parse(&bytes, Strength::Normal).unwrap();
+        let seen: Vec<_> =
+            entries.iter().map(|e| (e.place.as_str(), e.user.as_deref(), e.found.is_ok())).collect();
+        assert_eq!(seen, [("line 2", Some("alice"), true), ("line 3", Some("bob"), true)]);
+    }
+    for text in [
+        format!("sep=;\r\nuser;secret\r\nalice;{KEY}\r\n"),
+        format!("sep=,\nuser,secret\nalice,{KEY}\n"),
+        format!("\"user\";\"secret\";\"note, or, two\"\nalice;{KEY};x\n"),
+        format!("user;secret;a,b,c\nalice;{KEY};0\n"),
+    ] {
+        let entry = read(&text).remove(0);
+        assert!(entry.user.as_deref() == Some("alice") && entry.found.is_ok(), "{text}: {entry:?}");
+    }
+}
+
+#[test]
+fn a_key_s_column_is_known_by_many_names_and_missed_by_name() {
+    for name in [
+        "Secret (Base32)",
+        "shared secret",
+        "seed",
+        "Seed (HEX)",
+        "secret_hex",
+        "TimeOtp-Secret-Base32",
+        "TOTP Seed",
+        "otp",
+        "2FA",
+    ] {
+        assert!(read(&format!("user,{name}\nalice,{KEY}\n"))[0].found.is_ok(), "{name}");
+    }
+    for (text, why) in [
+        (format!("user,material\nalice,{KEY}\n"), "call it `secret`"),
+        (format!("otpauth://totp/I:root?secret={KEY}&issuer=I\n"), "`qrtotp import uri`"),
+        ("otpauth-migration://offline?data=CgA\n".to_owned(), "`qrtotp import otpauth-migration`"),
+    ] {
+        let error = parse(text.as_bytes(), Strength::Normal).unwrap_err().to_string();
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_type_is_known_by_many_names_and_refused_by_its_own() {
+    for kind in ["TIME", "time-based", "OATH-TOTP", "TOTP Token", "totp"] {
+        assert!(read(&format!("S1,{HEX},{kind},6,30,sha1\n"))[0].found.is_ok(), "{kind}");
+    }
+    for (kind, why) in [
+        ("event-based", "it counts"),
+        ("OATH-HOTP", "it counts"),
+        ("smartcard", "type \"smartcard\" is not known; write totp or hotp"),
+        (KEY, "its type is not known; write totp or hotp"),
+        ("steam", "Steam"),
+    ] {
+        let refusal = read(&format!("S1,{HEX},{kind},6,30,sha1\n")).remove(0).found.unwrap_err().to_string();
+        assert!(refusal.contains(why), "{kind}: {refusal}");
+    }
+    for text in [format!("name,secret\nx,steam://{KEY}\n"), format!("issuer,secret\nSteam,{KEY}\n")] {
+        assert_eq!(*read(&text)[0].found.as_ref().unwrap_err(), Refusal::Kind, "{text}");
+    }
 }

@@ -2,7 +2,9 @@
 
 use crate::Foreign;
 use crate::text;
-use crate::{Entry, FileError, Refusal, Settings, account_of, bounded, device, device_of_text, full_name};
+use crate::{
+    Entry, FileError, Refusal, Settings, account_of, bounded, device, device_of_text, full_name, is_steam,
+};
 use qrtotp_otp::Strength;
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -20,7 +22,7 @@ const UNKNOWN: &str = "this is no export of Aegis, 2FAS, andOTP or FreeOTP+ as J
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
     // The error's own text may quote the file.
     let file: Value =
-        serde_json::from_str(text(bytes)?).map_err(|_| FileError::from("the file is not JSON"))?;
+        serde_json::from_str(&text(bytes)?).map_err(|_| FileError::from("the file is not JSON"))?;
     if file["db"].is_string() || file["servicesEncrypted"].is_string() || file["encryptedData"].is_string() {
         return Err(ENCRYPTED.into());
     }
@@ -39,6 +41,7 @@ pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> 
         let place = format!("entry {number}");
         match read(item, strength) {
             Ok(Read { issuer, label, found }) => {
+                let found = if is_steam(issuer) { Err(Refusal::Kind) } else { found };
                 let label = account_of(issuer, label).to_owned();
                 Entry { place, name: full_name(issuer, &label), label, user: None, found }
             }
@@ -217,6 +220,14 @@ mod tests {
             assert_eq!(found.params, Params::new(Algorithm::Sha256, 8, 60).unwrap(), "{app}");
             assert_eq!(found.secret.as_bytes(), b"12345678901234567890", "{app}");
             assert_eq!(*entries[1].found.as_ref().unwrap_err(), Refusal::Counter, "{app}");
+        }
+    }
+
+    #[test]
+    fn steam_s_keys_are_refused_by_their_issuer_too() {
+        for (app, text) in exports() {
+            let entries = parse(text.replace("\"Corp\"", "\"Steam\"").as_bytes(), Strength::Normal).unwrap();
+            assert_eq!(*entries[0].found.as_ref().unwrap_err(), Refusal::Kind, "{app}");
         }
     }
 

@@ -34,11 +34,12 @@ pub use migration::parse as parse_migration;
 pub use oath::{OathLine, parse as parse_oath};
 pub use pattern::expand;
 pub use pskc::parse as parse_pskc;
+pub use qrtotp_otp::may_hold_key;
 pub use uris::parse as parse_uris;
 
 use qrtotp_otp::{
     Algorithm, Base32Error, KeyUri, Params, ParamsError, ReadUri, Secret, SecretError, Strength, UriError,
-    base32_decode_lenient,
+    base32_decode_lenient, is_separator,
 };
 use zeroize::Zeroizing;
 
@@ -52,7 +53,7 @@ pub const MAX_ENTRIES: usize = 10_000;
 pub struct Entry {
     /// Where it stands, for people: `line 3`, `entry 2`.
     pub place: String,
-    /// Its name in the file: issuer and account, or a serial number. Not cleaned.
+    /// Its name in the file: issuer and account, or a serial number. Not cleaned, and not to be shown.
     pub name: String,
     /// The account as the app knows it, without its issuer. Not cleaned, and not to be shown.
     pub label: String,
@@ -60,6 +61,14 @@ pub struct Entry {
     pub user: Option<String>,
     /// Its content, or the reason for refusing it.
     pub found: Result<Foreign, Refusal>,
+}
+
+impl Entry {
+    /// Its name, for people and for a device's label; empty if it may hold a key. Not cleaned.
+    #[must_use]
+    pub fn shown_name(&self) -> &str {
+        if may_hold_key(&self.name) { "" } else { &self.name }
+    }
 }
 
 /// Why an entry can't be imported.
@@ -91,6 +100,9 @@ pub enum Refusal {
         /// Cleaned; empty if it may be a key.
         name: String,
     },
+    /// A type that is not known: it, with its name in quotes unless that may be a key.
+    #[error("{0} is not known; write totp or hotp")]
+    Type(String),
     /// An element that may be there once only.
     #[error("it has two {0}, and only one can hold")]
     Twice(&'static str),
@@ -111,6 +123,7 @@ impl Refusal {
             | Self::Counter
             | Self::Kind
             | Self::Column { .. }
+            | Self::Type(_)
             | Self::Twice(_)
             | Self::Form(_) => false,
         }
@@ -172,6 +185,13 @@ fn params(settings: &Settings<'_>, default: Params) -> Result<Params, Refusal> {
 /// As [`device`], of a key in base32.
 fn device_of_text(text: &str, settings: &Settings<'_>, strength: Strength) -> Result<Foreign, Refusal> {
     let key = base32_decode_lenient(text)?;
+    let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
+    let length = text.chars().filter(|c| *c != '=' && !is_separator(*c)).count();
+    if has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase) && matches!(length % 8, 1 | 3 | 6) {
+        return Err(Refusal::Form(
+            "a key that may be base64, which can't be imported: write it in hexadecimal",
+        ));
+    }
     let notes = key.dropped_bits.then_some(Note::DroppedBits).into_iter().collect();
     device(&key.bytes, notes, settings, strength)
 }
@@ -193,14 +213,6 @@ fn hexadecimal(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     Some(bytes)
 }
 
-/// Whether a text may be a key or a key URI, in base32 or hexadecimal.
-fn may_be_key(text: &str) -> bool {
-    let plain: String =
-        text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=' | ':')).collect();
-    text.to_ascii_lowercase().contains("otpauth")
-        || (plain.len() >= 16 && plain.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-}
-
 /// An entry of a key URI.
 fn entry_of_uri(place: String, uri: &str, strength: Strength) -> Entry {
     match KeyUri::read(uri, strength) {
@@ -215,6 +227,11 @@ fn entry_of_uri(place: String, uri: &str, strength: Strength) -> Entry {
             Entry { place, name: String::new(), label, user: None, found: Err(error.into()) }
         }
     }
+}
+
+/// Steam's codes are not digits, and some apps' exports tell its keys by their issuer alone.
+fn is_steam(issuer: &str) -> bool {
+    issuer.trim().eq_ignore_ascii_case("steam")
 }
 
 /// Issuer and account, as apps show them.
@@ -234,9 +251,23 @@ fn account_of<'a>(issuer: &str, label: &'a str) -> &'a str {
     }
 }
 
-fn text(bytes: &[u8]) -> Result<&str, FileError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| FileError::from("the file is not UTF-8 text"))?;
-    Ok(text.trim_start_matches('\u{feff}'))
+/// The text of a file in UTF-8, or in UTF-16 as Windows saves it. Its lines end in a line feed, whatever they
+/// ended in.
+fn text(bytes: &[u8]) -> Result<Zeroizing<String>, FileError> {
+    let wide = |units: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = units.as_chunks::<2>();
+        let text =
+            char::decode_utf16(pairs.iter().map(|pair| unit(*pair))).collect::<Result<String, _>>().ok();
+        text.filter(|_| rest.is_empty())
+    };
+    let text = match bytes {
+        [0xff, 0xfe, units @ ..] => wide(units, u16::from_le_bytes),
+        [0xfe, 0xff, units @ ..] => wide(units, u16::from_be_bytes),
+        _ => std::str::from_utf8(bytes).ok().map(str::to_owned),
+    };
+    let text = text.map(Zeroizing::new).ok_or("the file is not UTF-8 text: save it as UTF-8")?;
+    let text = Zeroizing::new(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"));
+    Ok(Zeroizing::new(text.replace('\r', "\n")))
 }
 
 fn bounded(entries: Vec<Entry>) -> Result<Vec<Entry>, FileError> {

@@ -19,8 +19,14 @@ const FORM: &str =
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
     let mut entries = Vec::new();
     let mut batches: Vec<(u64, u64, BTreeMap<u64, usize>)> = Vec::new();
-    for (number, line) in (1..).zip(text(bytes)?.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+    let text = text(bytes)?;
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = || FileError(format!("line {number}: {FORM}"));
+        if line.to_ascii_lowercase().contains("otpauth://") {
+            return Err(FileError(format!(
+                "line {number}: this is a key URI: give it to `qrtotp import uri`"
+            )));
+        }
         let message = message(line).ok_or_else(wrong)?;
         let (mut size, mut index, mut id) = (1, 0, 0);
         for (field, value) in fields(&message).ok_or_else(wrong)? {
@@ -190,6 +196,10 @@ mod tests {
             (format!("{first}{second}\n{first}"), "line 4 is the same QR code of an export as line 1"),
             (uri(&[key("a", "", [1, 1, 2])], 2, 2), "line 1: this is no export"),
             (uri(&[key("a", "", [1, 1, 2])], 0, 0), "line 1: this is no export"),
+            (
+                "otpauth://totp/a?secret=A\n".to_owned(),
+                "line 1: this is a key URI: give it to `qrtotp import uri`",
+            ),
             (format!("{first}{}", uri(&[key("b", "", [1, 1, 2])], 3, 1)), "line 2: this is no export"),
         ] {
             let error = parse(twice.as_bytes(), Strength::Normal).unwrap_err().to_string();

@@ -32,7 +32,8 @@ const EASTERNMOST: i64 = 14 * 3600;
 pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Vec<OathLine> {
     let mut lines = Vec::new();
     let mut start = 0;
-    for (number, line) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
+    let end = if bytes.contains(&b'\n') { b'\n' } else { b'\r' };
+    for (number, line) in (1..).zip(bytes.split(|byte| *byte == end)) {
         let range = start..start + line.len();
         start = range.end + 1;
         let line = crate::foreign::without_bom(line);

@@ -19,13 +19,24 @@ const WRONG_NUMBER: Refusal = Refusal::Form("digits, a time, a period or a drift
 /// # Errors
 /// Not XML, or no PSKC.
 pub fn parse(bytes: &[u8], now: UnixTime, strength: Strength) -> Result<Vec<Entry>, FileError> {
+    let text = &*text(bytes)?;
+    // The parser compares each attribute of a tag with all others.
+    let is_comment = |tag: &str| tag.starts_with('!');
+    if text.split('<').any(|tag| !is_comment(tag) && tag.bytes().filter(|byte| *byte == b'=').count() > 100) {
+        return Err("a tag has more than 100 attributes, so this is no PSKC file: give another".into());
+    }
     // The error's own text may quote the file. Document types, and with them entities, are not read.
-    let document = Document::parse(text(bytes)?)
+    let document = Document::parse(text)
         .map_err(|_| FileError::from("the file is not XML, or has a document type; PSKC has none"))?;
     if document.root_element().tag_name().name() != "KeyContainer" {
         return Err("this is no PSKC file: it has no KeyContainer".into());
     }
-    let packages = document.root_element().children().filter(|node| node.tag_name().name() == "KeyPackage");
+    if named(document.root_element(), "KeyPackage").next().is_none() {
+        return Err(
+            "it has no KeyPackage, as in drafts before RFC 6030: have it exported as RFC 6030 says".into()
+        );
+    }
+    let packages = named(document.root_element(), "KeyPackage");
     let entries = packages.zip(1..).map(|(package, number)| entry(package, number, now, strength));
     bounded(entries.collect())
 }
@@ -74,8 +85,13 @@ fn found(key: Node<'_, '_>, now: UnixTime, strength: Strength) -> Result<Foreign
     let settings =
         Settings { kind, algorithm: suite.as_str(), digits: length, period: value(data, "TimeInterval")? };
     let text = plain(secret)?.ok_or(Refusal::Form("there is no key"))?;
-    let text: String = text.split_ascii_whitespace().collect();
-    let bytes = Base64::decode_vec(&Zeroizing::new(text));
+    let text: Zeroizing<String> = Zeroizing::new(text.split_ascii_whitespace().collect());
+    // Base64 would read them as another key; no base64 of that length is made of those characters alone.
+    let base32 = text.trim_end_matches('=').bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
+    if text.len() >= 20 && (base32 || text.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        return Err(Refusal::Form("a key in hexadecimal or base32: PSKC has base64, have it exported anew"));
+    }
+    let bytes = Base64::decode_vec(&text);
     let bytes = bytes.map(Zeroizing::new).map_err(|_| Refusal::Form("a key that is not base64"))?;
     let found = device(&bytes, expires.map(Note::Expires).into_iter().collect(), &settings, strength)?;
     // Steps by which its clock is ahead, as the last server knew it.

@@ -56,6 +56,16 @@ fn what_can_not_be_taken_is_refused_by_what_it_is() {
         ("pskc:totp", "pskc:pin", "not supported"),
         ("<pskc:PlainValue>MTIz", "<pskc:EncryptedValue/><pskc:PlainValue>MTIz", "encrypted"),
         ("MTIz", "!MTIz", "not base64"),
+        (
+            "MTIzNDU2Nzg5MDEyMzQ1\n           Njc4OTA=",
+            "1f40fc92da241694750979ee6cf582f2d5d7d28e",
+            "hexadecimal or base32",
+        ),
+        (
+            "MTIzNDU2Nzg5MDEyMzQ1\n           Njc4OTA=",
+            "D5APZEW2EQLJI5IJPHXGZ5MC6LK5PUUO",
+            "hexadecimal or base32",
+        ),
         ("DECIMAL", "HEXADECIMAL", "not decimal"),
         ("Length=\"8\"", "Length=\"x\"", "no number"),
         ("Length=\"8\"", "Length=\"8\" CheckDigits=\"true\"", "check digit"),
@@ -92,6 +102,24 @@ fn what_can_not_be_taken_is_refused_by_what_it_is() {
     for text in ["", "<a/>", "<KeyContainer/>", "<!DOCTYPE x [<!ENTITY e \"e\">]><KeyContainer/>"] {
         assert!(parse(text.as_bytes(), NOW, Strength::Normal).is_err(), "{text}");
     }
+}
+
+#[test]
+fn an_older_draft_s_file_is_called_that() {
+    let error =
+        parse(b"<KeyContainer><Device><Key/></Device></KeyContainer>", NOW, Strength::Normal).unwrap_err();
+    assert!(error.to_string().contains("no KeyPackage"), "{error}");
+}
+
+#[test]
+fn a_tag_with_more_attributes_than_any_has_is_refused_before_it_takes_time() {
+    let attributes: String = (0..300_000).map(|n| format!(" a{n}='>'")).collect();
+    for many in [format!("<KeyContainer{attributes}/>"), file(&format!("<pskc:Key{attributes}/>"))] {
+        let error = parse(many.as_bytes(), NOW, Strength::Normal).unwrap_err().to_string();
+        assert!(error.contains("more than 100 attributes"), "{error}");
+    }
+    let comment = format!("<!-- {} -->", "=".repeat(200));
+    assert!(parse(file(&format!("{comment}{}", key())).as_bytes(), NOW, Strength::Normal).is_ok());
 }
 
 proptest! {

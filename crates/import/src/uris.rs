@@ -10,8 +10,7 @@ use qrtotp_otp::Strength;
 /// # Errors
 /// Not text, no line or too many.
 pub fn parse(bytes: &[u8], strength: Strength) -> Result<Vec<Entry>, FileError> {
-    // A line may also end in a carriage return alone.
-    let text = text(bytes)?.replace("\r\n", "\n").replace('\r', "\n");
+    let text = text(bytes)?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     let entries = lines.map(|(number, line)| entry_of_uri(format!("line {number}"), line, strength));
     let entries: Vec<_> = entries.collect();

@@ -62,20 +62,21 @@ messages! {
     /// A host of a fleet, while none of the verifiers that check codes can be reached. Break-glass codes were
     /// handed out by the administrator, for use at this host only.
     text NO_VERIFIER = "No verifier answers. Use a break-glass code, or log in at the console.";
-    /// A refusal after an attempt to enrol. The same for every reason.
-    text NOT_ENROLLED_HERE = "That did not work. Check your password, or ask your administrator to let you enrol.";
+    /// A refusal after an attempt to enrol. The same for every reason. Lines of at most 77 columns.
+    text NOT_ENROLLED_HERE = "That did not work.\nCheck your password, or ask your administrator to let you enrol.";
     /// sudo remembers an earlier login, but here a new code is needed. `sudo -k` is a command.
     text NEW_CODE_NEEDED = "A new code is needed for this. With sudo: run `sudo -k` and try again.";
     /// A login by a program that asks for no code.
     text CODE_NOT_ASKED = "A verification code is needed here, and this way in asks for none.";
     /// The end of an enrolment at a login.
     text ENROLLED = "Enrolled. From now on logins ask for a code of the app.";
-    /// The end of an enrolment at a login, if the recovery codes were not kept.
-    text ENROLLED_CODES_LOST = "Enrolled. The recovery codes were not confirmed and are not valid; the next login makes new ones.";
+    /// The end of an enrolment at a login, if the recovery codes were not kept. Lines of at most 77 columns.
+    text ENROLLED_CODES_LOST = "Enrolled.\nThe recovery codes were not confirmed and are not valid;\nthe next login makes new ones.";
     /// After a login with a recovery code.
     with recovery_code_used(left) = "That was a recovery code; {left} are left. If your device is lost, have it revoked.";
     /// A login without a second factor, on the last day that allows it. `qrtotp enroll` is a command.
-    text GRACE_LAST_DAY = "Today is the last day to log in without a second factor. `qrtotp enroll` sets one up; it takes two minutes.";
+    /// Lines of at most 77 columns.
+    text GRACE_LAST_DAY = "Today is the last day to log in without a second factor.\n`qrtotp enroll` sets one up; it takes two minutes.";
     /// A login without a second factor, on a day on which that is still allowed. At least 2 days.
     with grace_days(days) = "{days} days are left to log in without a second factor. `qrtotp enroll` sets one up; it takes two minutes.";
     /// After a login: one wrong code, perhaps an attacker's. `since` is a date and time.

@@ -111,11 +111,16 @@ fn spare_bits(text: &str) -> u32 {
     [0, 5, 2, 7, 4, 1, 6, 3][text.len() % 8]
 }
 
-/// Blanks and dashes of every kind that web pages and word processors produce.
+/// Blanks and dashes of every kind that web pages and word processors produce, and invisible characters.
 #[must_use]
 pub fn is_separator(c: char) -> bool {
-    c.is_whitespace()
-        || matches!(c, '-' | '\u{ad}' | '\u{200b}' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{feff}')
+    c == '-' || matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}') || c.is_whitespace() || is_invisible(c)
+}
+
+/// Characters that web pages and chats leave in a copied text: soft hyphens, joiners, directional marks.
+#[must_use]
+pub fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// The five bits of a character.

@@ -16,6 +16,7 @@
 
 pub mod base32;
 mod code;
+mod key_text;
 #[cfg(test)]
 mod oathtool;
 mod params;
@@ -26,9 +27,10 @@ mod verify;
 
 pub use self::base32::{
     Base32Error, decode as base32_decode, decode_lenient as base32_decode_lenient, encode as base32_encode,
-    is_separator,
+    is_invisible, is_separator,
 };
 pub use code::Code;
+pub use key_text::may_hold_key;
 pub use params::{Algorithm, Params, ParamsError, Step};
 pub mod qr;
 pub use random::{RandomError, fill as fill_random, random_bytes};

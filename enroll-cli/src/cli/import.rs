@@ -36,7 +36,7 @@ pub enum Import {
     /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key,
     /// seed or totp (base32, hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or
     /// timestep. A row that says something in a column that is not known is refused with its name, if codes
-    /// may depend on it.
+    /// may depend on it. A row with a user needs a key; others without one are skipped.
     ///
     /// Without a header: serial, key, type, digits, period, algorithm. The type must be there, because
     /// privacyIDEA and LinOTP take a row without one for HOTP.

@@ -138,11 +138,20 @@ pub enum UriError {
         write: &'static str,
     },
     /// A parameter that may change the codes.
-    #[error("the parameter{quoted} is not known here: remove it if the codes do not depend on it")]
+    #[error("the parameter {shown} is not known here: remove it if the codes do not depend on it")]
     Unknown {
-        /// Empty, or a space and the name in quotes: at most 15 characters, harmless to print.
-        quoted: String,
+        /// Its name in quotes, harmless to print, or its number if the name may be a part of a key.
+        shown: String,
     },
+    /// A parameter that is not known and has no value: perhaps a part of the one before it.
+    #[error("the parameter {shown} has no value, so the URI may be damaged: copy the whole URI again")]
+    NoValue {
+        /// As for [`UriError::Unknown`].
+        shown: String,
+    },
+    /// The issuer is Steam.
+    #[error("its issuer is Steam, whose codes are not digits: have a usual key issued")]
+    Steam,
     /// `encoder`, for codes that are not digits.
     #[error("the URI has an \"encoder\", so its codes are not digits (Steam): have a usual key issued")]
     Encoder,

@@ -1,6 +1,6 @@
 //! Reading a key URI from another system.
 
-use super::super::{Algorithm, Params, Secret, Strength, base32};
+use super::super::{Algorithm, Params, Secret, Strength, base32, may_hold_key};
 use super::{KeyUri, ReadUri, UriError, percent};
 use zeroize::Zeroizing;
 
@@ -75,8 +75,11 @@ impl KeyUri {
         if !kind.eq_ignore_ascii_case("totp") {
             return Err(UriError::NotTotp);
         }
-        let query = Query::read(query)?;
+        let query = Query::read(&without_entities(query))?;
         let (issuer, account) = names(label, &query.issuer);
+        if issuer.eq_ignore_ascii_case("steam") {
+            return Err(UriError::Steam);
+        }
         let secret = query.secret.as_ref().ok_or(UriError::SecretMissing)?;
         let typed = base32::decode_lenient(secret)?;
         let secret = Secret::from_bytes(&typed.bytes, strength)?;
@@ -109,7 +112,8 @@ fn without_wrapping(text: &str) -> &str {
     let wrapping = |c: char| {
         c.is_whitespace()
             || c.is_control()
-            || matches!(c, '\u{feff}' | '\u{200b}' | '"' | '\'' | '`' | '<' | '>' | '\u{2018}'..='\u{201f}')
+            || base32::is_invisible(c)
+            || matches!(c, '"' | '\'' | '`' | '<' | '>' | '\u{2018}'..='\u{201f}')
     };
     let text = text.trim_matches(wrapping);
     match text.split_at_checked("QR-Code:".len()) {
@@ -131,19 +135,18 @@ struct Query {
 impl Query {
     fn read(text: &str) -> Result<Self, UriError> {
         let mut query = Query::default();
-        for pair in text.split('&') {
+        for (number, pair) in (1_usize..).zip(text.split('&')) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = name_of(name);
+            let name = percent::decode(name).trim().to_ascii_lowercase();
             if name == "issuer" {
                 if query.issuer.is_empty() {
                     query.issuer = plain(&value.replace('+', " "));
                 }
                 continue;
             }
-            let value = Zeroizing::new(percent::decode(value).trim().to_owned());
-            if value.is_empty() {
-                continue;
-            }
+            // A `+` is a blank in a form, and no character of a key.
+            let value = if name == "secret" { value.replace('+', " ") } else { value.to_owned() };
+            let value = Zeroizing::new(percent::decode(&Zeroizing::new(value)).trim().to_owned());
             let (name, slot) = match name.as_str() {
                 "secret" => ("secret", &mut query.secret),
                 "algorithm" => ("algorithm", &mut query.algorithm),
@@ -151,12 +154,16 @@ impl Query {
                 "period" => ("period", &mut query.period),
                 "counter" if value.bytes().all(|digit| digit == b'0') => continue,
                 "counter" => return Err(UriError::Counter),
+                "encoder" if value.is_empty() => continue,
                 "encoder" => return Err(UriError::Encoder),
                 other => {
-                    unknown(other)?;
+                    unknown(other, &value, number)?;
                     continue;
                 }
             };
+            if value.is_empty() {
+                continue;
+            }
             if slot.as_ref().is_some_and(|known| !known.eq_ignore_ascii_case(&value)) {
                 return Err(UriError::Duplicate { name });
             }
@@ -174,28 +181,59 @@ impl Query {
     }
 }
 
-/// A parameter's name in lower case. A name copied from a web page may begin with the rest of an HTML entity
-/// (`&amp;`).
-fn name_of(name: &str) -> String {
-    let name = percent::decode(name).trim().to_ascii_lowercase();
-    let mut rest = name.as_str();
-    while let Some(after) = ["amp;", "#38;", "#x26;"].iter().find_map(|entity| rest.strip_prefix(entity)) {
-        rest = after;
+/// A query copied from the source of a web page, perhaps escaped twice: its character references resolved,
+/// and without invisible characters. A reference that is not known makes a parameter that is refused.
+fn without_entities(query: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(query.to_owned());
+    loop {
+        let mut plain = Zeroizing::new(String::with_capacity(text.len())); // never grows, so nothing is left behind
+        let mut rest = text.as_str();
+        while let Some(first) = rest.chars().next() {
+            let (c, length) = entity(rest).unwrap_or((first, first.len_utf8()));
+            if !base32::is_invisible(c) {
+                plain.push(c);
+            }
+            rest = &rest[length..];
+        }
+        if plain == text {
+            return plain;
+        }
+        text = plain;
     }
-    rest.to_owned()
 }
 
-fn unknown(name: &str) -> Result<(), UriError> {
-    if name.is_empty() || DECORATIONS.contains(&name) {
+/// The character reference at the beginning of a text, and its length there.
+fn entity(text: &str) -> Option<(char, usize)> {
+    let (name, _) = text.strip_prefix('&')?.split_once(';').filter(|(name, _)| name.len() <= 8)?;
+    let number = |digits: &str, radix| u32::from_str_radix(digits, radix).ok().and_then(char::from_u32);
+    let c = match (name.strip_prefix('#'), name) {
+        (Some(digits), _) => match digits.strip_prefix(['x', 'X']) {
+            Some(digits) => number(digits, 16)?,
+            None => number(digits, 10)?,
+        },
+        (None, "amp") => '&',
+        (None, "nbsp") => ' ',
+        (None, "shy") => '\u{ad}',
+        _ => return None,
+    };
+    (!c.is_control()).then_some((c, name.len() + 2))
+}
+
+/// Refuses a parameter that may change the codes; without a value, one that may be a part of the secret.
+fn unknown(name: &str, value: &str, number: usize) -> Result<(), UriError> {
+    if DECORATIONS.contains(&name) || (name.is_empty() && value.is_empty()) {
         return Ok(());
     }
     if let Some((given, write)) = OTHER_NAMES.iter().find(|(other, _)| *other == name) {
         return Err(UriError::OtherName { given, write });
     }
-    // A long name may be part of a key.
-    let is_name =
-        name.len() <= 15 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    Err(UriError::Unknown { quoted: if is_name { format!(" \"{name}\"") } else { String::new() } })
+    let shown = if name.is_empty() || may_hold_key(name) {
+        format!("number {number}")
+    } else {
+        let clean = name.chars().take(40).map(|c| if matches!(c, ' '..='~') { c } else { '?' });
+        format!("\"{}\"", clean.collect::<String>())
+    };
+    Err(if value.is_empty() { UriError::NoValue { shown } } else { UriError::Unknown { shown } })
 }
 
 /// Decimal digits only: `str::parse` would also take a leading `+`.

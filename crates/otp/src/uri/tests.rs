@@ -78,6 +78,43 @@ fn a_secret_may_be_written_as_people_type_it() {
 }
 
 #[test]
+fn a_secret_copied_from_a_web_page_is_whole_or_refused() {
+    let (start, end) = KEY.split_at(28);
+    for blank in [
+        "+",
+        "&nbsp;",
+        "&#160;",
+        "&#xA0;",
+        "&shy;",
+        "&amp;nbsp;",
+        "\u{200e}",
+        "\u{2060}",
+        "\u{202a}",
+        "%E2%81%A6",
+        "\u{ad}",
+    ] {
+        let uri = format!("\u{200f}otpauth://totp/a?secret={start}{blank}{end}&digits=8\u{202c}");
+        let key = KeyUri::parse(&uri, Strength::Normal)
+            .map(|key| (key.secret.as_bytes().to_vec(), key.params.digits()));
+        assert_eq!(key, Ok((b"12345678901234567890".to_vec(), 8)), "{blank:?}");
+    }
+    for stray in ["&", "&ensp;", "&;"] {
+        assert!(parse(&format!("otpauth://totp/a?secret={start}{stray}{end}")).is_err(), "{stray}");
+    }
+}
+
+#[test]
+fn steam_s_keys_are_refused_by_their_issuer_too() {
+    for uri in [
+        "Steam:alice?secret=KEY",
+        "alice?secret=KEY&issuer=steam",
+        "Steam:alice?secret=KEY&issuer=Steam&digits=5",
+    ] {
+        assert_eq!(parse(&format!("otpauth://totp/{uri}")), Err(UriError::Steam), "{uri}");
+    }
+}
+
+#[test]
 fn a_secret_with_left_over_bits_is_taken_without_them() {
     for (secret, dropped_bits) in [("KEY", false), ("KEY====", false), ("KEYA", true), ("KEYMZ", true)] {
         let uri = format!("otpauth://totp/a?secret={}", secret.replace("KEY", KEY));
@@ -89,7 +126,7 @@ fn a_secret_with_left_over_bits_is_taken_without_them() {
 
 #[test]
 fn decorating_parameters_are_ignored() {
-    let uri = "otpauth://totp/a?image=https%3A%2F%2Fx&secret=KEY&color=f00&image=2&&flag&=&lock=1&icon=x&codeDisplay=y&counter=0";
+    let uri = "otpauth://totp/a?image=https%3A%2F%2Fx&secret=KEY&color=f00&image=2&&lock&=&lock=1&icon=x&codeDisplay=y&counter=0";
     assert_eq!(parse(uri), Ok(key("", "a", Params::default())));
 }
 
@@ -103,6 +140,8 @@ fn parameters_are_read() {
         // Copied from the source of a web page, once or twice too often.
         "&amp;digits=8&amp;algorithm=SHA256&amp;period=60",
         "&amp;amp;digits=8&#38;algorithm=SHA256&#x26;period=60",
+        "&#038;digits&#61;8&#x026;algorithm=SHA256&#x0026;period=60",
+        "&\u{200e}digits\u{2060}=8&algorithm=SHA256\u{feff}&period=\u{202d}60",
         "&DIGITS=8&Algorithm=HmacSHA256&pERIOD=60",
         "&digits=%208%20&algorithm=SHA-256&period= 60 ",
         "&digits=8&digits=8&algorithm=SHA256&algorithm=sha256&period=60",
@@ -140,7 +179,16 @@ fn a_parameter_that_could_change_the_codes_is_refused_by_name_with_what_to_write
         ("length=8", "write it as \"digits\""),
         ("t0=100", "the parameter \"t0\" is not known here"),
         ("offset=30", "\"offset\""),
-        ("GEZDGNBVGY3TQOJQGEZDGNBV=1", "the parameter is not known here"),
+        ("GEZDGNBVGY3TQOJQGEZDGNBV=1", "the parameter number 2 is not known here"),
+        ("a%0Ab c:d=1", "\"a?b c:d\""),
+        ("algorithm%3DSHA256", "\"algorithm=sha256\" has no value"),
+        ("digits%3D8", "\"digits=8\" has no value"),
+        ("digits:8", "\"digits:8\" has no value"),
+        ("digits8", "\"digits8\" has no value"),
+        ("steam", "\"steam\" has no value"),
+        ("encoder%3Dsteam", "\"encoder=steam\" has no value"),
+        ("issuer=A & B", "\"b\" has no value"),
+        ("GEZDGNBVGY3TQOJQGEZDGNBV", "the parameter number 2 has no value"),
     ] {
         let error = parse(&format!("otpauth://totp/a?secret=KEY&{query}")).unwrap_err().to_string();
         assert!(error.contains(said), "{query}: {error}");

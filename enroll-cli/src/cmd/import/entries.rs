@@ -2,7 +2,7 @@
 //! one account are imported, or none of them is.
 
 use super::source::Source;
-use super::{Device, Importer, strength};
+use super::{Device, Importer, shared_key, shown_user, strength, user_of_file};
 use crate::cli::{How, Keys, KeysOfFile};
 use crate::context::{Account, Context, known_user};
 use crate::error::{Exit, Failure};
@@ -135,11 +135,15 @@ impl Entries<'_> {
                 Err(failure) => {
                     // An entry that can't be imported has no owner. Its label may hold anything.
                     let failure = refusal_of(entry).unwrap_or(failure);
-                    importer.refuse(entry.user.as_deref().unwrap_or_default(), &from(entry), &failure)?;
+                    importer.refuse(
+                        shown_user(entry.user.as_deref().unwrap_or_default()),
+                        &from(entry),
+                        &failure,
+                    )?;
                     refused += 1;
                 }
                 Ok(account) => {
-                    let label = Label::new(self.label.unwrap_or(&entry.name));
+                    let label = Label::new(self.label.unwrap_or(entry.shown_name()));
                     match groups.iter_mut().find(|group| group.account.name == account.name) {
                         Some(group) => group.entries.push((entry, label)),
                         None => groups.push(Group { account, entries: vec![(entry, label)] }),
@@ -214,7 +218,7 @@ impl Entries<'_> {
     fn account_of(&self, entry: &Entry) -> Result<Account, Failure> {
         match self.owner {
             Owner::One(user) => known_user(user),
-            Owner::File => known_user(entry.user.as_deref().ok_or_else(|| {
+            Owner::File => user_of_file(entry.user.as_deref().ok_or_else(|| {
                 Failure::Refused(
                     "the file does not say whose it is; give --user USER or --user-from label".into(),
                 )
@@ -222,8 +226,8 @@ impl Entries<'_> {
             Owner::Label => {
                 let label = entry.label.as_str();
                 let before = label.split_once('@').map_or(label, |(name, _)| name);
-                known_user(label)
-                    .or_else(|failure| if before == label { Err(failure) } else { known_user(before) })
+                user_of_file(label)
+                    .or_else(|failure| if before == label { Err(failure) } else { user_of_file(before) })
             }
         }
     }
@@ -312,7 +316,7 @@ fn refusal_of(entry: &Entry) -> Option<Failure> {
 
 /// Where an entry is and what it is called, for people.
 fn from(entry: &Entry) -> String {
-    let name = clean(&entry.name, 128);
+    let name = clean(entry.shown_name(), 128);
     if name.is_empty() { entry.place.clone() } else { format!("{} ({name})", entry.place) }
 }
 
@@ -326,9 +330,6 @@ fn not_of(others: &[Group<'_>], foreign: &Foreign) -> Result<(), Failure> {
         .find(|(_, entry)| is_same(entry));
     match shared {
         None => Ok(()),
-        Some((name, entry)) => Err(Failure::Refused(format!(
-            "it has the same key as {name}'s in {}, so that a code would be good at both; correct the file",
-            entry.place
-        ))),
+        Some((name, entry)) => Err(Failure::Refused(shared_key(name, &entry.place))),
     }
 }

@@ -9,13 +9,13 @@ mod owner_process;
 mod source;
 
 use crate::cli::{How, Import};
-use crate::context::{Account, Context, syslog};
+use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
-use qrtotp_account::Label;
+use qrtotp_account::{Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{AdminError, Imported, Reimported};
 use qrtotp_frontend::Syslog;
-use qrtotp_import::{Foreign, Why};
+use qrtotp_import::{Foreign, Why, may_hold_key};
 use qrtotp_otp::{MAX_OWN_SIDE, Params, Secret, Step, Strength, Window};
 use qrtotp_store::{AccountStore, Store};
 use qrtotp_values::text::clean;
@@ -302,6 +302,28 @@ impl<'a> Importer<'a> {
 
 fn describe(params: Params) -> String {
     format!("{}, {} digits, {} s", params.algorithm(), params.digits(), params.period())
+}
+
+/// Why a key that the file gives to another account, too, is refused.
+fn shared_key(owner: &Name, place: &str) -> String {
+    format!(
+        "it has the same key as {owner}'s in {place}, so that a code would be good at both; correct the file"
+    )
+}
+
+/// The user that a file names. A damaged file may have a key in that place, which no message shows.
+fn user_of_file(text: &str) -> Result<Account, Failure> {
+    known_user(text).map_err(|failure| match failure {
+        Failure::Refused(_) if may_hold_key(text) => {
+            Failure::Refused("the user that it names is not on this host; correct the file".into())
+        }
+        failure => failure,
+    })
+}
+
+/// A user's name in a file, for people; empty if it may be a key instead.
+fn shown_user(text: &str) -> &str {
+    if may_hold_key(text) && known_user(text).is_err() { "" } else { text }
 }
 
 fn strength(weak: bool) -> Strength {

@@ -1,9 +1,9 @@
 //! `qrtotp import oath`: pam_oath's users.oath, line by line.
 
 use super::source::Source;
-use super::{Device, Importer, Left, advice, farewell, strength};
+use super::{Device, Importer, Left, advice, farewell, shared_key, shown_user, strength, user_of_file};
 use crate::cli;
-use crate::context::{Context, known_user};
+use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
@@ -19,9 +19,12 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
         return Err(Failure::Error("--shred needs a file, and --dry-run has no place beside it".into()));
     }
     let source = source(&args.file)?.whole_lines()?;
+    if source.bytes.starts_with(&[0xff, 0xfe]) || source.bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(Failure::Refused(format!("{} is UTF-16: save it as UTF-8", source.shown)));
+    }
     let lines = parse_oath(&source.bytes, SystemClock.now(), strength(how.weak));
     let mut importer = Importer::new(context, how);
-    let (mut done, mut known, mut found) = (Vec::new(), 0, BTreeMap::new());
+    let (mut done, mut known, mut found) = (Vec::new(), 0, Found::default());
     for line in &lines {
         match take(&mut importer, line, &mut found) {
             Ok(new) => {
@@ -31,7 +34,7 @@ pub fn run(context: &Context, args: &cli::Oath) -> Result<Exit, Failure> {
             Err(failure @ Failure::Output(_)) => return Err(failure),
             Err(failure) => {
                 let user = line.user.as_deref().unwrap_or("?");
-                importer.refuse(user, &format!("line {}", line.number), &failure)?;
+                importer.refuse(shown_user(user), &format!("line {}", line.number), &failure)?;
             }
         }
     }
@@ -76,22 +79,32 @@ fn source(file: &Path) -> Result<Source, Failure> {
     Source::of_root(&path, MAX_OATH)
 }
 
-/// Takes one line. `found` are the keys of those before it. False if its key was here already.
-fn take<'a>(
-    importer: &mut Importer<'_>,
-    line: &'a OathLine,
-    found: &mut BTreeMap<Name, Vec<&'a Secret>>,
-) -> Result<bool, Failure> {
+/// The keys of the lines before.
+#[derive(Default)]
+struct Found<'a> {
+    of: BTreeMap<Name, Vec<&'a Secret>>,
+    /// Whose each key is, and its line. Zeros at a key's end change no code.
+    owners: BTreeMap<&'a [u8], (Name, usize)>,
+}
+
+/// Takes one line. False if its key was here already.
+fn take<'a>(importer: &mut Importer<'_>, line: &'a OathLine, found: &mut Found<'a>) -> Result<bool, Failure> {
     let foreign = line
         .found
         .as_ref()
         .map_err(|error| Failure::Refused(format!("{}{}", error.why, advice(&error.why))))?;
-    let account = known_user(line.user.as_deref().unwrap_or_default())?;
+    let account = user_of_file(line.user.as_deref().unwrap_or_default())?;
     let label = Label::new("pam_oath");
-    let before = found.entry(account.name.clone()).or_default();
+    let zeros = foreign.secret.as_bytes().iter().rev().take_while(|byte| **byte == 0).count();
+    let key = &foreign.secret.as_bytes()[..foreign.secret.as_bytes().len() - zeros];
+    if let Some((owner, line)) = found.owners.get(key).filter(|(owner, _)| *owner != account.name) {
+        return Err(Failure::Refused(shared_key(owner, &format!("line {line}"))));
+    }
+    let before = found.of.entry(account.name.clone()).or_default();
     let from = format!("line {}", line.number);
     let device = Device { account: &account, from: &from, label: &label, foreign, only_first: false, before };
     let new = importer.take_and_tell(&[device])?;
     before.push(&foreign.secret);
+    found.owners.insert(key, (account.name.clone(), line.number));
     Ok(new)
 }

@@ -59,7 +59,9 @@ impl Source {
 
     /// Itself, if its last line has an end: in a format of lines, a cut key can look like a shorter one.
     pub fn whole_lines(self) -> Result<Self, Failure> {
-        if self.bytes.ends_with(b"\n") || self.bytes.is_empty() {
+        // The last two in UTF-16.
+        let ends: [&[u8]; 4] = [b"\n", b"\r", b"\n\0", b"\r\0"];
+        if self.bytes.is_empty() || ends.iter().any(|end| self.bytes.ends_with(end)) {
             return Ok(self);
         }
         Err(Failure::Refused(format!(
