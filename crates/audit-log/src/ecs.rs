@@ -75,6 +75,9 @@ pub fn ecs(entry: &Entry) -> Value {
     if let Writer::User(uid) = entry.writer {
         put(&mut document, &["labels", "qrtotp_written_by_uid"], Value::from(uid.to_string()));
     }
+    if entry.is_unproven() {
+        put(&mut document, &["labels", "qrtotp_proven"], Value::from("false"));
+    }
     let related: Vec<&str> = ["user", "by"].iter().filter_map(|key| event.get(key)).collect();
     if !related.is_empty() {
         put(&mut document, &["related", "user"], json!(related));
@@ -97,9 +100,8 @@ pub(crate) fn put(document: &mut Value, path: &[&str], value: Value) {
 
 fn category(kind: &str) -> &'static str {
     match kind {
-        "login" | "device_proof" | "throttle_engaged" | "throttle_lifted" | "recovery_used" => {
-            "authentication"
-        }
+        "login" | "device_proof" | "password_tried" | "throttle_engaged" | "throttle_lifted"
+        | "recovery_used" => "authentication",
         "policy_applied" | "policy_confirmed" | "policy_rolled_back" | "configuration_refused" => {
             "configuration"
         }
@@ -110,7 +112,7 @@ fn category(kind: &str) -> &'static str {
 
 fn type_of(kind: &str) -> &'static str {
     match kind {
-        "login" | "device_proof" => "start",
+        "login" | "device_proof" | "password_tried" => "start",
         "credential_revoked" | "token_revoked" | "account_removed" | "record_removed" | "record_gone" => {
             "deletion"
         }

@@ -208,6 +208,12 @@ impl fmt::Display for Event {
 }
 
 impl Entry {
+    /// Whether neither the journal nor a link of a chain says who wrote it.
+    #[must_use]
+    pub fn is_unproven(&self) -> bool {
+        matches!(self.writer, Writer::Setuid(_) | Writer::Ended(_)) && self.event.link.is_none()
+    }
+
     /// Whether a process without root's rights wrote what only the module, the command or the broker logs. An
     /// application without root logs that the broker gave no verdict; that changes nothing and has no link.
     #[must_use]

@@ -31,7 +31,9 @@ enum Class {
 impl Class {
     fn of(event: &Event) -> Self {
         match event.get("event") {
-            Some("login" | "device_proof") if event.get("user").is_some() => Self::Authentication,
+            Some("login" | "device_proof" | "password_tried") if event.get("user").is_some() => {
+                Self::Authentication
+            }
             Some("anomaly") => Self::DetectionFinding,
             _ if event.get("user").is_some() => Self::AccountChange,
             _ => Self::Base,
@@ -39,12 +41,12 @@ impl Class {
     }
 
     /// The number of what happened, among those of the class.
-    fn activity(self, kind: &str) -> u32 {
+    fn activity(self, kind: &str, reason: &str) -> u32 {
         match (self, kind) {
             (Self::Authentication, "login") | (Self::DetectionFinding, _) => 1,
             (Self::AccountChange, "account_imported") => 1,
             (Self::AccountChange, "account_removed") => 6,
-            (Self::AccountChange, "throttle_engaged") => 9,
+            (Self::AccountChange, "throttle_engaged") if reason.ends_with("disabled") => 9,
             (Self::AccountChange, "enrollment_confirmed" | "credential_imported" | "key_registered") => 10,
             (Self::AccountChange, "credential_revoked") => 11,
             (Self::AccountChange, "throttle_lifted") => 12,
@@ -59,7 +61,7 @@ pub fn ocsf(entry: &Entry) -> Value {
     let event = &entry.event;
     let kind = event.get("event").unwrap_or_default();
     let class = Class::of(event);
-    let (class_uid, activity) = (class as u32, class.activity(kind));
+    let (class_uid, activity) = (class as u32, class.activity(kind, event.get("reason").unwrap_or_default()));
     let is_alert = entry.is_forged() || class == Class::DetectionFinding;
     let mut document = json!({
         "metadata": {
@@ -219,10 +221,18 @@ fn factors(event: &Event) -> Vec<Value> {
 fn unmapped(entry: &Entry, class: Class) -> Map<String, Value> {
     let mut rest = entry.event.to_json();
     rest.retain(|key, _| {
-        !MAPPED.contains(&key.as_str()) || (key == "service" && class != Class::Authentication)
+        let is_elsewhere = match key.as_str() {
+            "service" => class == Class::Authentication,
+            "rhost" => class != Class::Base,
+            key => MAPPED.contains(&key),
+        };
+        !is_elsewhere
     });
     if let Writer::User(uid) = entry.writer {
         rest.insert("written_by_uid".into(), uid.into());
+    }
+    if entry.is_unproven() {
+        rest.insert("proven".into(), false.into());
     }
     rest
 }
@@ -270,7 +280,9 @@ mod tests {
             ("event=device_proof result=denied reason=wrong_code user=alice", 3002, 99),
             ("event=credential_revoked user=alice by=root credential=c-7F3K2M", 3001, 11),
             ("event=enrollment_confirmed user=alice", 3001, 10),
-            ("event=throttle_engaged reason=closed user=alice", 3001, 9),
+            ("event=password_tried result=denied reason=wrong_code user=alice", 3002, 99),
+            ("event=throttle_engaged reason=closed user=alice", 3001, 99),
+            ("event=throttle_engaged reason=disabled user=alice", 3001, 9),
             ("event=token_issued user=alice", 3001, 99),
             ("event=anomaly severity=alert reason=intercepted user=alice", 2004, 1),
             ("event=policy_applied policy=7", 0, 99),
@@ -281,6 +293,16 @@ mod tests {
                 (&json!(class), &json!(activity)),
                 "{event}"
             );
+        }
+    }
+
+    #[test]
+    fn a_line_that_nothing_proves_is_marked_in_both_schemas() {
+        let line = "2026-11-29T10:00:00Z h su[1]: pam_qrtotp(su:auth): event=login result=denied user=root";
+        for (writer, marked) in [(Writer::Setuid(7), true), (Writer::Ended(7), true), (Writer::Root, false)] {
+            let entry = Entry { writer, ..from_syslog(line).unwrap() };
+            assert_eq!(ocsf(&entry)["unmapped"]["proven"] == json!(false), marked, "{writer:?}");
+            assert_eq!(crate::ecs(&entry)["labels"]["qrtotp_proven"] == json!("false"), marked, "{writer:?}");
         }
     }
 

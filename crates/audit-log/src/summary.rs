@@ -2,7 +2,7 @@
 
 use crate::event::Entry;
 use crate::trust::Trust;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// So many different values of a kind are counted by name, at least; the others together.
@@ -21,6 +21,8 @@ pub struct Summary {
     places: BTreeMap<String, u64>,
     refused_users: BTreeMap<String, u64>,
     rules: BTreeMap<String, u64>,
+    /// Rules of the configuration that no line names.
+    unused: BTreeSet<String>,
     anomalies: BTreeMap<String, u64>,
     changes: BTreeMap<String, u64>,
     with: BTreeMap<String, u64>,
@@ -34,11 +36,14 @@ pub struct Summary {
 impl Summary {
     /// Names the rules of the configuration: those that decide no login are told.
     pub fn know_rules(&mut self, names: impl IntoIterator<Item = String>) {
-        self.rules.extend(names.into_iter().map(|name| (name, 0)));
+        self.unused.extend(names);
     }
 
     /// Counts an entry.
     pub fn add(&mut self, entry: &Entry) {
+        if let Some(rule) = entry.event.get("rule").filter(|_| !entry.is_forged()) {
+            self.unused.remove(rule); // also if nothing proves it
+        }
         if !self.trust.counts(entry) {
             *(if entry.is_forged() { &mut self.forged } else { &mut self.not_proven }) += 1;
             return;
@@ -87,13 +92,11 @@ pub(crate) fn count(counts: &mut BTreeMap<String, u64>, value: &str) {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (used, unused) = self.rules.clone().into_iter().partition(|(_, count)| *count > 0);
         for (title, counts) in [
             ("Logins", &self.results),
             ("By service", &self.services),
             ("Accepted with", &self.with),
-            ("By rule", &used),
-            ("Rules that decided no login", &unused),
+            ("By rule", &self.rules),
             ("Refused because", &self.refusals),
             ("Refused users", &self.refused_users),
             ("Refused from", &self.places),
@@ -118,6 +121,10 @@ impl fmt::Display for Summary {
                     more.len()
                 )?;
             }
+        }
+        if !self.unused.is_empty() {
+            writeln!(f, "Rules that no line names")?;
+            self.unused.iter().try_for_each(|rule| writeln!(f, "            {rule}"))?;
         }
         if self.not_proven > 0 {
             writeln!(f, "Not counted\n{:>10}  lines that nothing proves", self.not_proven)?;
@@ -165,7 +172,9 @@ mod tests {
     #[test]
     fn rules_that_decide_no_login_and_anomalies_are_told() {
         let (mut summary, mut log) = (Summary::default(), Log::default());
-        summary.know_rules(["office".to_owned(), "night".to_owned()]);
+        summary.know_rules(["office", "night", "su"].map(str::to_owned));
+        let by_su = "event=login result=denied reason=rule_denied user=alice service=su rule=su";
+        summary.add(&log.by(Writer::Setuid(1000), 1, by_su));
         for line in [
             "event=login result=denied reason=wrong_code user=alice rule=office",
             "event=anomaly severity=alert reason=intercepted user=alice",
@@ -174,7 +183,8 @@ mod tests {
         }
         let text = summary.to_string();
         for told in [
-            "By rule\n         1  office\nRules that decided no login\n         0  night\n",
+            "By rule\n         1  office\n",
+            "Rules that no line names\n            night\n",
             "Anomalies\n         1  intercepted\n",
         ] {
             assert!(text.contains(told), "{told}: {text}");

@@ -174,13 +174,15 @@ fn thresholds_say_how_much_is_an_anomaly() {
 }
 
 #[test]
-fn names_of_one_domain_are_one_network() {
-    let mut watched = Watched::default();
-    let line = |n: i64| {
-        format!("event=login result=denied reason=wrong_code user=user{n} rhost=h{n}.dsl.example.net")
-    };
-    let found: Vec<_> = (0..5).flat_map(|n| watched.root(n, &line(n))).collect();
-    assert_eq!(found, ["spray"]);
+fn names_of_one_domain_are_one_network_and_a_code_typed_as_the_password_is_a_guess() {
+    for event in ["login", "password_tried"] {
+        let mut watched = Watched::default();
+        let line = |n: i64| {
+            format!("event={event} result=denied reason=wrong_code user=user{n} rhost=h{n}.dsl.example.net")
+        };
+        let found: Vec<_> = (0..5).flat_map(|n| watched.root(n, &line(n))).collect();
+        assert_eq!(found, ["spray"], "{event}");
+    }
 }
 
 #[test]

@@ -186,6 +186,8 @@ impl Watch {
                 (Some("denied"), Some(reason)) if is_guess(reason) => self.refused(user, &from()),
                 _ => Vec::new(),
             },
+            // A code that was typed as the password: the login after it may have another reason.
+            "password_tried" if event.get("reason").is_some_and(is_guess) => self.refused(user, &from()),
             "recovery_used" => recovery_used(self.now, user, event.number("left")),
             "enrollment_confirmed" => {
                 let mut found = self.enrolled(user);

@@ -4,11 +4,15 @@
 use crate::error::Failure;
 use maxminddb::{MaxMindDbError, Reader};
 use qrtotp_audit_log::Entry;
+use qrtotp_values::text::clean;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+
+/// Characters of a database's text that are shown.
+const LONGEST: usize = 128;
 
 /// The databases, each with some of the facts.
 pub struct Geo(Vec<Reader<Vec<u8>>>);
@@ -62,9 +66,11 @@ impl Geo {
         };
         let mut origin = Origin::default();
         for record in self.0.iter().filter_map(record) {
-            origin.country = origin.country.or(record.country.and_then(|country| country.iso_code));
+            let code = record.country.and_then(|country| country.iso_code);
+            origin.country = origin.country.or(code.map(|code| clean(&code, LONGEST)));
             origin.number = origin.number.or(record.autonomous_system_number);
-            origin.operator = origin.operator.or(record.autonomous_system_organization);
+            let operator = record.autonomous_system_organization;
+            origin.operator = origin.operator.or(operator.map(|operator| clean(&operator, LONGEST)));
         }
         (origin != Origin::default()).then_some(origin)
     }
@@ -114,7 +120,7 @@ impl fmt::Display for Origin {
         let number = self.number.map(|number| format!("AS{number}"));
         let words = [&self.country, &number, &self.operator];
         let words: Vec<&str> = words.into_iter().filter_map(|word| word.as_deref()).collect();
-        f.write_str(&qrtotp_values::text::clean(&words.join(" "), 128))
+        f.write_str(&clean(&words.join(" "), LONGEST))
     }
 }
 

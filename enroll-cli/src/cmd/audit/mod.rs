@@ -158,7 +158,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, geo: &Geo, out: &mut impl Write) 
             if entry.is_forged() {
                 object.insert("forged".into(), true.into());
             }
-            if matches!(entry.writer, Writer::Setuid(_) | Writer::Ended(_)) && entry.event.link.is_none() {
+            if entry.is_unproven() {
                 object.insert("proven".into(), false.into());
             }
             origin.into_iter().for_each(|origin| origin.put_plain(&mut object));

@@ -212,14 +212,17 @@ fn out_of_date(config: &Config, names: &dyn Names, now: UnixTime) -> Vec<Finding
         }
     }
     let zone = config.rules.zone().unwrap_or_default();
+    let with_hours = rules.iter().find(|rule| !rule.conditions.hours.is_empty());
+    let of_watch = || (!config.watch.hours.is_empty()).then(|| "watch.hours".to_owned());
+    let of_hours = with_hours.map(|rule| format!("rule {}", rule.name)).or_else(of_watch);
     if let Some(end) = zone_end(&zone).filter(|end| now + ZONE_NOTICE >= *end)
-        && let Some(rule) = rules.iter().find(|rule| !rule.conditions.hours.is_empty())
+        && let Some(subject) = of_hours
     {
         let (ends, finding): (_, fn(_, &str, &str) -> Finding) =
             if now < end { ("end", Finding::warn) } else { ("ended", Finding::fail) };
         let what = format!("the applied offsets of the time zone {ends} on {}", Date::of(end));
         let why = "then summer and winter time change no more, and `hours` are off by the difference";
-        found.push(finding("time-zone-ends", &format!("rule {}", rule.name), &what).why(why).fix(AGAIN));
+        found.push(finding("time-zone-ends", &subject, &what).why(why).fix(AGAIN));
     }
     found
 }

@@ -78,7 +78,8 @@ pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
 
 /// `[watch]` of the applied configuration. Without a usable one, the defaults.
 fn thresholds(path: &Path, now: UnixTime) -> Thresholds {
-    let config = match ConfigFile::load(path, now) {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let config = match ConfigFile::load(&path, now) {
         Ok(file) => file.config,
         Err(ConfigError::NotApplied(_)) => Config::default(),
         Err(error) => {

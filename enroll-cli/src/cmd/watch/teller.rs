@@ -30,7 +30,7 @@ pub struct Teller {
 impl Teller {
     pub fn start(hook: Vec<OsString>, mut place: Place) -> Self {
         let program = hook.first().map(|program| program.to_string_lossy().into_owned());
-        let (jobs, due) = sync_channel(WAITING);
+        let (jobs, due) = sync_channel(2 * WAITING); // each with the place to keep after it
         let thread = std::thread::spawn(move || {
             for job in due {
                 match job {
@@ -127,7 +127,10 @@ mod tests {
             let script = format!("/bin/sleep 0.01; /bin/cat >>{}", told.display());
             let hook = ["/bin/sh", "-c", &script].map(OsString::from).into();
             let teller = Teller::start(hook, Place::load(None, 0).0);
-            (0..WAITING + 20).for_each(|at| teller.tell(&anomaly(at), waits));
+            for at in 0..WAITING + 20 {
+                teller.tell(&anomaly(at), waits);
+                teller.keep(2000, &Counts::new());
+            }
             teller.end();
             let lines = std::fs::read_to_string(told).unwrap().lines().count();
             assert!(lines >= WAITING && (lines == WAITING + 20) == all, "{waits}: {lines}");
