@@ -69,7 +69,7 @@ const FIXED: [(&str, &[Code]); 19] = [
     ("pam_cap.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_debug.so", &[Code::SUCCESS]),
     ("pam_deny.so", &[Code::AUTH_ERR]),
-    ("pam_echo.so", &[Code::IGNORE]),
+    ("pam_echo.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_ecryptfs.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_env.so", &[Code::IGNORE]),
     ("pam_faildelay.so", &[Code::IGNORE]),
@@ -118,7 +118,7 @@ pub struct Facts {
     pub proofs: bool,
     /// Codes of other systems are available.
     pub other_codes: bool,
-    /// The caller is root.
+    /// The program that calls PAM has root's real uid.
     pub root: bool,
 }
 

@@ -35,7 +35,7 @@ const LOGINS: [&str; 17] = [
 /// Services with a second one that does the same with the user's own environment.
 const SIBLINGS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 /// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
-const WITHOUT_ROOT: [(&str, &str); 4] =
+pub const WITHOUT_ROOT: [(&str, &str); 4] =
     [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
 /// Facts from outside the PAM files.

@@ -1,5 +1,6 @@
 //! Asks the interpreter of PAM stacks which logins a service lets in, and whether anyone can get in.
 
+use super::pam::WITHOUT_ROOT;
 use super::report::{Finding, Severity};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, Tree};
 
@@ -23,14 +24,43 @@ fn refusals() -> Vec<Code> {
     wrong.into_iter().chain(others.into_iter().chain(more).filter_map(Code::named)).collect()
 }
 
-/// Nothing is right, and nothing else may help.
-const NOTHING: Facts =
-    Facts { ours: Code::AUTH_ERR, password: false, proofs: false, other_codes: false, ..Facts::RIGHT };
+/// Services whose programs call PAM with the user's own uid: setuid programs and screen lockers. `runuser`
+/// is for root only.
+const AS_CALLER: [&str; 19] = [
+    "chfn",
+    "chsh",
+    "cinnamon-screensaver",
+    "doas",
+    "gnome-screensaver",
+    "i3lock",
+    "kde",
+    "mate-screensaver",
+    "passwd",
+    "polkit-1",
+    "runuser",
+    "runuser-l",
+    "su",
+    "su-l",
+    "sudo",
+    "sudo-i",
+    "swaylock",
+    "vlock",
+    "xscreensaver",
+];
+
+/// Whether the service's program runs as root for every user, so that `pam_rootok.so` accepts everybody.
+pub fn runs_as_root(service: &str) -> bool {
+    !AS_CALLER.contains(&service) && !WITHOUT_ROOT.iter().any(|(known, _)| *known == service)
+}
 
 /// The parts of one service that decide who gets in.
 pub struct Service<'s> {
     pub name: &'s str,
     pub primary: Primary,
+    /// A right password and a correct code, and nothing else.
+    right: Facts,
+    /// Nothing is right, and nothing else may help.
+    nothing: Facts,
     auth: Stack,
     account: Stack,
     session: Stack,
@@ -40,7 +70,10 @@ impl<'s> Service<'s> {
     pub fn read(tree: &Tree, name: &'s str, primary: Primary) -> Self {
         let [auth, account, session] =
             [Part::Auth, Part::Account, Part::Session].map(|part| tree.stack(name, part));
-        Self { name, primary, auth, account, session }
+        let right = Facts { root: runs_as_root(name), ..Facts::RIGHT };
+        let nothing =
+            Facts { ours: Code::AUTH_ERR, password: false, proofs: false, other_codes: false, ..right };
+        Self { name, primary, right, nothing, auth, account, session }
     }
 
     /// All parts.
@@ -78,10 +111,10 @@ impl<'s> Service<'s> {
         let part = stack.part.word();
         // Without session lines of its own a service may open no session.
         let judged = stack.part != Part::Session || (!stack.from_other && !stack.entries.is_empty());
-        if !judged || stack.success(&Facts::RIGHT).is_some() {
+        if !judged || stack.success(&self.right).is_some() {
             return None;
         }
-        if stack.part == Part::Auth && stack.success(&Facts { code_twice: true, ..Facts::RIGHT }).is_some() {
+        if stack.part == Part::Auth && stack.success(&Facts { code_twice: true, ..self.right }).is_some() {
             let ours: Vec<String> = stack
                 .entries
                 .iter()
@@ -109,7 +142,7 @@ impl<'s> Service<'s> {
             stack
                 .run(|entry, spent| match std::ptr::eq(entry, at) {
                     true => vec![Code::SUCCESS, Code::IGNORE],
-                    false => Facts::RIGHT.of(entry, stack.part, spent),
+                    false => self.right.of(entry, stack.part, spent),
                 })
                 .is_some()
         });
@@ -150,17 +183,17 @@ impl<'s> Service<'s> {
     }
 
     fn without_code(&self) -> Vec<Finding> {
-        let right_password = Facts { password: true, ..NOTHING };
+        let right_password = Facts { password: true, ..self.nothing };
         for ours in refusals() {
             let Some(run) = self.everyone(Facts { ours, ..right_password }) else { continue };
             let nothing =
-                self.primary != Primary::Program && self.everyone(Facts { ours, ..NOTHING }).is_some();
+                self.primary != Primary::Program && self.everyone(Facts { ours, ..self.nothing }).is_some();
             return vec![self.code_not_needed(&run, ours, nothing)];
         }
         let anyhow = Facts { proofs: true, other_codes: true, ..right_password };
         let Some(run) = self.auth.success(&anyhow) else { return Vec::new() };
         let place = self.blamed(&run);
-        let selected = self.auth.success(&NOTHING).filter(|_| self.primary == Primary::Pam);
+        let selected = self.auth.success(&self.nothing).filter(|_| self.primary == Primary::Pam);
         if let Some(run) = selected {
             let what =
                 format!("{} lets in by itself: no code is asked for, and no password", self.blamed(&run));
@@ -205,8 +238,10 @@ impl<'s> Service<'s> {
     }
 
     fn move_fix(&self, run: &Run) -> String {
-        let password = self.past(run).is_some_and(|entry| entry.kind() == Kind::Password);
-        if password {
+        let past = self.past(run).map(Entry::kind);
+        if past == Some(Kind::RootOnly) {
+            "remove the line: the service's program runs as root, so pam_rootok.so accepts everybody".into()
+        } else if past == Some(Kind::Password) {
             "make it requisite, in front of the line of pam_qrtotp.so, as the files in conf/pam.d have it"
                 .into()
         } else {
@@ -233,7 +268,7 @@ impl<'s> Service<'s> {
         if self.primary == Primary::Program {
             return None;
         }
-        let facts = Facts { ours: Code::SUCCESS, ..NOTHING };
+        let facts = Facts { ours: Code::SUCCESS, ..self.nothing };
         let run = self.everyone(facts)?;
         let asked = self.auth.entries.iter().find(|entry| entry.kind() == Kind::Password);
         let ran =
@@ -268,7 +303,7 @@ impl<'s> Service<'s> {
     fn other_codes(&self) -> Option<Finding> {
         let entry = self.auth.entries.iter().find(|entry| entry.kind() == Kind::OtherCode)?;
         let (place, name) = (&entry.place, entry.name());
-        let needed = self.auth.success(&Facts { other_codes: false, ..Facts::RIGHT }).is_none();
+        let needed = self.auth.success(&Facts { other_codes: false, ..self.right }).is_none();
         let finding = match needed {
             true => Finding::fail(
                 "other-codes",
@@ -294,16 +329,16 @@ impl<'s> Service<'s> {
 impl Service<'_> {
     /// A right password alone lets in.
     pub fn lets_in_by_password(&self) -> bool {
-        self.auth.success(&Facts { password: true, ..NOTHING }).is_some()
+        self.auth.success(&Facts { password: true, ..self.nothing }).is_some()
     }
 
     /// A right password lets in an account that our module asks for no code.
     pub fn lets_in_unasked(&self) -> bool {
-        self.auth.success(&Facts { ours: Code::IGNORE, ..Facts::RIGHT }).is_some()
+        self.auth.success(&Facts { ours: Code::IGNORE, ..self.right }).is_some()
     }
 
     /// A correct code lets in, despite a wrong password.
     pub fn lets_in_by_code(&self) -> bool {
-        self.auth.success(&Facts { ours: Code::SUCCESS, ..NOTHING }).is_some()
+        self.auth.success(&Facts { ours: Code::SUCCESS, ..self.nothing }).is_some()
     }
 }

@@ -79,6 +79,7 @@ fn problems(found: &[Finding]) -> Vec<(Severity, &'static str, String)> {
     bad
 }
 
+const OURS: &str = "auth required pam_qrtotp.so\n";
 const REST: &str = "@include common-account\n";
 const FAIL: Severity = Severity::Fail;
 const WARN: Severity = Severity::Warn;
@@ -154,6 +155,7 @@ fn somebody_gets_in_who_should_not() {
                 FAIL,
                 "code-not-needed",
             ),
+            ("UNIX; auth sufficient pam_echo.so hello; OURS", FAIL, "code-not-needed"),
             ("UNIX; auth sufficient pam_lastlog.so; OURS", FAIL, "code-not-needed"),
             ("UNIX; auth [default=1] pam_env.so; OURS; PERMIT", FAIL, "code-not-needed"),
             ("UNIX; auth [ignore=1 default=ignore] pam_nologin.so; OURS; PERMIT", FAIL, "code-not-needed"),
@@ -219,6 +221,17 @@ fn somebody_gets_in_who_should_not() {
             ("UNIX; auth sufficient pam_google_authenticator.so; OURS", WARN, "other-codes"),
         ],
     );
+}
+
+#[test]
+fn pam_rootok_accepts_everybody_if_the_program_runs_as_root() {
+    for service in [SSHD, "login"] {
+        let rows = [("auth sufficient pam_rootok.so; UNIX; OURS", FAIL, "code-not-needed")];
+        table(service, Primary::Pam, &rows);
+        let required = format!("auth required pam_rootok.so\nauth requisite pam_unix.so\n{OURS}{REST}");
+        assert_eq!(problems(&found(&[(service, &required)], Primary::Pam, "")), []);
+    }
+    table("sudo", Primary::Pam, &[("auth required pam_rootok.so; UNIX; OURS", FAIL, "nobody-gets-in")]);
 }
 
 #[test]
