@@ -58,4 +58,15 @@ impl Part {
             Self::Password => "password",
         }
     }
+
+    /// The function of modules that libpam calls for it.
+    #[must_use]
+    pub const fn function(self) -> &'static str {
+        match self {
+            Self::Auth => "pam_sm_authenticate",
+            Self::Account => "pam_sm_acct_mgmt",
+            Self::Session => "pam_sm_open_session",
+            Self::Password => "pam_sm_chauthtok",
+        }
+    }
 }

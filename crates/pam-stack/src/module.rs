@@ -83,7 +83,7 @@ const FIXED: [(&str, &[Code]); 19] = [
     ("pam_mount.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_nologin.so", &[Code::IGNORE, Code::SUCCESS]),
     ("pam_permit.so", &[Code::SUCCESS]),
-    ("pam_selinux.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_selinux.so", &[Code::AUTH_ERR]),
     ("pam_warn.so", &[Code::IGNORE]),
 ];
 /// The results of a selector that refuses.
@@ -144,6 +144,10 @@ impl Entry {
     }
 
     fn fixed(&self) -> Vec<Code> {
+        // pam_nologin(8): without the file it is PAM_IGNORE.
+        if self.name() == "pam_nologin.so" && !self.has("successok") {
+            return vec![Code::IGNORE];
+        }
         // pam_faillock(8): each of its lines reports whether the account is locked; `authfail` also writes,
         // and its result is ignored.
         if self.name() == "pam_faillock.so" {
@@ -172,7 +176,7 @@ impl Facts {
         if entry.module.is_none() {
             return vec![Code::PERM_DENIED];
         }
-        if entry.missing {
+        if entry.missing || entry.without_function {
             return vec![Code::MODULE_UNKNOWN];
         }
         match part {

@@ -177,6 +177,13 @@ impl<'s> Service<'s> {
                 };
                 fail(what).fix(&fix)
             }
+            None if entry.without_function => {
+                let what = format!(
+                    "{place}: {name} has nothing for the {} part, so libpam fails it",
+                    stack.part.word()
+                );
+                fail(what).fix("remove the line, or put it into the part that the module is for")
+            }
             None => fail(format!("{place}: {name} refuses everybody ({})", entry.control_text))
                 .fix("remove the line, or put it where only a refusal leads to it"),
         }

@@ -216,7 +216,6 @@ fn somebody_gets_in_who_should_not() {
                 "code-not-needed-for-some",
             ),
             ("UNIX; auth sufficient pam_ssh_agent_auth.so; OURS", WARN, "code-not-needed-for-some"),
-            ("UNIX; auth sufficient pam_time.so; OURS", WARN, "code-not-needed-for-some"),
             ("UNIX; auth required pam_qrtotp.so nullok", WARN, "nullok"),
             ("UNIX; auth sufficient pam_google_authenticator.so; OURS", WARN, "other-codes"),
         ],
@@ -278,6 +277,8 @@ fn nobody_gets_in() {
             ("UNIX; auth required pam_google_authenticator.so; OURS", FAIL, "other-codes"),
             ("UNIX; OURS; auth required pam_oath.so usersfile=/etc/users.oath", FAIL, "other-codes"),
             ("auth required pam_unix.so LONG; OURS", FAIL, "nobody-gets-in"),
+            ("#LONG; UNIX; OURS", FAIL, "nobody-gets-in"),
+            ("auth required pam_selinux.so; UNIX; OURS", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; account required pam_deny.so", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; account required pam_nope.so", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; session required pam_nope.so", FAIL, "nobody-gets-in"),
@@ -419,12 +420,44 @@ fn set_ups_that_are_safe_are_not_blamed() {
         "auth required pam_u2f.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
         "auth requisite pam_unix.so\nauth required pam_qrtotp.so\nauth include empty",
         "auth substack fedora\nauth required pam_qrtotp.so",
+        "auth sufficient pam_nologin.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
+        "auth sufficient pam_selinux.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
     ] {
         let text = format!("{auth}\n{REST}");
         let found =
             found(&[("login", &text), ("empty", "# nothing\n"), ("fedora", FEDORA)], Primary::Pam, "");
         assert!(problems(&found).is_empty(), "{auth}: {found:#?}");
     }
+}
+
+#[test]
+fn a_module_without_the_function_of_its_part_fails() {
+    let session = format!("\x7fELF{}pam_sm_open_session", "\0".repeat(80));
+    for (line, expected) in [
+        ("auth required pam_limits.so", vec![(FAIL, "nobody-gets-in", "login".to_owned())]),
+        ("auth sufficient pam_limits.so", vec![]),
+        ("auth optional pam_limits.so", vec![]),
+        ("account required pam_limits.so", vec![(FAIL, "nobody-gets-in", "login".to_owned())]),
+        ("session required pam_limits.so", vec![]),
+    ] {
+        let text = format!("{line}\nauth requisite pam_unix.so\n{OURS}{REST}");
+        let texts = [("login", text.as_str()), ("/usr/lib/security/pam_limits.so", &session)];
+        let found = found(&texts, Primary::Pam, "");
+        assert_eq!(problems(&found), expected, "{line}: {found:#?}");
+    }
+}
+
+#[test]
+fn files_that_no_program_uses_are_left_out_and_a_chain_of_includes_is_no_loop() {
+    let open = "auth sufficient pam_qrtotp.so\n";
+    let chain: Vec<(String, String)> =
+        (0..20).map(|at| (format!("chain{at}"), format!("@include chain{}\n", at + 1))).collect();
+    let mut texts: Vec<(&str, &str)> =
+        chain.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let last = format!("auth requisite pam_unix.so\n{OURS}{REST}");
+    texts.extend([("chain20", last.as_str()), ("login", "@include chain0\n")]);
+    texts.extend([("login.bak", open), ("LOGIN", open)]);
+    assert_eq!(problems(&found(&texts, Primary::Pam, "")), []);
 }
 
 #[test]
