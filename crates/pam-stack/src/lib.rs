@@ -24,7 +24,7 @@ mod tree;
 
 pub use code::{Action, Code};
 pub use elf::{Elf, Unusable};
-pub use module::{Facts, Kind, Selectors};
+pub use module::{Asked, Facts, Kind, Past, Selectors};
 pub use run::{Run, Step};
 pub use tree::{Entry, Fault, Place, Problem, Stack, Tree};
 

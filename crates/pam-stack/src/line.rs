@@ -84,6 +84,12 @@ pub fn words(text: &str) -> Vec<String> {
     }
 }
 
+/// Whether the last word is bracketed and not closed.
+pub fn unclosed(text: &str) -> bool {
+    // Any other word gets longer by it, or a new one begins.
+    words(text) == words(&format!("{text}]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,8 @@
 //! From a service's files to the lines that libpam runs: `_pam_parse_conf_file` and `_pam_init_handlers`.
 
-use crate::code::Control;
+use crate::code::{Action, Code, Control};
 use crate::elf::Elf;
-use crate::line::{LONGEST, assemble, words};
+use crate::line::{LONGEST, assemble, unclosed, words};
 use crate::{OURS, Part};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -68,6 +68,8 @@ pub enum Problem {
     Loop(String),
     /// Lines end in CR LF: CR becomes a part of the last word.
     CarriageReturn,
+    /// A bracket of an argument is not closed.
+    Unclosed,
     /// A line is too long for libpam before 1.7.
     TooLong,
 }
@@ -81,6 +83,7 @@ impl fmt::Display for Problem {
             Self::Missing(file) => write!(f, "includes {file}, which is not a file that can be read"),
             Self::Loop(file) => write!(f, "includes {file}, which includes this file"),
             Self::CarriageReturn => f.write_str("lines end in CR LF, as Windows writes them"),
+            Self::Unclosed => f.write_str("has a `[` without its `]`"),
             Self::TooLong => write!(f, "is longer than {LONGEST} bytes"),
         }
     }
@@ -112,6 +115,12 @@ impl Entry {
     #[must_use]
     pub fn name(&self) -> &str {
         self.module.as_deref().unwrap_or_default().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Its action for a result of its module.
+    #[must_use]
+    pub fn action(&self, code: Code) -> Action {
+        self.control.action(code)
     }
 
     /// Whether it is a line of our module.
@@ -333,6 +342,12 @@ impl<'t> Reader<'t> {
             if self.line(&words(&line.text), &place, only, level, above).is_err() {
                 result = Err(Abort);
                 break;
+            }
+            if unclosed(&line.text) {
+                self.fault(&place, Problem::Unclosed);
+                if self.stack.entries.last().is_some_and(|entry| entry.place == place && entry.is_ours()) {
+                    self.must_fail(&place, only, self.stack.part, level);
+                }
             }
         }
         above.pop();

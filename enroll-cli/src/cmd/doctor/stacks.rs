@@ -137,12 +137,25 @@ impl<'s> Service<'s> {
             let faults = if faults.is_empty() { format!("it has no {part} line") } else { faults.join("; ") };
             return Some(fail(format!("libpam can't use its files: {faults}")).fix("correct that line"));
         }
+        let jump = stack.entries.iter().enumerate().find(|(at, entry)| match entry.action(Code::SUCCESS) {
+            Action::Jump(over) => {
+                let target = stack.entries.get(at + 1 + over);
+                entry.kind() == Kind::Password && target.is_some_and(|target| target.name() == "pam_deny.so")
+            }
+            _ => false,
+        });
+        if let Some((_, entry)) = jump {
+            let what =
+                format!("{}: a right password leads to pam_deny.so ({})", entry.place, entry.control_text);
+            let fix = "let the jump end just behind pam_deny.so, and put the line of pam_qrtotp.so there";
+            return Some(fail(what).fix(fix));
+        }
         let culprit = (0..stack.entries.len()).find(|at| {
             let at = &stack.entries[*at];
             stack
-                .run(|entry, spent| match std::ptr::eq(entry, at) {
+                .run(|entry, past| match std::ptr::eq(entry, at) {
                     true => vec![Code::SUCCESS, Code::IGNORE],
-                    false => self.right.of(entry, stack.part, spent),
+                    false => self.right.of(entry, stack.part, past),
                 })
                 .is_some()
         });
@@ -183,6 +196,18 @@ impl<'s> Service<'s> {
                     stack.part.word()
                 );
                 fail(what).fix("remove the line, or put it into the part that the module is for")
+            }
+            None if entry.is_ours() && (entry.has("use_first_pass") || entry.has("forward_pass")) => {
+                let what = format!(
+                    "{place}: its argument takes the password for the code, or there is nothing to take"
+                );
+                fail(what).fix(
+                    "take use_first_pass or forward_pass out, or put the line in front of the password's",
+                )
+            }
+            None if entry.has("use_first_pass") => {
+                fail(format!("{place}: {name} has use_first_pass, and no line before it asks for a password"))
+                    .fix("take use_first_pass out")
             }
             None => fail(format!("{place}: {name} refuses everybody ({})", entry.control_text))
                 .fix("remove the line, or put it where only a refusal leads to it"),
@@ -228,6 +253,15 @@ impl<'s> Service<'s> {
                 .why("users that pass that line are let in without a code")
                 .fix(&self.move_fix(run));
         };
+        let mut behind = run.iter().filter(|one| one.entry > step.entry);
+        let reset = behind.find(|one| step.action == Action::Bad && one.action == Action::Reset);
+        if let Some(reset) = reset.map(|one| &self.auth.entries[one.entry]) {
+            let (place, control) = (&reset.place, &reset.control_text);
+            let what = format!("{who}: {place} forgets what was before it, a wrong code too ({control})");
+            return Finding::fail("code-not-needed", self.name, &what)
+                .why("after a refusal the rest of the file still lets in")
+                .fix("remove that line, or take `reset` out of it");
+        }
         let entry = &self.auth.entries[step.entry];
         let (place, control) = (&entry.place, &entry.control_text);
         if ours == Code::AUTH_ERR {

@@ -277,6 +277,12 @@ fn nobody_gets_in() {
             ("UNIX; auth required pam_google_authenticator.so; OURS", FAIL, "other-codes"),
             ("UNIX; OURS; auth required pam_oath.so usersfile=/etc/users.oath", FAIL, "other-codes"),
             ("auth required pam_unix.so LONG; OURS", FAIL, "nobody-gets-in"),
+            ("UNIX; auth required pam_qrtotp.so use_first_pass", FAIL, "nobody-gets-in"),
+            ("auth required pam_qrtotp.so use_first_pass; auth required pam_unix.so", FAIL, "nobody-gets-in"),
+            ("UNIX; auth required pam_qrtotp.so forward_pass", FAIL, "nobody-gets-in"),
+            ("auth required pam_unix.so use_first_pass; OURS", FAIL, "nobody-gets-in"),
+            ("OURS; auth required pam_unix.so use_first_pass", FAIL, "nobody-gets-in"),
+            ("UNIX; auth required pam_qrtotp.so [prompt=Verification code: ", FAIL, "nobody-gets-in"),
             ("#LONG; UNIX; OURS", FAIL, "nobody-gets-in"),
             ("auth required pam_selinux.so; UNIX; OURS", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; account required pam_deny.so", FAIL, "nobody-gets-in"),
@@ -448,6 +454,24 @@ fn a_module_without_the_function_of_its_part_fails() {
 }
 
 #[test]
+fn the_line_that_is_at_fault_is_named() {
+    for (auth, told) in [
+        ("UNIX; OURS; auth [default=reset] pam_mail.so; auth required pam_permit.so", "line 3"),
+        (
+            "auth sufficient pam_rootok.so; auth [success=1 default=ignore] pam_unix.so; OURS; auth requisite pam_deny.so; auth required pam_permit.so",
+            "line 2",
+        ),
+    ] {
+        let text =
+            auth.replace("UNIX", "auth requisite pam_unix.so").replace("OURS; ", OURS).replace("; ", "\n");
+        let text = format!("{text}\n{REST}");
+        let found = found(&[("su", &text), ("su-l", &text)], Primary::Pam, "");
+        let fail = found.iter().find(|one| one.severity == FAIL).unwrap();
+        assert!(fail.what.contains(told), "{auth}: {found:#?}");
+    }
+}
+
+#[test]
 fn files_that_no_program_uses_are_left_out_and_a_chain_of_includes_is_no_loop() {
     let open = "auth sufficient pam_qrtotp.so\n";
     let chain: Vec<(String, String)> =
@@ -463,13 +487,27 @@ fn files_that_no_program_uses_are_left_out_and_a_chain_of_includes_is_no_loop() 
 #[test]
 fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_diagnosis() {
     let other = "auth requisite pam_unix.so\nauth required pam_qrtotp.so config=/etc/other.toml\n@include common-account\n";
-    let told = found(&[("login", other), ("/etc/other.toml", "")], Primary::Pam, "");
+    let told = found(
+        &[("login", other), ("/etc/other.toml", ""), ("/etc/other.toml.applied", "")],
+        Primary::Pam,
+        "",
+    );
     assert!(
         problems(&told).is_empty() && told[0].fix == "qrtotp --config /etc/other.toml doctor",
         "{told:?}"
     );
+    let never = found(&[("login", other), ("/etc/other.toml", "")], Primary::Pam, "");
+    assert_eq!(problems(&never), [(FAIL, "arguments", "login".to_owned())]);
+    assert_eq!(
+        never.iter().find(|one| one.severity == FAIL).unwrap().fix,
+        "qrtotp --config /etc/other.toml config apply"
+    );
     let open = other.replace("required pam_qrtotp", "sufficient pam_qrtotp");
-    let told = found(&[("login", &open), ("/etc/other.toml", "")], Primary::Pam, "");
+    let told = found(
+        &[("login", &open), ("/etc/other.toml", ""), ("/etc/other.toml.applied", "")],
+        Primary::Pam,
+        "",
+    );
     assert_eq!(problems(&told), [(FAIL, "code-not-needed", "login".to_owned())]);
     assert_eq!(problems(&found(&[], Primary::Pam, "")), [(WARN, "not-in-use", String::new())]);
     let ssh = "auth requisite pam_unix.so\nauth required pam_qrtotp.so\n@include common-account\n";
