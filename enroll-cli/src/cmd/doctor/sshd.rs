@@ -13,10 +13,10 @@ use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
-use pam_stack::Part;
+use pam_stack::{Code, Entry, Part};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_policy::{Config, Facts, Known, Origin, Outcome};
+use qrtotp_policy::{Config, Facts, Known, Origin, Outcome, Unasked};
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -202,8 +202,13 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
         );
     }
     let mut usual: &[Finding] = &[];
-    let judged: Vec<_> =
-        all.iter().map(|(connection, settings)| (connection, judge(settings, line.forwards()))).collect();
+    let denied = config.is_some_and(|config| config.defaults.unasked == Unasked::Deny)
+        && account_part_denies(files, service);
+    let judged = all.iter().map(|(connection, settings)| {
+        let found = judge(settings, line.forwards()).into_iter();
+        (connection, found.map(|one| if denied { denied_later(one) } else { one }).collect::<Vec<_>>())
+    });
+    let judged: Vec<_> = judged.collect();
     for (connection, found) in &judged {
         let Some(connection) = connection else {
             usual = found;
@@ -229,6 +234,27 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
             all.len() - 1
         );
         report.add(Finding::ok("sshd", SSHD, &what));
+    }
+}
+
+/// Whether a refusal of ours in the account part keeps out.
+fn account_part_denies(files: &Files, service: &str) -> bool {
+    let stack = files.tree.stack(service, Part::Account);
+    let run = stack.run(|entry, past| match entry.is_ours() {
+        true => vec![Code::PERM_DENIED],
+        false => pam_stack::Facts::RIGHT.of(entry, stack.part, past),
+    });
+    run.is_none() && stack.entries.iter().any(Entry::is_ours)
+}
+
+/// sshd lets in without a code, and `unasked = "deny"` does not.
+fn denied_later(finding: Finding) -> Finding {
+    match finding.id {
+        "sshd-key-alone" | "sshd-without-code" => {
+            let what = "lets in without a code; then the account part denies (unasked = \"deny\")";
+            Finding::info("sshd-denied-later", SSHD, what)
+        }
+        _ => finding,
     }
 }
 
@@ -524,6 +550,22 @@ mod tests {
         for script in ["echo 'Missing privilege separation directory: /run/sshd' >&2; exit 255", "kill -9 $$"]
         {
             assert_eq!(told(script).id, "sshd-unknown", "{script}");
+        }
+    }
+
+    #[test]
+    fn a_key_alone_that_the_account_part_denies_is_no_failure() {
+        for (line, denies) in [
+            ("account required pam_qrtotp.so\naccount required pam_permit.so\n", true),
+            ("account sufficient pam_permit.so\naccount required pam_qrtotp.so\n", false),
+            ("account optional pam_qrtotp.so\naccount required pam_permit.so\n", false),
+            ("account required pam_deny.so\n", false),
+        ] {
+            let (_dir, files) = super::super::files::tests::host(&[(SSHD, line)]);
+            assert_eq!(account_part_denies(&files, SSHD), denies, "{line}");
+        }
+        for (id, severity) in [("sshd-key-alone", Severity::Info), ("sshd-no-pam", Severity::Fail)] {
+            assert_eq!(denied_later(Finding::fail(id, SSHD, "x")).severity, severity);
         }
     }
 
