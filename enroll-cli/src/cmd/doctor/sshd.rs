@@ -491,7 +491,7 @@ mod tests {
         for (command, option) in [
             ("/usr/sbin/sshd\0-D\0", None),
             ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", None),
-            ("/usr/sbin/sshd\0-De\0-f\0/etc/ssh/sshd_config\0-p\022\0", None),
+            ("/usr/sbin/sshd\0-De\0-f\0/etc/ssh/sshd_config\0-p2222\0", None),
             ("/usr/sbin/sshd\0-D\0-oUsePAM=no\0", Some("-o UsePAM=no")),
             ("sshd: /usr/sbin/sshd -Df /x [listener] 0 of 10-100 startups", Some("-f /x")),
             ("sshd\0-p\0-2\0-o\0UsePAM=no\0", Some("-o UsePAM=no")),

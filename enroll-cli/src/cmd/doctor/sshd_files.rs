@@ -216,6 +216,12 @@ impl Patterns {
         self.excluded.iter().any(|pattern| matches(name, pattern) || in_network(name, pattern))
     }
 
+    /// Without IPv4 clients as `::ffff:`: sshd compares their IPv4 address, so these match nothing.
+    fn without_mapped(mut self) -> Self {
+        self.wanted.retain(|one| !one.to_ascii_lowercase().starts_with("::ffff:"));
+        self
+    }
+
     fn holds(&self, name: &str) -> bool {
         self.wanted.iter().any(|pattern| matches(name, pattern)) && !self.excludes(name)
     }
@@ -252,10 +258,13 @@ fn connections(words: &[String], members: &Members) -> Option<Vec<Connection>> {
         match criterion.to_ascii_lowercase().as_str() {
             "user" => user = Some(list),
             "group" => group = Some(list),
-            "address" => vary(list.examples(addresses)?, |one, value| one.address = value),
-            "host" => {
-                vary(list.examples(|pattern| names(ELSEWHERE, pattern))?, |one, value| one.host = value)
-            }
+            "address" => vary(list.without_mapped().examples(addresses)?, |one, value| one.address = value),
+            "host" => vary(list.examples(hosts)?, |one, value| {
+                if value.parse::<IpAddr>().is_ok() {
+                    one.address.clone_from(&value);
+                }
+                one.host = value;
+            }),
             "localaddress" => vary(list.examples(addresses)?, |one, value| one.local_address = value),
             "localport" => {
                 vary(list.examples(|pattern| names("22", pattern))?, |one, value| one.local_port = value)
@@ -288,8 +297,13 @@ fn names(usual: &str, pattern: &str) -> Vec<String> {
     usual.into_iter().chain(["x", "y", "z", "1", "2"].map(|fill| pattern.replace(['*', '?'], fill))).collect()
 }
 
-/// Addresses of a network, or those that a pattern matches. sshd compares an IPv4 client as such, never as
-/// `::ffff:`.
+/// Names of clients that a pattern matches, addresses first: without UseDNS sshd knows no other names.
+fn hosts(pattern: &str) -> Vec<String> {
+    let usual = Some(ELSEWHERE.to_owned()).filter(|usual| matches(usual, pattern));
+    usual.into_iter().chain(addresses(pattern)).chain(names(ELSEWHERE, pattern)).collect()
+}
+
+/// Addresses of a network, or those that a pattern matches.
 fn addresses(pattern: &str) -> Vec<String> {
     let Some((base, length)) = network(pattern) else {
         let fills = ["1", "1.1", "1.1.1", "1.1.1.1", "2", "2.2", "1::1", "::1", "2::2"];
@@ -408,6 +422,8 @@ mod tests {
             ("Match Address 10.0.0.1 User a,b", Some("user a from 10.0.0.1|user b from 10.0.0.1")),
             ("Match LocalPort 2222", Some("port 2222")),
             ("Match Host *.example.org", Some("host x.example.org")),
+            ("Match Host 10.*", Some("from 10.1.1.1")),
+            ("Match Address ::ffff:10.0.0.1", Some("")),
             ("Match RDomain x", None),
             ("Match all", Some("the rest")),
             ("Match User \"bob\"", Some("user bob")),
