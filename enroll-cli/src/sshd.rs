@@ -6,6 +6,9 @@ use std::process::Command;
 
 const PLACES: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 
+/// A connection from an address for documentation, of a user that no account has.
+const ANY: &str = "user=somebody,host=203.0.113.1,addr=203.0.113.1,laddr=192.0.2.1,lport=22,rdomain=";
+
 /// The program, if there is one.
 pub fn program() -> Option<&'static str> {
     PLACES.into_iter().find(|path| Path::new(path).is_file())
@@ -24,7 +27,13 @@ impl Settings {
         let local = "host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22,rdomain=";
         match user {
             Some(user) => Self::ask_for(program, &format!("user={user},{local}")),
-            None => Self::ask_with(program, &[]),
+            None => match Self::ask_with(program, &[]) {
+                // It has `Match LocalPort` or the like.
+                Err(Silence::Refuses(words)) if words.contains("connection test specification") => {
+                    Self::ask_for(program, ANY)
+                }
+                settings => settings,
+            },
         }
     }
 

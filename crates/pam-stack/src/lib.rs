@@ -24,7 +24,7 @@ mod tree;
 
 pub use code::{Action, Code};
 pub use elf::{Elf, Unusable};
-pub use module::{Facts, Kind, Selectors};
+pub use module::{Asked, Facts, Kind, Past, Selectors};
 pub use run::{Run, Step};
 pub use tree::{Entry, Fault, Place, Problem, Stack, Tree};
 
@@ -56,6 +56,17 @@ impl Part {
             Self::Account => "account",
             Self::Session => "session",
             Self::Password => "password",
+        }
+    }
+
+    /// The function of modules that libpam calls for it.
+    #[must_use]
+    pub const fn function(self) -> &'static str {
+        match self {
+            Self::Auth => "pam_sm_authenticate",
+            Self::Account => "pam_sm_acct_mgmt",
+            Self::Session => "pam_sm_open_session",
+            Self::Password => "pam_sm_chauthtok",
         }
     }
 }

@@ -20,7 +20,15 @@ pub fn assemble(text: &str) -> Vec<Line> {
     let mut open: Option<Line> = None;
     for (number, raw) in (1..).zip(text.split('\n')) {
         let content = raw.trim_start_matches(blanks);
-        if content.is_empty() || content.starts_with('#') {
+        if content.starts_with('#') {
+            let rest = raw.as_bytes().get(LONGEST..).map(String::from_utf8_lossy).unwrap_or_default();
+            let rest = rest.trim_start_matches(blanks);
+            if !rest.is_empty() && !rest.starts_with('#') {
+                lines.push(Line { number, text: rest.to_owned(), too_long: true });
+            }
+            continue;
+        }
+        if content.is_empty() {
             continue;
         }
         let (content, comment) =
@@ -76,6 +84,12 @@ pub fn words(text: &str) -> Vec<String> {
     }
 }
 
+/// Whether the last word is bracketed and not closed.
+pub fn unclosed(text: &str) -> bool {
+    // Any other word gets longer by it, or a new one begins.
+    words(text) == words(&format!("{text}]"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +108,9 @@ mod tests {
             ("# x \\\nauth z", vec![(2, "auth|z")]),
             ("auth [a=1 b=2]x.so [c d]", vec![(1, "auth|a=1 b=2|x.so|c d")]),
             ("auth [a\\]b] x", vec![(1, "auth|a]b|x")]),
+            (&format!("#{}auth z\nauth y", "x".repeat(1022)), vec![(1, "auth|z"), (2, "auth|y")]),
+            (&format!("#{}", "x".repeat(1022)), vec![]),
+            (&"#".repeat(3000), vec![]),
             ("auth x.so\r\n\r\n", vec![(1, "auth|x.so\r"), (2, "\r")]),
         ] {
             let expected: Vec<(usize, String)> =

@@ -69,7 +69,7 @@ const FIXED: [(&str, &[Code]); 19] = [
     ("pam_cap.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_debug.so", &[Code::SUCCESS]),
     ("pam_deny.so", &[Code::AUTH_ERR]),
-    ("pam_echo.so", &[Code::IGNORE]),
+    ("pam_echo.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_ecryptfs.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_env.so", &[Code::IGNORE]),
     ("pam_faildelay.so", &[Code::IGNORE]),
@@ -83,7 +83,7 @@ const FIXED: [(&str, &[Code]); 19] = [
     ("pam_mount.so", &[Code::SUCCESS, Code::IGNORE]),
     ("pam_nologin.so", &[Code::IGNORE, Code::SUCCESS]),
     ("pam_permit.so", &[Code::SUCCESS]),
-    ("pam_selinux.so", &[Code::SUCCESS, Code::IGNORE]),
+    ("pam_selinux.so", &[Code::AUTH_ERR]),
     ("pam_warn.so", &[Code::IGNORE]),
 ];
 /// The results of a selector that refuses.
@@ -103,6 +103,41 @@ pub enum Selectors {
     Any,
 }
 
+/// Whether a module asked for the password, so that libpam keeps it for the next ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Asked {
+    /// No.
+    #[default]
+    No,
+    /// A module that is not known may have asked.
+    Maybe,
+    /// Yes.
+    Yes,
+}
+
+/// The effects of the lines that ran before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Past {
+    /// Our module succeeded: a code is valid once.
+    pub spent: bool,
+    /// The password was asked for.
+    pub asked: Asked,
+}
+
+impl Past {
+    pub(crate) fn after(self, entry: &Entry, code: Code) -> Self {
+        let asked = match entry.kind() {
+            _ if entry.module.is_none() || entry.missing || entry.without_function => Asked::No,
+            Kind::Password if !entry.has("use_first_pass") => Asked::Yes,
+            Kind::Ours if entry.has("forward_pass") => Asked::Yes,
+            Kind::OtherCode | Kind::Proof | Kind::Selector => Asked::Maybe,
+            _ => Asked::No,
+        };
+        let spent = self.spent || (entry.is_ours() && code == Code::SUCCESS);
+        Self { spent, asked: self.asked.max(asked) }
+    }
+}
+
 /// The facts of a login.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts {
@@ -118,7 +153,7 @@ pub struct Facts {
     pub proofs: bool,
     /// Codes of other systems are available.
     pub other_codes: bool,
-    /// The caller is root.
+    /// The program that calls PAM has root's real uid.
     pub root: bool,
 }
 
@@ -139,11 +174,17 @@ impl Entry {
         }
     }
 
-    fn has(&self, argument: &str) -> bool {
+    /// Whether the line has this argument.
+    #[must_use]
+    pub fn has(&self, argument: &str) -> bool {
         self.arguments.iter().any(|known| known == argument)
     }
 
     fn fixed(&self) -> Vec<Code> {
+        // pam_nologin(8): without the file it is PAM_IGNORE.
+        if self.name() == "pam_nologin.so" && !self.has("successok") {
+            return vec![Code::IGNORE];
+        }
         // pam_faillock(8): each of its lines reports whether the account is locked; `authfail` also writes,
         // and its result is ignored.
         if self.name() == "pam_faillock.so" {
@@ -166,29 +207,35 @@ impl Facts {
         root: false,
     };
 
-    /// The possible results of an entry's module; `spent`: a line of ours succeeded before.
+    /// The possible results of an entry's module.
     #[must_use]
-    pub fn of(&self, entry: &Entry, part: Part, spent: bool) -> Vec<Code> {
+    pub fn of(&self, entry: &Entry, part: Part, past: Past) -> Vec<Code> {
         if entry.module.is_none() {
             return vec![Code::PERM_DENIED];
         }
-        if entry.missing {
+        if entry.missing || entry.without_function {
             return vec![Code::MODULE_UNKNOWN];
         }
         match part {
-            Part::Auth => self.auth(entry, spent),
+            Part::Auth => self.auth(entry, past),
             _ => self.rest(entry, part),
         }
     }
 
-    fn auth(&self, entry: &Entry, spent: bool) -> Vec<Code> {
+    fn auth(&self, entry: &Entry, past: Past) -> Vec<Code> {
         let maybe = |may: bool, no: &[Code]| if may { [&[Code::SUCCESS], no].concat() } else { no.to_vec() };
         match entry.kind() {
             Kind::Ours if self.ours != Code::SUCCESS => vec![self.ours],
             Kind::Ours => {
-                let refused = (spent && !self.code_twice) || (entry.has("forward_pass") && !self.password);
+                // The password would be taken as the code; and without one there is nothing to take.
+                let misplaced = (entry.has("forward_pass") && past.asked == Asked::Yes)
+                    || (entry.has("use_first_pass") && past.asked != Asked::Maybe);
+                let refused = misplaced
+                    || (past.spent && !self.code_twice)
+                    || (entry.has("forward_pass") && !self.password);
                 vec![if refused { Code::AUTH_ERR } else { Code::SUCCESS }]
             }
+            Kind::Password if entry.has("use_first_pass") && past.asked == Asked::No => vec![Code::AUTH_ERR],
             Kind::Password => maybe(self.password, &WRONG_PASSWORD),
             // Without its own key, `nullok` succeeds.
             Kind::OtherCode if entry.has("nullok") => maybe(true, &[Code::IGNORE, Code::AUTH_ERR]),

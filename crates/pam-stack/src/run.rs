@@ -1,7 +1,7 @@
 //! libpam's dispatcher (`_pam_dispatch_aux`), over every result that the modules can have.
 
 use crate::code::{Action, Code};
-use crate::module::Facts;
+use crate::module::{Facts, Past};
 use crate::tree::{Entry, Stack};
 use std::collections::HashSet;
 
@@ -22,8 +22,7 @@ struct State {
     /// The state before each substack, by level.
     saved: Vec<(Impression, Code)>,
     level: usize,
-    /// Whether our module succeeded before: a code is valid once.
-    spent: bool,
+    past: Past,
 }
 
 /// A line that was run.
@@ -44,13 +43,12 @@ impl Stack {
     /// A run that succeeds, if there is one for logins with these facts.
     #[must_use]
     pub fn success(&self, facts: &Facts) -> Option<Run> {
-        self.run(|entry, spent| facts.of(entry, self.part, spent))
+        self.run(|entry, past| facts.of(entry, self.part, past))
     }
 
-    /// Like [`Stack::success`], with all possible results of each entry; `spent`: our module succeeded
-    /// before.
+    /// Like [`Stack::success`], with all possible results of each entry.
     #[must_use]
-    pub fn run(&self, results: impl Fn(&Entry, bool) -> Vec<Code>) -> Option<Run> {
+    pub fn run(&self, results: impl Fn(&Entry, Past) -> Vec<Code>) -> Option<Run> {
         if self.aborted || self.entries.is_empty() {
             return None;
         }
@@ -60,7 +58,7 @@ impl Stack {
             status: Code::PERM_DENIED,
             saved: vec![(Impression::Undefined, Code::PERM_DENIED)],
             level: 0,
-            spent: false,
+            past: Past::default(),
         };
         let mut seen = HashSet::new();
         let mut open: Vec<(State, Run)> = vec![(start, Vec::new())];
@@ -80,10 +78,10 @@ impl Stack {
                 open.push((state, run));
                 continue;
             }
-            for code in results(entry, state.spent).into_iter().rev() {
+            for code in results(entry, state.past).into_iter().rev() {
                 let action = entry.control.action(code);
                 let mut next = state.clone();
-                next.spent |= entry.is_ours() && code == Code::SUCCESS;
+                next.past = state.past.after(entry, code);
                 next.apply(&self.entries, code, action);
                 let mut run = run.clone();
                 run.push(Step { entry: state.at, code, action });

@@ -1,7 +1,8 @@
 //! From a service's files to the lines that libpam runs: `_pam_parse_conf_file` and `_pam_init_handlers`.
 
-use crate::code::Control;
-use crate::line::{LONGEST, assemble, words};
+use crate::code::{Action, Code, Control};
+use crate::elf::Elf;
+use crate::line::{LONGEST, assemble, unclosed, words};
 use crate::{OURS, Part};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 const DIRECTORIES: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 /// The service whose lines are used for parts that another one lacks.
 const OTHER: &str = "other";
-/// How deep libpam follows includes.
-const DEEPEST: usize = 16;
+/// How deep includes are followed. libpam 1.5.2 has no limit.
+const DEEPEST: usize = 64;
 /// Roots of libpam's module directories; these are in a root or in a directory below it.
 const MODULE_ROOTS: [&str; 4] = ["lib", "lib64", "usr/lib", "usr/lib64"];
 /// A module that every libpam has.
@@ -67,6 +68,8 @@ pub enum Problem {
     Loop(String),
     /// Lines end in CR LF: CR becomes a part of the last word.
     CarriageReturn,
+    /// A bracket of an argument is not closed.
+    Unclosed,
     /// A line is too long for libpam before 1.7.
     TooLong,
 }
@@ -77,9 +80,10 @@ impl fmt::Display for Problem {
             Self::Kind(word) => write!(f, "`{word}` is not auth, account, session, password or @include"),
             Self::Incomplete => f.write_str("ends before it names a module"),
             Self::Control(word) => write!(f, "the control `{word}` is not understood"),
-            Self::Missing(file) => write!(f, "includes {file}, which is not there or can't be read"),
+            Self::Missing(file) => write!(f, "includes {file}, which is not a file that can be read"),
             Self::Loop(file) => write!(f, "includes {file}, which includes this file"),
             Self::CarriageReturn => f.write_str("lines end in CR LF, as Windows writes them"),
+            Self::Unclosed => f.write_str("has a `[` without its `]`"),
             Self::TooLong => write!(f, "is longer than {LONGEST} bytes"),
         }
     }
@@ -98,6 +102,8 @@ pub struct Entry {
     pub control_text: String,
     /// The module's file does not exist.
     pub missing: bool,
+    /// The module does not have the function of this part, so libpam fails it.
+    pub without_function: bool,
     pub(crate) control: Control,
     pub(crate) level: usize,
     /// Marks only the beginning of a substack.
@@ -109,6 +115,12 @@ impl Entry {
     #[must_use]
     pub fn name(&self) -> &str {
         self.module.as_deref().unwrap_or_default().rsplit('/').next().unwrap_or_default()
+    }
+
+    /// Its action for a result of its module.
+    #[must_use]
+    pub fn action(&self, code: Code) -> Action {
+        self.control.action(code)
     }
 
     /// Whether it is a line of our module.
@@ -193,6 +205,9 @@ impl Tree {
             for name in entries.filter_map(|entry| entry.file_name().into_string().ok()) {
                 let left = name.starts_with('.')
                     || name.ends_with('~')
+                    // libpam writes services' names in small letters.
+                    || name.contains(|c: char| c.is_ascii_uppercase())
+                    || [".bak", ".old", ".orig", ".save", ".swp"].iter().any(|end| name.ends_with(end))
                     || [".dpkg-", ".rpm", ".ucf-"].iter().any(|p| name.contains(p));
                 let path = Path::new("/").join(directory).join(&name);
                 if !left && !self.path(&path).is_dir() {
@@ -224,6 +239,12 @@ impl Tree {
     fn lacks(&self, module: &str) -> bool {
         let places = self.module_places(module);
         !places.is_empty() && !places.iter().any(|place| place.exists())
+    }
+
+    fn lacks_function(&self, module: &str, part: Part) -> bool {
+        let place = self.module_places(module).into_iter().find(|place| place.is_file());
+        let bytes = place.and_then(|place| fs::read(place).ok()).unwrap_or_default();
+        Elf::check(&bytes, &[]).is_ok_and(|elf| !elf.holds(part.function()))
     }
 
     /// The file that libpam reads for a service or an include.
@@ -322,6 +343,12 @@ impl<'t> Reader<'t> {
                 result = Err(Abort);
                 break;
             }
+            if unclosed(&line.text) {
+                self.fault(&place, Problem::Unclosed);
+                if self.stack.entries.last().is_some_and(|entry| entry.place == place && entry.is_ours()) {
+                    self.must_fail(&place, only, self.stack.part, level);
+                }
+            }
         }
         above.pop();
         result
@@ -381,6 +408,7 @@ impl<'t> Reader<'t> {
             arguments: words.map(str::to_owned).collect(),
             control_text: control.to_owned(),
             missing: self.tree.lacks(module),
+            without_function: self.tree.lacks_function(module, part),
             ..self.entry(place, parsed, level)
         };
         self.stack.entries.push(entry);
@@ -428,6 +456,7 @@ impl<'t> Reader<'t> {
             arguments: Vec::new(),
             control_text: String::new(),
             missing: false,
+            without_function: false,
             control,
             level,
             marker: false,

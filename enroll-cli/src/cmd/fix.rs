@@ -210,7 +210,7 @@ fn required(text: &str) -> Vec<String> {
 /// sshd's settings as `setup` writes them, with the factor that its PAM file leaves to it. `None`: they are
 /// so already, or sshd does not read them.
 fn sshd_settings() -> Option<(Change, With)> {
-    let read = SshdFiles::below(Path::new("/"), &|_| None).read;
+    let read = SshdFiles::below(Path::new("/"), &|_| Vec::new()).read;
     read.iter().find(|read| *read == Path::new("/etc/ssh/sshd_config.d"))?;
     let tree = Files::read().tree;
     let entries = tree.stack(SSHD, Part::Auth).entries;

@@ -184,7 +184,7 @@ pub mod tests {
         (dir, files)
     }
 
-    const MODULES: &str = "permit deny unix sss env nologin faildelay faillock rootok wheel succeed_if localuser access limits \
+    const MODULES: &str = "permit deny echo unix sss env nologin faildelay faillock rootok wheel succeed_if localuser access limits \
         loginuid keyinit motd mail selinux exec u2f oath google_authenticator cap group shells time lastlog qrtotp umask ldap ssh_agent_auth sepermit gnome_keyring usertype";
 
     #[test]

@@ -5,6 +5,7 @@ use super::Files;
 use super::login_verdict::Replayed;
 use super::methods::{KEY, Methods, Way};
 use super::sshd::NOT_STARTED;
+use super::stacks::runs_as_root;
 use crate::cli::{Explain, Place, ReplayedLogin};
 use crate::cmd::config::explained;
 use crate::context::{Context, record_name};
@@ -28,7 +29,7 @@ pub fn run(path: &Path, args: &ReplayedLogin) -> Result<Exit, Failure> {
     let outcome = explained(path, &explain(args), &mut rules)?;
     let tree = Files::read().tree;
     let [stack, account_part] = [Part::Auth, Part::Account].map(|part| tree.stack(&args.service, part));
-    let run = run_of(&stack, outcome, args.by == "root");
+    let run = run_of(&stack, outcome, args.by == "root" || runs_as_root(&args.service));
     write!(out, "{}", lines(&stack, run.as_deref(), outcome, &args.service))?;
     out.write_all(&rules)?;
     let context = Context::load(path)?;

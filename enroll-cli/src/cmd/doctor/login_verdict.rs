@@ -3,7 +3,7 @@
 
 use super::methods::{Asks, Way};
 use crate::error::Exit;
-use pam_stack::{Code, Entry, Facts, Kind, Stack, Step};
+use pam_stack::{Code, Entry, Facts, Kind, Past, Stack, Step};
 use qrtotp_policy::{Outcome, Unasked};
 
 const NOBODY: &str = "nobody gets in by this service; `qrtotp doctor` says why.";
@@ -64,9 +64,9 @@ impl Replayed<'_> {
             Outcome::Code => self.unasked == Unasked::Deny,
             Outcome::Skip => false,
         };
-        let results = |entry: &Entry, spent| match entry.is_ours() && !asked && refuses {
+        let results = |entry: &Entry, past: Past| match entry.is_ours() && !asked && refuses {
             true => vec![Code::PERM_DENIED],
-            false => Facts::RIGHT.of(entry, self.account.part, spent),
+            false => Facts::RIGHT.of(entry, self.account.part, past),
         };
         self.account.run(results).is_some()
     }

@@ -42,6 +42,11 @@ impl<'s> Methods<'s> {
         list.split(',').any(|method| method.split(':').next() == Some(wanted))
     }
 
+    /// Whether all methods of a list are on.
+    pub fn usable(&self, list: &str) -> bool {
+        self.way(list).is_some()
+    }
+
     /// A list has something that sshd checks itself.
     fn proves(list: &str) -> bool {
         ["publickey", "hostbased", "gssapi-with-mic"].iter().any(|method| Self::named(list, method))
@@ -81,7 +86,8 @@ impl<'s> Methods<'s> {
     fn way(&self, list: &str) -> Option<Way> {
         let mut way = Way { proofs: Vec::new(), asks: Asks::Nothing };
         for method in list.split(',') {
-            match method.split(':').next().unwrap_or_default() {
+            // Linux has no other device for questions than PAM.
+            match method.strip_suffix(":pam").unwrap_or(method) {
                 "publickey" if self.key => way.proofs.push(KEY),
                 "hostbased" if self.hostbased => way.proofs.push("the client's host key"),
                 "gssapi-with-mic" if self.gssapi => way.proofs.push("a Kerberos ticket"),
@@ -139,6 +145,7 @@ mod tests {
             (format!("{ours}; authenticationmethods publickey keyboard-interactive"), "a key:Nothing :Pam"),
             (format!("{keys}; authenticationmethods publickey,keyboard-interactive"), ""),
             (format!("{stock}; authenticationmethods publickey,password"), "a key:PamByPassword"),
+            (format!("{ours}; authenticationmethods keyboard-interactive:bsdauth"), ""),
         ] {
             assert_eq!(ways(&settings), expected, "{settings}");
         }

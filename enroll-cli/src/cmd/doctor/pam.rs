@@ -7,7 +7,8 @@ use super::report::{Finding, Report, Severity};
 use super::stacks::{Primary, Service};
 use nix::unistd::User;
 use pam_stack::{Kind, Part, Problem};
-use qrtotp_policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule};
+use qrtotp_policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule, applied_path};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Whose users may have shown a key before PAM is asked.
@@ -35,7 +36,7 @@ const LOGINS: [&str; 17] = [
 /// Services with a second one that does the same with the user's own environment.
 const SIBLINGS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
 /// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
-const WITHOUT_ROOT: [(&str, &str); 4] =
+pub const WITHOUT_ROOT: [(&str, &str); 4] =
     [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
 /// Facts from outside the PAM files.
@@ -272,6 +273,12 @@ impl Looked<'_> {
             let other = args.config.display();
             if !self.files.tree.path(&args.config).is_file() {
                 report.add(denied(&format!("{other} is not there")).fix("correct or remove config="));
+                return false;
+            }
+            let applied = self.files.tree.path(&applied_path(&args.config));
+            if applied.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+                let fix = format!("qrtotp --config {other} config apply");
+                report.add(denied(&format!("{other} was never applied (policy_missing)")).fix(&fix));
                 return false;
             }
             report.add(

@@ -6,20 +6,20 @@ use super::files::Files;
 use super::methods::{Asks, KEY, Methods};
 use super::pam::SSHD;
 use super::report::{Finding, Report};
-use super::sshd_files::{Connection, SshdFiles, member_of};
+use super::sshd_files::{Connection, MAIN, SshdFiles, members_of};
 use super::stacks::{Primary, Service};
 use crate::cli::With;
 use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
-use pam_stack::Part;
+use pam_stack::{Code, Entry, Part};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_policy::{Config, Facts, Known, Origin, Outcome};
-use std::fs;
+use qrtotp_policy::{Config, Facts, Known, Origin, Outcome, Unasked};
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 /// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
 /// its keys.
@@ -46,9 +46,11 @@ impl Sshd {
             Ok(settings) => settings,
             Err(silence) => return Self::Unknown(silent(&silence, program)),
         };
-        let files = SshdFiles::below(Path::new("/"), &member_of);
+        let files = SshdFiles::below(Path::new("/"), &members_of);
+        // Without it sshd knows a client by its address only.
+        let by_name = usual.is_on("usedns");
         let mut all = vec![(None, usual)];
-        for connection in files.connections {
+        for connection in files.connections.into_iter().filter(|one| by_name || one.host == one.address) {
             match Settings::ask_for(program, &connection.specification()) {
                 Ok(settings) => all.push((Some(connection), settings)),
                 Err(silence) => return Self::Unknown(silent(&silence, program)),
@@ -187,9 +189,26 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
         return report.add(Finding::info("sshd-not-covered", SSHD, &what));
     };
     let before = report.findings.len();
+    let untried = SshdFiles::below(Path::new("/"), &members_of).untried;
+    if !untried.is_empty() {
+        let what = format!(
+            "no connection is known to try these Match blocks with: {}",
+            super::report::names(&untried)
+        );
+        report.add(
+            Finding::warn("sshd-match-untried", SSHD, &what)
+                .why("their settings are not checked")
+                .fix("ask for a connection that they match, for example: sshd -T -C user=NAME,host=ADDRESS,addr=ADDRESS"),
+        );
+    }
     let mut usual: &[Finding] = &[];
-    let judged: Vec<_> =
-        all.iter().map(|(connection, settings)| (connection, judge(settings, line.forwards()))).collect();
+    let denied = config.is_some_and(|config| config.defaults.unasked == Unasked::Deny)
+        && account_part_denies(files, service);
+    let judged = all.iter().map(|(connection, settings)| {
+        let found = judge(settings, line.forwards()).into_iter();
+        (connection, found.map(|one| if denied { denied_later(one) } else { one }).collect::<Vec<_>>())
+    });
+    let judged: Vec<_> = judged.collect();
     for (connection, found) in &judged {
         let Some(connection) = connection else {
             usual = found;
@@ -215,6 +234,27 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
             all.len() - 1
         );
         report.add(Finding::ok("sshd", SSHD, &what));
+    }
+}
+
+/// Whether a refusal of ours in the account part keeps out.
+fn account_part_denies(files: &Files, service: &str) -> bool {
+    let stack = files.tree.stack(service, Part::Account);
+    let run = stack.run(|entry, past| match entry.is_ours() {
+        true => vec![Code::PERM_DENIED],
+        false => pam_stack::Facts::RIGHT.of(entry, stack.part, past),
+    });
+    run.is_none() && stack.entries.iter().any(Entry::is_ours)
+}
+
+/// sshd lets in without a code, and `unasked = "deny"` does not.
+fn denied_later(finding: Finding) -> Finding {
+    match finding.id {
+        "sshd-key-alone" | "sshd-without-code" => {
+            let what = "lets in without a code; then the account part denies (unasked = \"deny\")";
+            Finding::info("sshd-denied-later", SSHD, what)
+        }
+        _ => finding,
     }
 }
 
@@ -247,10 +287,17 @@ fn judge(settings: &Settings, forwards: bool) -> Vec<Finding> {
         return vec![fail("sshd-never-asks", what)];
     }
     let mut found = Vec::new();
+    // sshd leaves out lists with a method that is off.
+    let usable: Vec<&&str> = methods.lists.iter().filter(|list| methods.usable(list)).collect();
+    if usable.is_empty() && !methods.any {
+        let what =
+            "AuthenticationMethods: each list has a method that is off or not there, so nobody gets in";
+        found.push(fail("sshd-nobody-gets-in", what));
+    }
     if methods.any && methods.outside {
         found.push(fail("sshd-key-alone", "AuthenticationMethods any: a key alone lets in, without a code"));
     }
-    for list in &methods.lists {
+    for list in usable {
         let asks = (Methods::named(list, "keyboard-interactive") && methods.interactive)
             || (Methods::named(list, "password") && forwards);
         if !asks && Methods::named(list, "password") {
@@ -273,7 +320,7 @@ fn judge(settings: &Settings, forwards: bool) -> Vec<Finding> {
     found
 }
 
-/// Whether the running sshd has read its files since they were changed.
+/// Whether the running sshd goes by its files, and has read them since they were changed.
 pub fn reloaded(sshd: &Sshd, report: &mut Report) {
     let Some((_, settings)) = sshd.all().first() else { return };
     let pid_file = Path::new(settings.get("pidfile").unwrap_or("/run/sshd.pid"));
@@ -281,13 +328,20 @@ pub fn reloaded(sshd: &Sshd, report: &mut Report) {
     let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
         return;
     };
-    let Some(read) = modified(pid_file).filter(|_| Path::new(&format!("/proc/{pid}")).exists()) else {
-        return;
-    };
-    let files = SshdFiles::below(Path::new("/"), &member_of).read;
+    let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return };
+    if let Some(option) = overriding(&String::from_utf8_lossy(&command)) {
+        let what = format!("the running sshd was started with {option}, so it goes by other settings");
+        report.add(
+            Finding::warn("sshd-other-settings", SSHD, &what)
+                .why("logins go by them, and not by those that were looked at here")
+                .fix("move them into /etc/ssh/sshd_config, take the option out of the service, restart sshd"),
+        );
+    }
+    let Some(read) = pid_file.metadata().ok().map(|file| (file.mtime(), file.mtime_nsec())) else { return };
+    let files = SshdFiles::below(Path::new("/"), &|_| Vec::new()).read;
     let newer: Vec<String> = files
         .iter()
-        .filter(|file| modified(file).is_some_and(|at| at > read))
+        .filter(|file| file.metadata().is_ok_and(|file| changed(&file) > read))
         .map(|file| file.display().to_string())
         .collect();
     if newer.is_empty() {
@@ -302,8 +356,27 @@ pub fn reloaded(sshd: &Sshd, report: &mut Report) {
     );
 }
 
-fn modified(path: &Path) -> Option<SystemTime> {
-    path.metadata().ok()?.modified().ok()
+/// The last change; `cp -p` and `mv` keep the time of the content.
+fn changed(file: &Metadata) -> (i64, i64) {
+    (file.ctime(), file.ctime_nsec()).max((file.mtime(), file.mtime_nsec()))
+}
+
+/// The option of sshd's command line that replaces or overrides its file. sshd also writes a title there:
+/// `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`.
+fn overriding(command: &str) -> Option<String> {
+    const WITH_VALUE: &str = "CEbcfghkopu";
+    let mut words = command.split([' ', '\0']);
+    while let Some(word) = words.next() {
+        let Some(flags) = word.strip_prefix('-') else { continue };
+        let Some((at, flag)) = flags.char_indices().find(|(_, flag)| WITH_VALUE.contains(*flag)) else {
+            continue;
+        };
+        let value = Some(&flags[at + 1..]).filter(|value| !value.is_empty()).or_else(|| words.next())?;
+        if flag == 'o' || flag == 'f' && value != MAIN {
+            return Some(format!("-{flag} {value}"));
+        }
+    }
+    None
 }
 
 /// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
@@ -364,7 +437,7 @@ mod tests {
     use super::*;
 
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
-                        authenticationmethods publickey,keyboard-interactive\n";
+                        hostbasedauthentication yes\nauthenticationmethods publickey,keyboard-interactive\n";
 
     fn said(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
         judge(&Settings(text.to_owned()), forwards)
@@ -377,6 +450,11 @@ mod tests {
     fn the_shipped_settings_are_fine() {
         assert_eq!(said(GOOD, false), []);
         assert_eq!(said(&GOOD.replace("publickey,keyboard", "keyboard"), false), []);
+        assert_eq!(
+            said(&GOOD.replace("publickey,keyboard", "gssapi-with-mic keyboard"), false),
+            [],
+            "it is off"
+        );
         let forwarded = GOOD
             .replace("passwordauthentication no", "passwordauthentication yes")
             .replace("publickey,keyboard-interactive", "password");
@@ -401,9 +479,32 @@ mod tests {
                 "sshd-without-code",
             ),
             ("publickey,keyboard-interactive", "publickey,password", "sshd-nobody-gets-in"),
+            ("publickey,keyboard-interactive", "keyboard-interactive:bsdauth", "sshd-nobody-gets-in"),
+            ("publickey,keyboard-interactive", "gssapi-with-mic", "sshd-nobody-gets-in"),
         ] {
             assert_eq!(said(&GOOD.replace(from, to), false), [(Severity::Fail, id)], "{to}");
         }
+    }
+
+    #[test]
+    fn options_of_the_running_sshd_that_override_its_file_are_found() {
+        for (command, option) in [
+            ("/usr/sbin/sshd\0-D\0", None),
+            ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", None),
+            ("/usr/sbin/sshd\0-De\0-f\0/etc/ssh/sshd_config\0-p2222\0", None),
+            ("/usr/sbin/sshd\0-D\0-oUsePAM=no\0", Some("-o UsePAM=no")),
+            ("sshd: /usr/sbin/sshd -Df /x [listener] 0 of 10-100 startups", Some("-f /x")),
+            ("sshd\0-p\0-2\0-o\0UsePAM=no\0", Some("-o UsePAM=no")),
+        ] {
+            assert_eq!(overriding(command).as_deref(), option, "{command:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_moved_in_place_with_its_old_time_is_changed() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        assert!(changed(&file.metadata().unwrap()) > (1_000_000_000, 0));
     }
 
     #[test]
@@ -428,6 +529,7 @@ mod tests {
         assert_eq!(said(&text, false), [], "not offered");
         let any = text
             .replace("publickey,keyboard-interactive", "any")
+            .replace("hostbasedauthentication yes", "hostbasedauthentication no")
             .replace("pubkeyauthentication yes", "pubkeyauthentication no");
         assert_eq!(said(&any, false), [(Severity::Warn, "sshd-password-method")]);
     }
@@ -448,6 +550,22 @@ mod tests {
         for script in ["echo 'Missing privilege separation directory: /run/sshd' >&2; exit 255", "kill -9 $$"]
         {
             assert_eq!(told(script).id, "sshd-unknown", "{script}");
+        }
+    }
+
+    #[test]
+    fn a_key_alone_that_the_account_part_denies_is_no_failure() {
+        for (line, denies) in [
+            ("account required pam_qrtotp.so\naccount required pam_permit.so\n", true),
+            ("account sufficient pam_permit.so\naccount required pam_qrtotp.so\n", false),
+            ("account optional pam_qrtotp.so\naccount required pam_permit.so\n", false),
+            ("account required pam_deny.so\n", false),
+        ] {
+            let (_dir, files) = super::super::files::tests::host(&[(SSHD, line)]);
+            assert_eq!(account_part_denies(&files, SSHD), denies, "{line}");
+        }
+        for (id, severity) in [("sshd-key-alone", Severity::Info), ("sshd-no-pam", Severity::Fail)] {
+            assert_eq!(denied_later(Finding::fail(id, SSHD, "x")).severity, severity);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Asks the interpreter of PAM stacks which logins a service lets in, and whether anyone can get in.
 
+use super::pam::WITHOUT_ROOT;
 use super::report::{Finding, Severity};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, Tree};
 
@@ -23,14 +24,43 @@ fn refusals() -> Vec<Code> {
     wrong.into_iter().chain(others.into_iter().chain(more).filter_map(Code::named)).collect()
 }
 
-/// Nothing is right, and nothing else may help.
-const NOTHING: Facts =
-    Facts { ours: Code::AUTH_ERR, password: false, proofs: false, other_codes: false, ..Facts::RIGHT };
+/// Services whose programs call PAM with the user's own uid: setuid programs and screen lockers. `runuser`
+/// is for root only.
+const AS_CALLER: [&str; 19] = [
+    "chfn",
+    "chsh",
+    "cinnamon-screensaver",
+    "doas",
+    "gnome-screensaver",
+    "i3lock",
+    "kde",
+    "mate-screensaver",
+    "passwd",
+    "polkit-1",
+    "runuser",
+    "runuser-l",
+    "su",
+    "su-l",
+    "sudo",
+    "sudo-i",
+    "swaylock",
+    "vlock",
+    "xscreensaver",
+];
+
+/// Whether the service's program runs as root for every user, so that `pam_rootok.so` accepts everybody.
+pub fn runs_as_root(service: &str) -> bool {
+    !AS_CALLER.contains(&service) && !WITHOUT_ROOT.iter().any(|(known, _)| *known == service)
+}
 
 /// The parts of one service that decide who gets in.
 pub struct Service<'s> {
     pub name: &'s str,
     pub primary: Primary,
+    /// A right password and a correct code, and nothing else.
+    right: Facts,
+    /// Nothing is right, and nothing else may help.
+    nothing: Facts,
     auth: Stack,
     account: Stack,
     session: Stack,
@@ -40,7 +70,10 @@ impl<'s> Service<'s> {
     pub fn read(tree: &Tree, name: &'s str, primary: Primary) -> Self {
         let [auth, account, session] =
             [Part::Auth, Part::Account, Part::Session].map(|part| tree.stack(name, part));
-        Self { name, primary, auth, account, session }
+        let right = Facts { root: runs_as_root(name), ..Facts::RIGHT };
+        let nothing =
+            Facts { ours: Code::AUTH_ERR, password: false, proofs: false, other_codes: false, ..right };
+        Self { name, primary, right, nothing, auth, account, session }
     }
 
     /// All parts.
@@ -78,10 +111,10 @@ impl<'s> Service<'s> {
         let part = stack.part.word();
         // Without session lines of its own a service may open no session.
         let judged = stack.part != Part::Session || (!stack.from_other && !stack.entries.is_empty());
-        if !judged || stack.success(&Facts::RIGHT).is_some() {
+        if !judged || stack.success(&self.right).is_some() {
             return None;
         }
-        if stack.part == Part::Auth && stack.success(&Facts { code_twice: true, ..Facts::RIGHT }).is_some() {
+        if stack.part == Part::Auth && stack.success(&Facts { code_twice: true, ..self.right }).is_some() {
             let ours: Vec<String> = stack
                 .entries
                 .iter()
@@ -104,12 +137,25 @@ impl<'s> Service<'s> {
             let faults = if faults.is_empty() { format!("it has no {part} line") } else { faults.join("; ") };
             return Some(fail(format!("libpam can't use its files: {faults}")).fix("correct that line"));
         }
+        let jump = stack.entries.iter().enumerate().find(|(at, entry)| match entry.action(Code::SUCCESS) {
+            Action::Jump(over) => {
+                let target = stack.entries.get(at + 1 + over);
+                entry.kind() == Kind::Password && target.is_some_and(|target| target.name() == "pam_deny.so")
+            }
+            _ => false,
+        });
+        if let Some((_, entry)) = jump {
+            let what =
+                format!("{}: a right password leads to pam_deny.so ({})", entry.place, entry.control_text);
+            let fix = "let the jump end just behind pam_deny.so, and put the line of pam_qrtotp.so there";
+            return Some(fail(what).fix(fix));
+        }
         let culprit = (0..stack.entries.len()).find(|at| {
             let at = &stack.entries[*at];
             stack
-                .run(|entry, spent| match std::ptr::eq(entry, at) {
+                .run(|entry, past| match std::ptr::eq(entry, at) {
                     true => vec![Code::SUCCESS, Code::IGNORE],
-                    false => Facts::RIGHT.of(entry, stack.part, spent),
+                    false => self.right.of(entry, stack.part, past),
                 })
                 .is_some()
         });
@@ -144,23 +190,42 @@ impl<'s> Service<'s> {
                 };
                 fail(what).fix(&fix)
             }
+            None if entry.without_function => {
+                let what = format!(
+                    "{place}: {name} has nothing for the {} part, so libpam fails it",
+                    stack.part.word()
+                );
+                fail(what).fix("remove the line, or put it into the part that the module is for")
+            }
+            None if entry.is_ours() && (entry.has("use_first_pass") || entry.has("forward_pass")) => {
+                let what = format!(
+                    "{place}: its argument takes the password for the code, or there is nothing to take"
+                );
+                fail(what).fix(
+                    "take use_first_pass or forward_pass out, or put the line in front of the password's",
+                )
+            }
+            None if entry.has("use_first_pass") => {
+                fail(format!("{place}: {name} has use_first_pass, and no line before it asks for a password"))
+                    .fix("take use_first_pass out")
+            }
             None => fail(format!("{place}: {name} refuses everybody ({})", entry.control_text))
                 .fix("remove the line, or put it where only a refusal leads to it"),
         }
     }
 
     fn without_code(&self) -> Vec<Finding> {
-        let right_password = Facts { password: true, ..NOTHING };
+        let right_password = Facts { password: true, ..self.nothing };
         for ours in refusals() {
             let Some(run) = self.everyone(Facts { ours, ..right_password }) else { continue };
             let nothing =
-                self.primary != Primary::Program && self.everyone(Facts { ours, ..NOTHING }).is_some();
+                self.primary != Primary::Program && self.everyone(Facts { ours, ..self.nothing }).is_some();
             return vec![self.code_not_needed(&run, ours, nothing)];
         }
         let anyhow = Facts { proofs: true, other_codes: true, ..right_password };
         let Some(run) = self.auth.success(&anyhow) else { return Vec::new() };
         let place = self.blamed(&run);
-        let selected = self.auth.success(&NOTHING).filter(|_| self.primary == Primary::Pam);
+        let selected = self.auth.success(&self.nothing).filter(|_| self.primary == Primary::Pam);
         if let Some(run) = selected {
             let what =
                 format!("{} lets in by itself: no code is asked for, and no password", self.blamed(&run));
@@ -188,6 +253,15 @@ impl<'s> Service<'s> {
                 .why("users that pass that line are let in without a code")
                 .fix(&self.move_fix(run));
         };
+        let mut behind = run.iter().filter(|one| one.entry > step.entry);
+        let reset = behind.find(|one| step.action == Action::Bad && one.action == Action::Reset);
+        if let Some(reset) = reset.map(|one| &self.auth.entries[one.entry]) {
+            let (place, control) = (&reset.place, &reset.control_text);
+            let what = format!("{who}: {place} forgets what was before it, a wrong code too ({control})");
+            return Finding::fail("code-not-needed", self.name, &what)
+                .why("after a refusal the rest of the file still lets in")
+                .fix("remove that line, or take `reset` out of it");
+        }
         let entry = &self.auth.entries[step.entry];
         let (place, control) = (&entry.place, &entry.control_text);
         if ours == Code::AUTH_ERR {
@@ -205,8 +279,10 @@ impl<'s> Service<'s> {
     }
 
     fn move_fix(&self, run: &Run) -> String {
-        let password = self.past(run).is_some_and(|entry| entry.kind() == Kind::Password);
-        if password {
+        let past = self.past(run).map(Entry::kind);
+        if past == Some(Kind::RootOnly) {
+            "remove the line: the service's program runs as root, so pam_rootok.so accepts everybody".into()
+        } else if past == Some(Kind::Password) {
             "make it requisite, in front of the line of pam_qrtotp.so, as the files in conf/pam.d have it"
                 .into()
         } else {
@@ -233,7 +309,7 @@ impl<'s> Service<'s> {
         if self.primary == Primary::Program {
             return None;
         }
-        let facts = Facts { ours: Code::SUCCESS, ..NOTHING };
+        let facts = Facts { ours: Code::SUCCESS, ..self.nothing };
         let run = self.everyone(facts)?;
         let asked = self.auth.entries.iter().find(|entry| entry.kind() == Kind::Password);
         let ran =
@@ -268,7 +344,7 @@ impl<'s> Service<'s> {
     fn other_codes(&self) -> Option<Finding> {
         let entry = self.auth.entries.iter().find(|entry| entry.kind() == Kind::OtherCode)?;
         let (place, name) = (&entry.place, entry.name());
-        let needed = self.auth.success(&Facts { other_codes: false, ..Facts::RIGHT }).is_none();
+        let needed = self.auth.success(&Facts { other_codes: false, ..self.right }).is_none();
         let finding = match needed {
             true => Finding::fail(
                 "other-codes",
@@ -294,16 +370,16 @@ impl<'s> Service<'s> {
 impl Service<'_> {
     /// A right password alone lets in.
     pub fn lets_in_by_password(&self) -> bool {
-        self.auth.success(&Facts { password: true, ..NOTHING }).is_some()
+        self.auth.success(&Facts { password: true, ..self.nothing }).is_some()
     }
 
     /// A right password lets in an account that our module asks for no code.
     pub fn lets_in_unasked(&self) -> bool {
-        self.auth.success(&Facts { ours: Code::IGNORE, ..Facts::RIGHT }).is_some()
+        self.auth.success(&Facts { ours: Code::IGNORE, ..self.right }).is_some()
     }
 
     /// A correct code lets in, despite a wrong password.
     pub fn lets_in_by_code(&self) -> bool {
-        self.auth.success(&Facts { ours: Code::SUCCESS, ..NOTHING }).is_some()
+        self.auth.success(&Facts { ours: Code::SUCCESS, ..self.nothing }).is_some()
     }
 }

@@ -79,6 +79,7 @@ fn problems(found: &[Finding]) -> Vec<(Severity, &'static str, String)> {
     bad
 }
 
+const OURS: &str = "auth required pam_qrtotp.so\n";
 const REST: &str = "@include common-account\n";
 const FAIL: Severity = Severity::Fail;
 const WARN: Severity = Severity::Warn;
@@ -154,6 +155,7 @@ fn somebody_gets_in_who_should_not() {
                 FAIL,
                 "code-not-needed",
             ),
+            ("UNIX; auth sufficient pam_echo.so hello; OURS", FAIL, "code-not-needed"),
             ("UNIX; auth sufficient pam_lastlog.so; OURS", FAIL, "code-not-needed"),
             ("UNIX; auth [default=1] pam_env.so; OURS; PERMIT", FAIL, "code-not-needed"),
             ("UNIX; auth [ignore=1 default=ignore] pam_nologin.so; OURS; PERMIT", FAIL, "code-not-needed"),
@@ -214,11 +216,21 @@ fn somebody_gets_in_who_should_not() {
                 "code-not-needed-for-some",
             ),
             ("UNIX; auth sufficient pam_ssh_agent_auth.so; OURS", WARN, "code-not-needed-for-some"),
-            ("UNIX; auth sufficient pam_time.so; OURS", WARN, "code-not-needed-for-some"),
             ("UNIX; auth required pam_qrtotp.so nullok", WARN, "nullok"),
             ("UNIX; auth sufficient pam_google_authenticator.so; OURS", WARN, "other-codes"),
         ],
     );
+}
+
+#[test]
+fn pam_rootok_accepts_everybody_if_the_program_runs_as_root() {
+    for service in [SSHD, "login"] {
+        let rows = [("auth sufficient pam_rootok.so; UNIX; OURS", FAIL, "code-not-needed")];
+        table(service, Primary::Pam, &rows);
+        let required = format!("auth required pam_rootok.so\nauth requisite pam_unix.so\n{OURS}{REST}");
+        assert_eq!(problems(&found(&[(service, &required)], Primary::Pam, "")), []);
+    }
+    table("sudo", Primary::Pam, &[("auth required pam_rootok.so; UNIX; OURS", FAIL, "nobody-gets-in")]);
 }
 
 #[test]
@@ -265,6 +277,14 @@ fn nobody_gets_in() {
             ("UNIX; auth required pam_google_authenticator.so; OURS", FAIL, "other-codes"),
             ("UNIX; OURS; auth required pam_oath.so usersfile=/etc/users.oath", FAIL, "other-codes"),
             ("auth required pam_unix.so LONG; OURS", FAIL, "nobody-gets-in"),
+            ("UNIX; auth required pam_qrtotp.so use_first_pass", FAIL, "nobody-gets-in"),
+            ("auth required pam_qrtotp.so use_first_pass; auth required pam_unix.so", FAIL, "nobody-gets-in"),
+            ("UNIX; auth required pam_qrtotp.so forward_pass", FAIL, "nobody-gets-in"),
+            ("auth required pam_unix.so use_first_pass; OURS", FAIL, "nobody-gets-in"),
+            ("OURS; auth required pam_unix.so use_first_pass", FAIL, "nobody-gets-in"),
+            ("UNIX; auth required pam_qrtotp.so [prompt=Verification code: ", FAIL, "nobody-gets-in"),
+            ("#LONG; UNIX; OURS", FAIL, "nobody-gets-in"),
+            ("auth required pam_selinux.so; UNIX; OURS", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; account required pam_deny.so", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; account required pam_nope.so", FAIL, "nobody-gets-in"),
             ("UNIX; OURS; session required pam_nope.so", FAIL, "nobody-gets-in"),
@@ -406,6 +426,8 @@ fn set_ups_that_are_safe_are_not_blamed() {
         "auth required pam_u2f.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
         "auth requisite pam_unix.so\nauth required pam_qrtotp.so\nauth include empty",
         "auth substack fedora\nauth required pam_qrtotp.so",
+        "auth sufficient pam_nologin.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
+        "auth sufficient pam_selinux.so\nauth requisite pam_unix.so\nauth required pam_qrtotp.so",
     ] {
         let text = format!("{auth}\n{REST}");
         let found =
@@ -415,15 +437,77 @@ fn set_ups_that_are_safe_are_not_blamed() {
 }
 
 #[test]
+fn a_module_without_the_function_of_its_part_fails() {
+    let session = format!("\x7fELF{}pam_sm_open_session", "\0".repeat(80));
+    for (line, expected) in [
+        ("auth required pam_limits.so", vec![(FAIL, "nobody-gets-in", "login".to_owned())]),
+        ("auth sufficient pam_limits.so", vec![]),
+        ("auth optional pam_limits.so", vec![]),
+        ("account required pam_limits.so", vec![(FAIL, "nobody-gets-in", "login".to_owned())]),
+        ("session required pam_limits.so", vec![]),
+    ] {
+        let text = format!("{line}\nauth requisite pam_unix.so\n{OURS}{REST}");
+        let texts = [("login", text.as_str()), ("/usr/lib/security/pam_limits.so", &session)];
+        let found = found(&texts, Primary::Pam, "");
+        assert_eq!(problems(&found), expected, "{line}: {found:#?}");
+    }
+}
+
+#[test]
+fn the_line_that_is_at_fault_is_named() {
+    for (auth, told) in [
+        ("UNIX; OURS; auth [default=reset] pam_mail.so; auth required pam_permit.so", "line 3"),
+        (
+            "auth sufficient pam_rootok.so; auth [success=1 default=ignore] pam_unix.so; OURS; auth requisite pam_deny.so; auth required pam_permit.so",
+            "line 2",
+        ),
+    ] {
+        let text =
+            auth.replace("UNIX", "auth requisite pam_unix.so").replace("OURS; ", OURS).replace("; ", "\n");
+        let text = format!("{text}\n{REST}");
+        let found = found(&[("su", &text), ("su-l", &text)], Primary::Pam, "");
+        let fail = found.iter().find(|one| one.severity == FAIL).unwrap();
+        assert!(fail.what.contains(told), "{auth}: {found:#?}");
+    }
+}
+
+#[test]
+fn files_that_no_program_uses_are_left_out_and_a_chain_of_includes_is_no_loop() {
+    let open = "auth sufficient pam_qrtotp.so\n";
+    let chain: Vec<(String, String)> =
+        (0..20).map(|at| (format!("chain{at}"), format!("@include chain{}\n", at + 1))).collect();
+    let mut texts: Vec<(&str, &str)> =
+        chain.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let last = format!("auth requisite pam_unix.so\n{OURS}{REST}");
+    texts.extend([("chain20", last.as_str()), ("login", "@include chain0\n")]);
+    texts.extend([("login.bak", open), ("LOGIN", open)]);
+    assert_eq!(problems(&found(&texts, Primary::Pam, "")), []);
+}
+
+#[test]
 fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_diagnosis() {
     let other = "auth requisite pam_unix.so\nauth required pam_qrtotp.so config=/etc/other.toml\n@include common-account\n";
-    let told = found(&[("login", other), ("/etc/other.toml", "")], Primary::Pam, "");
+    let told = found(
+        &[("login", other), ("/etc/other.toml", ""), ("/etc/other.toml.applied", "")],
+        Primary::Pam,
+        "",
+    );
     assert!(
         problems(&told).is_empty() && told[0].fix == "qrtotp --config /etc/other.toml doctor",
         "{told:?}"
     );
+    let never = found(&[("login", other), ("/etc/other.toml", "")], Primary::Pam, "");
+    assert_eq!(problems(&never), [(FAIL, "arguments", "login".to_owned())]);
+    assert_eq!(
+        never.iter().find(|one| one.severity == FAIL).unwrap().fix,
+        "qrtotp --config /etc/other.toml config apply"
+    );
     let open = other.replace("required pam_qrtotp", "sufficient pam_qrtotp");
-    let told = found(&[("login", &open), ("/etc/other.toml", "")], Primary::Pam, "");
+    let told = found(
+        &[("login", &open), ("/etc/other.toml", ""), ("/etc/other.toml.applied", "")],
+        Primary::Pam,
+        "",
+    );
     assert_eq!(problems(&told), [(FAIL, "code-not-needed", "login".to_owned())]);
     assert_eq!(problems(&found(&[], Primary::Pam, "")), [(WARN, "not-in-use", String::new())]);
     let ssh = "auth requisite pam_unix.so\nauth required pam_qrtotp.so\n@include common-account\n";

@@ -87,7 +87,7 @@ fn guided(path: &Path, args: &Setup, files: &Files) -> Result<Exit, Failure> {
 
 /// What changes, the factor that sshd takes then, and the configuration if it changes.
 fn planned(path: &Path, args: &Setup, files: &Files) -> Result<(Vec<Change>, With, Option<Config>), Failure> {
-    let sshd_files = SshdFiles::below(Path::new("/"), &|_| None).read;
+    let sshd_files = SshdFiles::below(Path::new("/"), &|_| Vec::new()).read;
     let drop_ins = sshd_files.iter().any(|read| read == Path::new("/etc/ssh/sshd_config.d"));
     let with = factors(args)?;
     let (mut changes, config) = match settings::plan(path, args)? {
