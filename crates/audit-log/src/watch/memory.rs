@@ -1,5 +1,6 @@
 //! What `Watch` remembers of an account and of a network.
 
+use qrtotp_values::checksum;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -34,23 +35,26 @@ impl Logins {
 }
 
 /// Names of late: accounts that were refused in a network and did not get in since, or whose devices an admin
-/// enrolled.
+/// enrolled. By their hashes: an attacker chooses how many networks there are, and how long names are.
 #[derive(Debug, Default)]
-pub(super) struct RecentNames(VecDeque<(i64, String)>);
+pub(super) struct RecentNames(Vec<(i64, u64)>);
 
 impl RecentNames {
     /// How many names came since `since`, with this one.
     pub(super) fn add(&mut self, name: &str, now: i64, since: i64) -> usize {
-        self.0.retain(|(at, known)| *at >= since && known != name);
-        self.0.push_back((now, name.to_owned()));
-        if self.0.len() > NAMES {
-            self.0.pop_front();
+        let name = checksum(name.as_bytes());
+        self.0.retain(|(at, known)| *at >= since && *known != name);
+        if self.0.len() == NAMES {
+            self.0.remove(0);
         }
+        self.0.reserve_exact(1);
+        self.0.push((now, name));
         self.0.len()
     }
 
     pub(super) fn forget(&mut self, name: &str) {
-        self.0.retain(|(_, known)| known != name);
+        let name = checksum(name.as_bytes());
+        self.0.retain(|(_, known)| *known != name);
     }
 }
 

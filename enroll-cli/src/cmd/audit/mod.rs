@@ -153,6 +153,9 @@ fn put(entry: &Entry, form: Option<AuditForm>, geo: &Geo, out: &mut impl Write) 
             if entry.time != 0 {
                 object.insert("time".into(), rfc3339_of(entry.time).into());
             }
+            if let Some(host) = object.remove("host") {
+                object.insert("login_host".into(), host); // a verifier's line: the host that asked it
+            }
             object.insert("host".into(), entry.host.as_str().into());
             object.insert("source".into(), if entry.journal { "journal" } else { "file" }.into());
             if entry.is_forged() {
