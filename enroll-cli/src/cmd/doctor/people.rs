@@ -3,6 +3,7 @@
 
 use super::files::Files;
 use super::report::{Finding, Report, names};
+use crate::cmd::sudoers::Sudoers;
 use crate::program::output;
 use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_policy::{Config, FirstLogin, Outcome, Rule};
@@ -12,17 +13,20 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Whose members may become root, by sudo's usual configuration.
-const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
 /// Shells that let nobody in.
 const NO_SHELLS: [&str; 4] = ["nologin", "false", "sync", "halt"];
+
+/// Whether nobody gets in with this shell.
+pub fn is_no_shell(shell: &Path) -> bool {
+    shell.file_name().is_some_and(|name| NO_SHELLS.iter().any(|known| name == *known))
+}
 
 /// The files of a host that say who can log in.
 struct HostFiles {
     passwd: String,
     shadow: String,
     group: String,
-    sudoers: String,
+    sudoers: Sudoers,
 }
 
 /// A local account that can log in.
@@ -40,36 +44,35 @@ fn fields(text: &str) -> impl Iterator<Item = Vec<&str>> {
 impl HostFiles {
     fn below(root: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
-        let more = fs::read_dir(root.join("etc/sudoers.d")).into_iter().flatten().flatten();
-        let more: String = more.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
-        let sudoers = format!("{}\n{more}", read("etc/sudoers"));
-        Self { passwd: read("etc/passwd"), shadow: read("etc/shadow"), group: read("etc/group"), sudoers }
+        Self {
+            passwd: read("etc/passwd"),
+            shadow: read("etc/shadow"),
+            group: read("etc/group"),
+            sudoers: Sudoers::read(),
+        }
     }
 
     /// Accounts that can become root.
     fn admins(&self) -> BTreeSet<&str> {
-        // Lines of sudoers(5) such as `%group ALL=(ALL) ALL`. Those that are no rule begin with a word that
-        // is no account.
-        let rule = |line: &&str| {
-            line.trim().split_once(char::is_whitespace).is_some_and(|(_, rest)| rest.contains('='))
-        };
-        let words = self.sudoers.lines().filter(rule).filter_map(|line| line.split_ascii_whitespace().next());
-        let (groups, users): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('%'));
-        let groups: Vec<&str> = groups.iter().map(|word| &word[1..]).chain(ADMIN_GROUPS).collect();
-        let mut admins: BTreeSet<&str> = users.into_iter().chain(["root"]).collect();
-        for group in fields(&self.group).filter(|group| groups.contains(&group[0])) {
-            admins.extend(group.get(3).into_iter().flat_map(|members| members.split(',')));
-            let primary = fields(&self.passwd).filter(|user| user.get(3) == group.get(2));
-            admins.extend(primary.map(|user| user[0]));
+        let mut admins = BTreeSet::from(["root"]);
+        for who in self.sudoers.admins() {
+            if let Some(group) = who.strip_prefix('%') {
+                let known = |line: &Vec<&str>| {
+                    line[0] == group || group.strip_prefix('#').is_some_and(|gid| line.get(2) == Some(&gid))
+                };
+                for group in fields(&self.group).filter(known) {
+                    admins.extend(group.get(3).into_iter().flat_map(|members| members.split(',')));
+                    let primary = fields(&self.passwd).filter(|user| user.get(3) == group.get(2));
+                    admins.extend(primary.map(|user| user[0]));
+                }
+            } else {
+                let uid = who.strip_prefix('#');
+                let known =
+                    |user: &Vec<&str>| user[0] == who || (uid.is_some() && user.get(2).copied() == uid);
+                admins.extend(fields(&self.passwd).filter(known).map(|user| user[0]));
+            }
         }
         admins
-    }
-
-    /// Users and groups that sudo asks for nothing (sudoers(5)): the first words of the lines that say so.
-    fn unasked_by_sudo(&self) -> Vec<&str> {
-        let lines = self.sudoers.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        let unasked = lines.filter(|line| line.contains("NOPASSWD:") || line.contains("!authenticate"));
-        unasked.filter_map(|line| line.split_ascii_whitespace().next()).collect()
     }
 
     /// Homes with a file of ssh keys. Another process looks, because a home on a network may never answer.
@@ -93,8 +96,7 @@ impl HostFiles {
         let mut found = Vec::new();
         for user in fields(&self.passwd) {
             let [name, _, _, _, _, home, shell] = user[..] else { continue };
-            let shell = shell.rsplit('/').next().unwrap_or_default();
-            if !NO_SHELLS.contains(&shell) && (usable(name) || has_key(home)) {
+            if !is_no_shell(Path::new(shell)) && (usable(name) || has_key(home)) {
                 found.push(Person { name: name.to_owned(), admin: admins.contains(name) });
             }
         }
@@ -110,14 +112,25 @@ pub fn check(config: &Config, store: &dyn AccountStore, files: &Files, report: &
         account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)
     };
     let host = HostFiles::below(Path::new("/"));
-    let unasked = host.unasked_by_sudo();
+    let unasked = host.sudoers.unasked();
+    let unasked: Vec<&str> = unasked.iter().map(String::as_str).collect();
     if !unasked.is_empty() && files.asks("sudo").is_some() {
         let what = format!("sudo asks for neither password nor code: {}", names(&unasked));
         report.add(
             Finding::warn("sudo-nopasswd", "sudoers", &what)
-                .why("with NOPASSWD or !authenticate sudo does not ask PAM")
-                .fix("remove NOPASSWD with visudo, unless that is meant"),
+                .why("with NOPASSWD, !authenticate or exempt_group sudo does not ask PAM")
+                .fix("remove that with visudo, unless it is meant"),
         );
+    }
+    for service in host.sudoers.services.iter().filter(|_| files.asks("sudo").is_some()) {
+        if files.asks(service).is_none() {
+            let what = format!("sudoers has sudo use the PAM service {service}, which asks for no code");
+            report.add(
+                Finding::warn("sudo-other-service", service, &what)
+                    .why("the lines in /etc/pam.d/sudo are not used then")
+                    .fix(&format!("qrtotp setup {service}, or take pam_service out of sudoers with visudo")),
+            );
+        }
     }
     let keys = host.homes_with_keys();
     let people = host.people(|home| keys.contains(home));
@@ -184,7 +197,7 @@ mod tests {
             passwd: passwd.concat(),
             shadow: passwords.into(),
             group: "sudo:x:27:anna\nusers:x:100:\n".into(),
-            sudoers: "Defaults env_reset\n# x ALL=ALL\ndora ALL=(ALL:ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n".into(),
+            sudoers: Sudoers::of_text("dora ALL=(ALL:ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) ALL\n"),
         }
     }
 
@@ -198,7 +211,6 @@ mod tests {
         assert_eq!(names_of(&people, true), ["anna", "carl", "dora"]);
         assert_eq!(names_of(&people, false), ["bob", "eve", "svc-x"]);
         assert!(people[0].admin && !people[5].admin);
-        assert_eq!(host().unasked_by_sudo(), ["dora"]);
     }
 
     #[test]
