@@ -1,7 +1,7 @@
 //! Facts about this host and its accounts, for the guard and `diff`.
 
 use super::login_end::{Emergency, Host, Person};
-use crate::cmd::doctor::{Files, Ways};
+use crate::cmd::doctor::{Files, Ways, is_no_shell};
 use crate::cmd::sudoers::Sudoers;
 use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
@@ -32,6 +32,7 @@ impl Accounts<'_> {
             name: user.name.clone(),
             is_root: user.uid.is_root(),
             is_locked: is_locked(&user.name),
+            has_no_shell: is_no_shell(&user.shell),
             gids: HostDirectory.groups(&user.name),
             device: record.as_ref().is_some_and(|record| record.standing() == EnrolmentStatus::Enrolled),
             hardware_key: record.as_ref().is_some_and(|record| !record.ssh_keys.is_empty()),

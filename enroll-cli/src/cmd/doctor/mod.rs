@@ -22,6 +22,7 @@ mod store;
 pub mod tests;
 
 pub use files::Files;
+pub use people::is_no_shell;
 pub use sshd::{NOT_STARTED, Sshd, Ways, lets_in_on_nothing};
 pub use sshd_files::SshdFiles;
 pub use stacks::{Primary, Service};
