@@ -6,8 +6,10 @@ use super::report::{Finding, Report, names};
 use crate::cmd::sudoers::Sudoers;
 use crate::program::output;
 use qrtotp_account::{EnrolmentStatus, Name};
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Config, FirstLogin, Outcome, Rule};
 use qrtotp_store::AccountStore;
+use qrtotp_values::UnixTime;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -135,11 +137,12 @@ pub fn check(config: &Config, store: &dyn AccountStore, files: &Files, report: &
     let keys = host.homes_with_keys();
     let people = host.people(|home| keys.contains(home));
     let people = people.into_iter().filter(|person| !has_device(&person.name)).collect();
-    report.add_all(findings(people, config, &config.rules.rules().unwrap_or_default()));
+    let rules = config.rules.rules().unwrap_or_default();
+    report.add_all(findings(people, config, &rules, SystemClock.now()));
 }
 
 /// `people`: those without a device.
-fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding> {
+fn findings(people: Vec<Person>, config: &Config, rules: &[Rule], now: UnixTime) -> Vec<Finding> {
     // The devices of a fleet's accounts are known to its verifiers only.
     let exempt = |person: &Person| {
         let named = |rule: &Rule| {
@@ -154,6 +157,9 @@ fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding
         FirstLogin::Deny => ("they are denied where a code is asked for", false),
         FirstLogin::Enroll => ("they enrol at their next login", true),
         FirstLogin::Token => ("they need a token to enrol", false),
+        FirstLogin::Allow if config.defaults.allow_until.is_none_or(|until| until.days_left(now) == 0) => {
+            ("they are denied where a code is asked for: allow_until has passed", false)
+        }
         FirstLogin::Allow => ("they get in without a code for now", false),
     };
     let mut found = Vec::new();
@@ -233,7 +239,7 @@ mod tests {
         };
         let text = "[defaults]\nfirst_login = \"enroll\"\n[[rule]]\nname = \"a\"\nuser = [\"svc-*\"]\nthen = \"skip\"\n";
         let compiled = rules(text);
-        let found = findings(host().people(|_| true), &compiled.config, &compiled.rules);
+        let found = findings(host().people(|_| true), &compiled.config, &compiled.rules, 0);
         let shown: Vec<_> = found.iter().map(|one| (one.severity, one.id, one.what.as_str())).collect();
         assert_eq!(
             shown,
@@ -250,10 +256,13 @@ mod tests {
                 ),
             ]
         );
-        let denied = findings(host().people(|_| false), &Config::default(), &[]);
+        let denied = findings(host().people(|_| false), &Config::default(), &[], 0);
         assert!(denied.iter().all(|one| one.severity == Severity::Warn), "{denied:?}");
+        let over = rules("[defaults]\nfirst_login = \"allow\"\nallow_until = \"2026-01-01\"\n");
+        let why = findings(host().people(|_| false), &over.config, &[], 1_800_000_000).remove(0).why;
+        assert!(why.contains("denied"), "{why}");
         let of_fleet = rules("[fleet]\nname = \"corp\"\nlocal = [\"root\"]\n");
-        let local = findings(host().people(|_| true), &of_fleet.config, &[]);
+        let local = findings(host().people(|_| true), &of_fleet.config, &[], 0);
         let shown: Vec<_> = local.iter().map(|one| one.what.as_str()).collect();
         assert_eq!(shown, ["can become root and have no device: root"], "the others are the verifiers'");
     }
