@@ -1,6 +1,6 @@
-//! sudo's rules: who can become root by them, and who is asked for nothing. cvtsudoers(1) reads them as sudo
-//! does. Where it is missing (sudo-rs), our own reader knows neither aliases nor included directories but
-//! sudoers.d.
+//! sudo's rules: the accounts that can become root by them, and those that sudo asks for nothing. cvtsudoers(1)
+//! reads them as sudo does. Where it is missing (sudo-rs), our own reader knows neither aliases nor included
+//! directories but sudoers.d.
 
 use crate::program::output;
 use serde_json::Value;
@@ -105,12 +105,13 @@ impl Sudoers {
         found
     }
 
-    /// Who can become root by any command, besides root: as in sudoers(5).
+    /// Users and groups that can run any command as root.
     pub fn admins(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().filter(|rule| rule.root && rule.all()).map(|rule| rule.who.as_str())
     }
 
-    /// Who is asked for nothing, with the commands if that is not so for all. A later rule counts more.
+    /// Users and groups that sudo asks for nothing, with the commands if that does not hold for all. A later
+    /// rule for the same user overrides.
     pub fn unasked(&self) -> Vec<String> {
         let mut found = self.unasked.clone();
         for (at, rule) in self.rules.iter().enumerate().filter(|(_, rule)| !rule.asks) {

@@ -100,7 +100,7 @@ fn group_of(word: &str) -> Option<Group> {
     gid.map_or_else(|| Group::from_name(word), Group::from_gid).ok()?
 }
 
-/// The name of the user whom sudoers(5) calls so.
+/// The name of a user, which sudoers(5) may give as `#uid`.
 fn user_name(word: &str) -> Option<String> {
     let Some(uid) = word.strip_prefix('#') else { return Some(word.to_owned()) };
     Some(User::from_uid(Uid::from_raw(uid.parse().ok()?)).ok()??.name)
