@@ -1,5 +1,5 @@
-//! sudo's rules: the accounts that can become root by them, and those that sudo asks for nothing. cvtsudoers(1)
-//! reads them as sudo does. Where it is missing (sudo-rs), our own reader knows neither aliases nor included
+//! sudo's rules: the accounts that can become root by them, and those that sudo asks for nothing.
+//! cvtsudoers(1) reads them as sudo does. Where it is missing (sudo-rs), our own reader knows neither aliases nor included
 //! directories but sudoers.d.
 
 use crate::program::output;

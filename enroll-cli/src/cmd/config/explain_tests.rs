@@ -158,8 +158,8 @@ prop_compose! {
         groups in subsequence(vec!["g0", "g1", "g2"], 0..3),
         (day, hour) in (1..8, 0..24),
     ) -> Login {
-        // Only sshd says anything of keys; a name, or nothing at all, is no place, and bob has no record, so no
-        // hardware key either.
+        // Only sshd says anything of keys; a name, or nothing at all, is no place, and bob has no record,
+        // so no hardware key either.
         let key = match (service, key) {
             ("sshd", "hardware") if user != "alice" => "any",
             ("sshd", key) => key,
