@@ -1,6 +1,6 @@
 //! sudo's rules: the accounts that can become root by them, and those that sudo asks for nothing.
-//! cvtsudoers(1) reads them as sudo does. Where it is missing (sudo-rs), our own reader knows neither aliases nor included
-//! directories but sudoers.d.
+//! cvtsudoers(1) reads them as sudo does. Where it is missing (sudo-rs), our own reader knows neither aliases
+//! nor included directories but sudoers.d.
 
 use crate::program::output;
 use serde_json::Value;
