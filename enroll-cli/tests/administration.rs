@@ -369,6 +369,9 @@ fn where_no_code_is_required_verify_does_not_say_accepted() {
     let instance = Instance::new();
     let phone = instance.import("nobody");
     instance.configure("defaults.require = \"nothing\"\n");
+    let refused = instance.run(&["config", "apply"]);
+    assert!(refused.code == Some(1) && refused.stdout.contains("danger: defaults.require"), "{refused:?}");
+    instance.run(&["config", "apply", "--force", "a test"]).ok();
     let Ended { code, stdout, .. } = instance.verify("nobody", &phone.code(0));
     assert_eq!((code, stdout.as_str()), (Some(1), "ignored\n"));
 }

@@ -27,6 +27,7 @@ mod resync;
 mod revoke;
 pub mod setup;
 mod status;
+mod sudoers;
 mod token;
 mod top;
 mod unlock;

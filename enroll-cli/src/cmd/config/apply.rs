@@ -1,6 +1,6 @@
 //! `qrtotp config apply`, `confirm` and `rollback`: what changes the applied configuration.
 
-use super::objections::objections;
+use super::objections::all_objections;
 use super::share::share;
 use super::words::time;
 use super::{check, diff, test};
@@ -97,7 +97,7 @@ fn guarded<'f>(
     refusal: &str,
     out: &mut impl Write,
 ) -> Result<&'f str, Failure> {
-    let objections = objections(path, compiled)?;
+    let objections = all_objections(path, compiled)?;
     for finding in &objections {
         writeln!(out, "{finding}")?;
     }

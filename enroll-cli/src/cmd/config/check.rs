@@ -1,7 +1,7 @@
 //! `qrtotp config check`: what deserves a second thought, in the configuration and around it. Changes
 //! nothing.
 
-use super::objections::objections;
+use super::objections::all_objections;
 use super::words::time;
 use super::{stored, test, user_name};
 use crate::applied::compiled;
@@ -18,11 +18,7 @@ const ZFS_SUPER_MAGIC: u32 = 0x2fc1_2fc1;
 
 pub fn run(path: &Path) -> Result<Exit, Failure> {
     let compiled = compiled(path)?;
-    let context = Context::before_applying(path, &compiled);
-    let mut found = settings(&context);
-    found.extend(store(&context));
-    found.extend(disk(&context.config.state_dir.0));
-    found.extend(objections(path, &compiled)?);
+    let found = all_objections(path, &compiled)?;
     let mut out = std::io::stdout().lock();
     let passed = test::write(&compiled, &mut out)?;
     for finding in &found {

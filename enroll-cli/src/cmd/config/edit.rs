@@ -1,7 +1,7 @@
 //! `qrtotp config edit`: edit a copy, check it, then replace the file and apply it, as visudo does.
 
 use super::apply;
-use super::objections::objections;
+use super::objections::all_objections;
 use crate::applied::HostNames;
 use crate::cli::Apply;
 use crate::error::{Exit, Failure};
@@ -63,7 +63,7 @@ fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
     if !super::test::write(&compiled, &mut problems)? {
         return Ok(Some(String::from_utf8_lossy(&problems).trim_end().to_owned()));
     }
-    let mut objections = objections(path, &compiled)?.into_iter();
+    let mut objections = all_objections(path, &compiled)?.into_iter();
     let objection = objections.find(|finding| finding.severity == Severity::Danger);
     Ok(objection.map(|finding| finding.to_string()))
 }

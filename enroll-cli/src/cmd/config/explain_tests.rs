@@ -158,8 +158,13 @@ prop_compose! {
         groups in subsequence(vec!["g0", "g1", "g2"], 0..3),
         (day, hour) in (1..8, 0..24),
     ) -> Login {
-        // Only sshd says anything of keys; a name, or nothing at all, is no place, and bob has no record.
-        let key = if service == "sshd" { key } else { "" };
+        // Only sshd says anything of keys; a name, or nothing at all, is no place, and bob has no record,
+        // so no hardware key either.
+        let key = match (service, key) {
+            ("sshd", "hardware") if user != "alice" => "any",
+            ("sshd", key) => key,
+            _ => "",
+        };
         let is_place = !key.is_empty() || from.contains(['.', ':']) && from != "gate.example" || from.is_empty() && !by.is_empty();
         let familiar = familiar && is_place && user == "alice";
         Login { user, service, from, tty, by, key, familiar, groups, at: format!("2026-12-{day:02}T{hour:02}:00") }

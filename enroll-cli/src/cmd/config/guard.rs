@@ -82,7 +82,7 @@ impl Guard<'_> {
             let from = if login.rhost.is_empty() { String::new() } else { format!(" from {rhost}") };
             let name = &actor.name;
             match self.logins.end(actor, login)? {
-                End::In => {}
+                End::In | End::Locked => {}
                 End::Denied(rule) => self.refuse(
                     "L1",
                     format!("rule {rule} would deny you ({name}) at {service}{from}; put a rule that lets you in above it"),
@@ -105,17 +105,14 @@ impl Guard<'_> {
     ) -> Result<(), Damaged> {
         let (mut lacks_device, mut locked, mut known) = (false, None, Vec::new());
         for admin in &mut admins {
-            let logins = self.logins.ways_to_root(&admin);
+            let end = self.logins.end_to_root(&admin)?;
+            let name = admin.name.clone();
             known.push(admin);
-            let Some(admin) = known.last() else { continue };
-            for (at, login) in logins.into_iter().enumerate() {
-                match self.logins.end(admin, login)? {
-                    // Another module than pam_unix may let it in.
-                    End::In if at == 0 && admin.is_locked => locked = Some(admin.name.clone()),
-                    End::In => return self.admins_later(known, admins, later),
-                    End::NoDevice => lacks_device = true,
-                    End::Denied(_) => {}
-                }
+            match end {
+                End::In => return self.admins_later(known, admins, later),
+                End::Locked => locked = Some(name),
+                End::NoDevice => lacks_device = true,
+                End::Denied(_) => {}
             }
         }
         if let Some(name) = locked {
@@ -145,7 +142,7 @@ impl Guard<'_> {
     ) -> Result<(), Damaged> {
         for now in later {
             let logins = Logins { now: *now, ..self.logins };
-            let (mut asked, mut lacks_device) = (0, false);
+            let (mut asked, mut lacks_device, mut locked) = (0, false, None);
             loop {
                 if asked == known.len() {
                     known.extend(more.next());
@@ -156,6 +153,14 @@ impl Guard<'_> {
                         "from {begin} on, nobody who can become root gets in at sshd, login or sudo; put a rule that lets one of \
                          them in at that time above those that deny, or enrol one of them"
                     );
+                    if let Some(name) = locked {
+                        let reason = format!(
+                            "from {begin} on, of those who can become root only {name} gets in, at the console, and no password opens \
+                             that account; let another one in at sshd, or give it a password"
+                        );
+                        self.found.push(Finding { severity: Severity::Warning, key: "L2", reason });
+                        return Ok(());
+                    }
                     match lacks_device {
                         true => self.no_device("L2", text),
                         false => self.refuse("L2", text),
@@ -164,6 +169,7 @@ impl Guard<'_> {
                 };
                 match logins.end_to_root(admin)? {
                     End::In => break,
+                    End::Locked => locked = Some(admin.name.clone()),
                     End::NoDevice => lacks_device = true,
                     End::Denied(_) => {}
                 }
@@ -193,11 +199,15 @@ impl Guard<'_> {
                 );
             }
             match self.logins.end(person, CONSOLE)? {
+                _ if person.has_no_shell => self.refuse(
+                    "L3",
+                    format!("the emergency account {name} has a shell that ends every login; `chsh --shell /bin/bash {name}` changes that"),
+                ),
                 _ if person.is_locked => self.refuse(
                     "L3",
                     format!("the emergency account {name} is locked, so nobody logs in with it at the console; `passwd {name}` gives it a password"),
                 ),
-                End::In => {
+                End::In | End::Locked => {
                     if let Some((rule, begin)) = self.denied_later(person, later)? {
                         let text = format!(
                             "from {} on, rule {rule} would deny the emergency account {name} at the console; put a rule that lets it \

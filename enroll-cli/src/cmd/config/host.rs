@@ -1,7 +1,8 @@
 //! Facts about this host and its accounts, for the guard and `diff`.
 
 use super::login_end::{Emergency, Host, Person};
-use crate::cmd::doctor::{Files, Ways};
+use crate::cmd::doctor::{Files, Ways, is_no_shell};
+use crate::cmd::sudoers::Sudoers;
 use crate::context::{login_uid, terminal_name};
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getuid};
 use qrtotp_account::{EnrolmentStatus, Name};
@@ -10,9 +11,6 @@ use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
 use std::collections::BTreeSet;
 use std::io::IsTerminal;
-
-/// Whose members may become root, by sudo's usual configuration.
-const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
 
 /// The accounts of this host with their records, if there is a store.
 pub struct Accounts<'s> {
@@ -34,6 +32,7 @@ impl Accounts<'_> {
             name: user.name.clone(),
             is_root: user.uid.is_root(),
             is_locked: is_locked(&user.name),
+            has_no_shell: is_no_shell(&user.shell),
             gids: HostDirectory.groups(&user.name),
             device: record.as_ref().is_some_and(|record| record.standing() == EnrolmentStatus::Enrolled),
             hardware_key: record.as_ref().is_some_and(|record| !record.ssh_keys.is_empty()),
@@ -57,14 +56,16 @@ impl Accounts<'_> {
         store.names().is_ok_and(|mut names| names.any(has_device))
     }
 
-    /// Those that can become root: root, the members of some groups, and accounts of the store that are in
-    /// one of them.
+    /// Those that can become root: root, those that sudoers(5) names, members of the groups that it names,
+    /// and accounts of the store that are in one of them.
     pub fn admins(&self) -> impl Iterator<Item = Person> {
-        let groups: Vec<Group> =
-            ADMIN_GROUPS.iter().filter_map(|name| Group::from_name(name).ok()?).collect();
+        let sudoers = Sudoers::read();
+        let (groups, users): (Vec<&str>, Vec<&str>) = sudoers.admins().partition(|who| who.starts_with('%'));
+        let groups: Vec<Group> = groups.into_iter().filter_map(|group| group_of(&group[1..])).collect();
         let gids: Vec<u32> = groups.iter().map(|group| group.gid.as_raw()).collect();
         let root = User::from_uid(Uid::from_raw(0)).ok().flatten().map(|user| user.name);
-        let members: BTreeSet<String> = groups.into_iter().flat_map(|group| group.mem).collect();
+        let mut members: BTreeSet<String> = groups.into_iter().flat_map(|group| group.mem).collect();
+        members.extend(users.into_iter().filter_map(user_name));
         let named = root.into_iter().chain(members).filter_map(|name| self.person(&name));
         let names = self.store.and_then(|store| store.names().ok()).into_iter().flatten();
         let in_groups = move |person: &Person| {
@@ -91,6 +92,18 @@ impl Accounts<'_> {
             recent: self.recent(),
         }
     }
+}
+
+/// The group that sudoers(5) has behind `%`.
+fn group_of(word: &str) -> Option<Group> {
+    let gid = word.strip_prefix('#').and_then(|gid| gid.parse().ok()).map(Gid::from_raw);
+    gid.map_or_else(|| Group::from_name(word), Group::from_gid).ok()?
+}
+
+/// The name of a user, which sudoers(5) may give as `#uid`.
+fn user_name(word: &str) -> Option<String> {
+    let Some(uid) = word.strip_prefix('#') else { return Some(word.to_owned()) };
+    Some(User::from_uid(Uid::from_raw(uid.parse().ok()?)).ok()??.name)
 }
 
 /// Whether a service's PAM file asks for a code.

@@ -15,6 +15,8 @@ pub struct Person {
     pub is_root: bool,
     /// No password opens it, so nobody logs in with it at the console.
     pub is_locked: bool,
+    /// Its shell, such as nologin, ends every login.
+    pub has_no_shell: bool,
     /// Its gids; `None`: they can't be had.
     pub gids: Option<Vec<u32>>,
     /// It has a device whose codes count.
@@ -68,6 +70,8 @@ pub enum End {
     Denied(String),
     /// A code is asked for, and there is no device to make one.
     NoDevice,
+    /// The console would let in, but no password opens the account. Another module than pam_unix may.
+    Locked,
     In,
 }
 
@@ -107,7 +111,7 @@ pub struct Logins<'g> {
 
 impl<'g> Logins<'g> {
     /// The logins through which an admin can become root; the console comes first.
-    pub fn ways_to_root(&self, admin: &Person) -> Vec<Login<'g>> {
+    fn ways_to_root(&self, admin: &Person) -> Vec<Login<'g>> {
         let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
         let mut logins = vec![CONSOLE, Login { service: "sshd", rhost, tty: "ssh" }];
         if !admin.is_root {
@@ -119,8 +123,15 @@ impl<'g> Logins<'g> {
     /// The best end of them.
     pub fn end_to_root(&self, admin: &Person) -> Result<End, Damaged> {
         let mut best = End::Denied(String::new());
-        for login in self.ways_to_root(admin) {
-            best = best.max(self.end(admin, login)?);
+        if admin.has_no_shell {
+            return Ok(best);
+        }
+        for (at, login) in self.ways_to_root(admin).into_iter().enumerate() {
+            let end = match self.end(admin, login)? {
+                End::In if at == 0 && admin.is_locked => End::Locked,
+                end => end,
+            };
+            best = best.max(end);
         }
         Ok(best)
     }
@@ -132,12 +143,15 @@ impl<'g> Logins<'g> {
         if !says_keys {
             return self.end_with(person, login, None, false);
         }
-        let Ways { asks, key_alone, account_part } = self.host.ways;
+        let Ways { asks, asks_behind_key, key_alone, account_part } = self.host.ways;
         // Without our account line a key alone lets in whatever the rules say: nothing to count on.
         let unasked = key_alone && account_part;
         let mut best = if unasked { self.end_unasked(person, login)? } else { End::Denied(String::new()) };
-        if asks || !unasked {
+        let nothing = !(asks || asks_behind_key || unasked);
+        if asks || nothing {
             best = best.max(self.end_with(person, login, Some(false), false)?);
+        }
+        if asks_behind_key || nothing {
             best = best.max(self.end_with(person, login, Some(true), false)?);
             if person.hardware_key {
                 best = best.max(self.end_with(person, login, Some(true), true)?);

@@ -22,6 +22,7 @@ mod store;
 pub mod tests;
 
 pub use files::Files;
+pub use people::is_no_shell;
 pub use sshd::{NOT_STARTED, Sshd, Ways, lets_in_on_nothing};
 pub use sshd_files::SshdFiles;
 pub use stacks::{Primary, Service};
@@ -34,7 +35,9 @@ use crate::error::{Exit, Failure};
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Config, ConfigError, ConfigFile, FirstLogin, Group, Names, check_proof_service};
+use qrtotp_policy::{
+    Compiled, Config, ConfigError, ConfigFile, FirstLogin, Group, Names, applied_path, check_proof_service,
+};
 use qrtotp_store::TrustError;
 use qrtotp_values::{Date, UnixTime};
 use report::{Finding, Report, Severity};
@@ -81,6 +84,9 @@ pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     let in_use = pam::check(&files, &known, &mut report);
     for finding in found.findings {
         report.add(if in_use { finding } else { not_yet(finding) });
+    }
+    if in_use && geteuid().is_root() {
+        report.add_all(guard(config));
     }
     if settings.is_some_and(|config| proof::is_needed(&files, config, host::broker_is_on(socket))) {
         proof::check(&files, &check_proof_service().map_err(|error| error.to_string()), &mut report);
@@ -130,6 +136,14 @@ pub fn problems(config_path: &Path, config: &Config) -> Vec<Problem> {
         subjects.into_iter().map(move |subject| Problem { id, severity, subject, what: what.clone() })
     };
     found.flat_map(each).collect()
+}
+
+/// The lock-out guard's objections to what is applied: a rule may have been forced, or the host has changed.
+fn guard(path: &Path) -> Vec<Finding> {
+    let applied = std::fs::read(applied_path(path)).ok();
+    let compiled = applied.and_then(|bytes| Compiled::from_applied(&bytes).ok());
+    let found = compiled.and_then(|compiled| config::objections(path, &compiled).ok()).unwrap_or_default();
+    found.iter().map(|found| Finding::of_config("configuration-guard", found.key, found)).collect()
 }
 
 /// A finding about the configuration while no PAM file names the module: no login is denied yet.

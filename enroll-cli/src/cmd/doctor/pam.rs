@@ -39,6 +39,10 @@ const SIBLINGS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su",
 pub const WITHOUT_ROOT: [(&str, &str); 4] =
     [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
+/// `die` and jumps over what follows take PAM_IGNORE for a failure, whatever stands behind them.
+const EXEMPT_FIX: &str = "the line must be: auth required pam_qrtotp.so (no brackets such as [success=ok default=die]); \
+                          behind it: auth required pam_permit.so";
+
 /// Facts from outside the PAM files.
 pub struct Known<'a> {
     pub config_path: &'a Path,
@@ -177,7 +181,7 @@ impl Looked<'_> {
             report.add(
                 Finding::fail("exempt-denied", self.name, what)
                     .why("to libpam PAM_IGNORE alone is no success")
-                    .fix("behind the line of pam_qrtotp.so: auth required pam_permit.so"),
+                    .fix(EXEMPT_FIX),
             );
         }
     }

@@ -3,26 +3,32 @@
 
 use super::files::Files;
 use super::report::{Finding, Report, names};
+use crate::cmd::sudoers::Sudoers;
 use crate::program::output;
 use qrtotp_account::{EnrolmentStatus, Name};
+use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Config, FirstLogin, Outcome, Rule};
 use qrtotp_store::AccountStore;
+use qrtotp_values::UnixTime;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Whose members may become root, by sudo's usual configuration.
-const ADMIN_GROUPS: [&str; 3] = ["sudo", "wheel", "admin"];
 /// Shells that let nobody in.
 const NO_SHELLS: [&str; 4] = ["nologin", "false", "sync", "halt"];
+
+/// Whether nobody gets in with this shell.
+pub fn is_no_shell(shell: &Path) -> bool {
+    shell.file_name().is_some_and(|name| NO_SHELLS.iter().any(|known| name == *known))
+}
 
 /// The files of a host that say who can log in.
 struct HostFiles {
     passwd: String,
     shadow: String,
     group: String,
-    sudoers: String,
+    sudoers: Sudoers,
 }
 
 /// A local account that can log in.
@@ -40,36 +46,35 @@ fn fields(text: &str) -> impl Iterator<Item = Vec<&str>> {
 impl HostFiles {
     fn below(root: &Path) -> Self {
         let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
-        let more = fs::read_dir(root.join("etc/sudoers.d")).into_iter().flatten().flatten();
-        let more: String = more.filter_map(|entry| fs::read_to_string(entry.path()).ok()).collect();
-        let sudoers = format!("{}\n{more}", read("etc/sudoers"));
-        Self { passwd: read("etc/passwd"), shadow: read("etc/shadow"), group: read("etc/group"), sudoers }
+        Self {
+            passwd: read("etc/passwd"),
+            shadow: read("etc/shadow"),
+            group: read("etc/group"),
+            sudoers: Sudoers::read(),
+        }
     }
 
     /// Accounts that can become root.
     fn admins(&self) -> BTreeSet<&str> {
-        // Lines of sudoers(5) such as `%group ALL=(ALL) ALL`. Those that are no rule begin with a word that
-        // is no account.
-        let rule = |line: &&str| {
-            line.trim().split_once(char::is_whitespace).is_some_and(|(_, rest)| rest.contains('='))
-        };
-        let words = self.sudoers.lines().filter(rule).filter_map(|line| line.split_ascii_whitespace().next());
-        let (groups, users): (Vec<&str>, Vec<&str>) = words.partition(|word| word.starts_with('%'));
-        let groups: Vec<&str> = groups.iter().map(|word| &word[1..]).chain(ADMIN_GROUPS).collect();
-        let mut admins: BTreeSet<&str> = users.into_iter().chain(["root"]).collect();
-        for group in fields(&self.group).filter(|group| groups.contains(&group[0])) {
-            admins.extend(group.get(3).into_iter().flat_map(|members| members.split(',')));
-            let primary = fields(&self.passwd).filter(|user| user.get(3) == group.get(2));
-            admins.extend(primary.map(|user| user[0]));
+        let mut admins = BTreeSet::from(["root"]);
+        for who in self.sudoers.admins() {
+            if let Some(group) = who.strip_prefix('%') {
+                let known = |line: &Vec<&str>| {
+                    line[0] == group || group.strip_prefix('#').is_some_and(|gid| line.get(2) == Some(&gid))
+                };
+                for group in fields(&self.group).filter(known) {
+                    admins.extend(group.get(3).into_iter().flat_map(|members| members.split(',')));
+                    let primary = fields(&self.passwd).filter(|user| user.get(3) == group.get(2));
+                    admins.extend(primary.map(|user| user[0]));
+                }
+            } else {
+                let uid = who.strip_prefix('#');
+                let known =
+                    |user: &Vec<&str>| user[0] == who || (uid.is_some() && user.get(2).copied() == uid);
+                admins.extend(fields(&self.passwd).filter(known).map(|user| user[0]));
+            }
         }
         admins
-    }
-
-    /// Users and groups that sudo asks for nothing (sudoers(5)): the first words of the lines that say so.
-    fn unasked_by_sudo(&self) -> Vec<&str> {
-        let lines = self.sudoers.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        let unasked = lines.filter(|line| line.contains("NOPASSWD:") || line.contains("!authenticate"));
-        unasked.filter_map(|line| line.split_ascii_whitespace().next()).collect()
     }
 
     /// Homes with a file of ssh keys. Another process looks, because a home on a network may never answer.
@@ -93,8 +98,7 @@ impl HostFiles {
         let mut found = Vec::new();
         for user in fields(&self.passwd) {
             let [name, _, _, _, _, home, shell] = user[..] else { continue };
-            let shell = shell.rsplit('/').next().unwrap_or_default();
-            if !NO_SHELLS.contains(&shell) && (usable(name) || has_key(home)) {
+            if !is_no_shell(Path::new(shell)) && (usable(name) || has_key(home)) {
                 found.push(Person { name: name.to_owned(), admin: admins.contains(name) });
             }
         }
@@ -110,23 +114,35 @@ pub fn check(config: &Config, store: &dyn AccountStore, files: &Files, report: &
         account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)
     };
     let host = HostFiles::below(Path::new("/"));
-    let unasked = host.unasked_by_sudo();
+    let unasked = host.sudoers.unasked();
+    let unasked: Vec<&str> = unasked.iter().map(String::as_str).collect();
     if !unasked.is_empty() && files.asks("sudo").is_some() {
         let what = format!("sudo asks for neither password nor code: {}", names(&unasked));
         report.add(
             Finding::warn("sudo-nopasswd", "sudoers", &what)
-                .why("with NOPASSWD or !authenticate sudo does not ask PAM")
-                .fix("remove NOPASSWD with visudo, unless that is meant"),
+                .why("with NOPASSWD, !authenticate or exempt_group sudo does not ask PAM")
+                .fix("remove that with visudo, unless it is meant"),
         );
+    }
+    for service in host.sudoers.services.iter().filter(|_| files.asks("sudo").is_some()) {
+        if files.asks(service).is_none() {
+            let what = format!("sudoers has sudo use the PAM service {service}, which asks for no code");
+            report.add(
+                Finding::warn("sudo-other-service", service, &what)
+                    .why("the lines in /etc/pam.d/sudo are not used then")
+                    .fix(&format!("qrtotp setup {service}, or take pam_service out of sudoers with visudo")),
+            );
+        }
     }
     let keys = host.homes_with_keys();
     let people = host.people(|home| keys.contains(home));
     let people = people.into_iter().filter(|person| !has_device(&person.name)).collect();
-    report.add_all(findings(people, config, &config.rules.rules().unwrap_or_default()));
+    let rules = config.rules.rules().unwrap_or_default();
+    report.add_all(findings(people, config, &rules, SystemClock.now()));
 }
 
 /// `people`: those without a device.
-fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding> {
+fn findings(people: Vec<Person>, config: &Config, rules: &[Rule], now: UnixTime) -> Vec<Finding> {
     // The devices of a fleet's accounts are known to its verifiers only.
     let exempt = |person: &Person| {
         let named = |rule: &Rule| {
@@ -141,6 +157,9 @@ fn findings(people: Vec<Person>, config: &Config, rules: &[Rule]) -> Vec<Finding
         FirstLogin::Deny => ("they are denied where a code is asked for", false),
         FirstLogin::Enroll => ("they enrol at their next login", true),
         FirstLogin::Token => ("they need a token to enrol", false),
+        FirstLogin::Allow if config.defaults.allow_until.is_none_or(|until| until.days_left(now) == 0) => {
+            ("they are denied where a code is asked for: allow_until has passed", false)
+        }
         FirstLogin::Allow => ("they get in without a code for now", false),
     };
     let mut found = Vec::new();
@@ -184,7 +203,7 @@ mod tests {
             passwd: passwd.concat(),
             shadow: passwords.into(),
             group: "sudo:x:27:anna\nusers:x:100:\n".into(),
-            sudoers: "Defaults env_reset\n# x ALL=ALL\ndora ALL=(ALL:ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) ALL\n@includedir /etc/sudoers.d\n".into(),
+            sudoers: Sudoers::of_text("dora ALL=(ALL:ALL) NOPASSWD: ALL\n%sudo ALL=(ALL) ALL\n"),
         }
     }
 
@@ -198,7 +217,6 @@ mod tests {
         assert_eq!(names_of(&people, true), ["anna", "carl", "dora"]);
         assert_eq!(names_of(&people, false), ["bob", "eve", "svc-x"]);
         assert!(people[0].admin && !people[5].admin);
-        assert_eq!(host().unasked_by_sudo(), ["dora"]);
     }
 
     #[test]
@@ -221,7 +239,7 @@ mod tests {
         };
         let text = "[defaults]\nfirst_login = \"enroll\"\n[[rule]]\nname = \"a\"\nuser = [\"svc-*\"]\nthen = \"skip\"\n";
         let compiled = rules(text);
-        let found = findings(host().people(|_| true), &compiled.config, &compiled.rules);
+        let found = findings(host().people(|_| true), &compiled.config, &compiled.rules, 0);
         let shown: Vec<_> = found.iter().map(|one| (one.severity, one.id, one.what.as_str())).collect();
         assert_eq!(
             shown,
@@ -238,10 +256,13 @@ mod tests {
                 ),
             ]
         );
-        let denied = findings(host().people(|_| false), &Config::default(), &[]);
+        let denied = findings(host().people(|_| false), &Config::default(), &[], 0);
         assert!(denied.iter().all(|one| one.severity == Severity::Warn), "{denied:?}");
+        let over = rules("[defaults]\nfirst_login = \"allow\"\nallow_until = \"2026-01-01\"\n");
+        let why = findings(host().people(|_| false), &over.config, &[], 1_800_000_000).remove(0).why;
+        assert!(why.contains("denied"), "{why}");
         let of_fleet = rules("[fleet]\nname = \"corp\"\nlocal = [\"root\"]\n");
-        let local = findings(host().people(|_| true), &of_fleet.config, &[]);
+        let local = findings(host().people(|_| true), &of_fleet.config, &[], 0);
         let shown: Vec<_> = local.iter().map(|one| one.what.as_str()).collect();
         assert_eq!(shown, ["can become root and have no device: root"], "the others are the verifiers'");
     }

@@ -91,7 +91,8 @@ impl Sshd {
         let ways = methods.ways();
         let asks = |asks| asks == Asks::Pam || (forwards && asks == Asks::PamByPassword);
         Ways {
-            asks: ways.iter().any(|way| asks(way.asks)),
+            asks: ways.iter().any(|way| !way.proofs.contains(&KEY) && asks(way.asks)),
+            asks_behind_key: ways.iter().any(|way| way.proofs.contains(&KEY) && asks(way.asks)),
             key_alone: ways.iter().any(|way| way.proofs == [KEY] && way.asks == Asks::Nothing),
             account_part,
         }
@@ -134,8 +135,10 @@ impl Sshd {
 /// How a login can come in at sshd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ways {
-    /// PAM's auth part can ask for a code.
+    /// PAM's auth part can ask for a code, and no key was shown before.
     pub asks: bool,
+    /// It can ask for one behind a key.
+    pub asks_behind_key: bool,
     /// A key alone is enough, and PAM runs the account part only.
     pub key_alone: bool,
     /// Our module is in the account part.
@@ -145,7 +148,7 @@ pub struct Ways {
 /// The assumption if nothing is known.
 impl Default for Ways {
     fn default() -> Self {
-        Self { asks: true, key_alone: false, account_part: false }
+        Self { asks: true, asks_behind_key: true, key_alone: false, account_part: false }
     }
 }
 

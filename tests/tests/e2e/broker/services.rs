@@ -87,6 +87,8 @@ fn a_service_is_never_served_for_uid_0() {
 fn nothing_lets_in_to_a_service_without_a_code() {
     for defaults in ["require = \"nothing\"", "first_login = \"allow\"\nallow_until = \"2099-01-01\""] {
         let sandbox = host(&format!("{LISTED}[defaults]\n{defaults}\n"));
+        // The guard refuses `require = "nothing"`.
+        let _ = sandbox.run(&["qrtotp", "config", "apply", "--force", "a test"]);
         sandbox.stack("nullok");
         let _broker = sandbox.start_broker();
         assert_eq!(login(&sandbox, "alice", "123456").authenticate(), PAM_AUTH_ERR, "{defaults}");

@@ -229,7 +229,10 @@ fn a_locked_root_at_the_console_is_warned_about_and_a_locked_emergency_account_r
 #[test]
 fn a_key_alone_that_the_account_part_denies_lets_nobody_in() {
     let deny = "[defaults]\nunasked = 'deny'";
-    let ways = |asks, account_part| Host { ways: Ways { asks, key_alone: true, account_part }, ..host() };
+    let ways = |asks, account_part| Host {
+        ways: Ways { asks, asks_behind_key: false, key_alone: true, account_part },
+        ..host()
+    };
     assert_eq!(refused(deny, &ways(false, true)), ["L1"]);
     assert!(refused(deny, &ways(true, true)).is_empty(), "a password and a code let in");
     assert!(refused(deny, &ways(false, false)).is_empty(), "our account line is not there");
@@ -238,6 +241,44 @@ fn a_key_alone_that_the_account_part_denies_lets_nobody_in() {
     assert!(refused(&skip, &ways(false, true)).is_empty());
     let two_codes = rules("service = ['sshd'] -> two-codes");
     assert_eq!(refused(&two_codes, &ways(false, true)), ["L1"]);
+}
+
+#[test]
+fn a_way_in_that_sshd_does_not_offer_lets_nobody_in() {
+    let ways =
+        |asks, asks_behind_key| Host { ways: Ways { asks, asks_behind_key, ..Ways::default() }, ..host() };
+    let keys_only = rules("service = ['sshd']; key = true -> code | service = ['sshd'] -> deny");
+    let no_keys = rules("service = ['sshd']; key = true -> deny");
+    for (text, asks, behind_key, keys) in [
+        (&keys_only, true, false, &["L1"][..]),
+        (&keys_only, true, true, &[]),
+        (&keys_only, false, true, &[]),
+        (&no_keys, false, true, &["L1"]),
+        (&no_keys, true, false, &[]),
+        (&rules("key = false -> deny"), true, false, &["L1"]),
+    ] {
+        assert_eq!(refused(text, &ways(asks, behind_key)), keys, "{asks} {behind_key}: {text}");
+    }
+}
+
+#[test]
+fn a_locked_root_who_alone_is_left_later_is_warned_about() {
+    let admins = [Person { is_locked: true, ..person("root", &[9], true) }, person("bob", &[0], true)];
+    let host = Host { actor: None, ..host() };
+    let text = rules(
+        "since = '2026-12-24'; user = ['bob'] -> deny | since = '2026-12-24'; service = ['sshd'] -> deny",
+    );
+    let compiled = compile(&[SourceFile { path: "x".into(), bytes: text.into() }], &Groups).unwrap();
+    let found = findings(&compiled, None, &host, || admins.clone().into_iter(), NOW).unwrap();
+    let found: Vec<_> = found.iter().map(|finding| (finding.key, finding.severity)).collect();
+    assert_eq!(found, [("L2", Severity::Warning)]);
+}
+
+#[test]
+fn an_emergency_account_without_a_shell_is_refused() {
+    let no_shell = Person { has_no_shell: true, ..person("breakglass", &[5], true) };
+    let host = Host { emergency: breakglass(Some(no_shell), false), ..host() };
+    assert_eq!(refused(&rules("user = ['x'] -> code"), &host), ["L3"]);
 }
 
 #[test]
