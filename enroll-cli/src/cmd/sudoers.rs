@@ -86,7 +86,8 @@ impl Sudoers {
             };
             if let Some(to) = who.strip_prefix("Defaults") {
                 if rest.contains("!authenticate") {
-                    found.unasked.push(if to.is_empty() { "all (!authenticate)" } else { &to[1..] }.into());
+                    let to = to.trim_start_matches([':', '@', '!', '>']);
+                    found.unasked.push(if to.is_empty() { "all (!authenticate)" } else { to }.into());
                 }
                 continue;
             }

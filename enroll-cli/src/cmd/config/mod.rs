@@ -16,14 +16,15 @@ mod login_end;
 mod objections;
 mod share;
 mod sshd;
+mod surroundings;
 mod test;
 mod words;
 
 pub use admins::{an_admin_gets_in, is_last_admin};
-pub use check::{disk, settings, store};
 pub use explain::explained;
 pub use objections::objections;
 pub use sshd::blocks as sshd_blocks;
+pub use surroundings::{disk, settings, store};
 
 use crate::applied::{self, expire};
 use crate::cli::Config;

@@ -1,8 +1,8 @@
 //! Objections to applying a configuration.
 
-use super::check::{disk, settings, store};
 use super::guard;
 use super::host::{Accounts, asks};
+use super::surroundings::{disk, settings, store};
 use crate::cmd::doctor::{Files, Sshd};
 use crate::context::Context;
 use crate::error::Failure;
@@ -81,7 +81,9 @@ fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
                     rule.name,
                     argument.to_string_lossy()
                 );
-                found.push(Finding { severity: Severity::Danger, key: "pam", reason });
+                // An earlier rule, or another condition, may keep it away from a service that it does not name.
+                let severity = if named.is_empty() { Severity::Warning } else { Severity::Danger };
+                found.push(Finding { severity, key: "pam", reason });
             }
         }
     }

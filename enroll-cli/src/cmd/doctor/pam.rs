@@ -4,7 +4,7 @@
 use super::AS_ROOT;
 use super::files::{Files, OurLine, others_write};
 use super::report::{Finding, Report, Severity};
-use super::stacks::{Primary, Service};
+use super::stacks::{Primary, Service, WITHOUT_ROOT};
 use nix::unistd::User;
 use pam_stack::{Kind, Part, Problem};
 use qrtotp_policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule, applied_path};
@@ -35,10 +35,6 @@ const LOGINS: [&str; 17] = [
 ];
 /// Services with a second one that does the same with the user's own environment.
 const SIBLINGS: [(&str, &str, &str); 2] = [("sudo", "sudo-i", "sudo -i"), ("su", "su-l", "su -")];
-/// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
-pub const WITHOUT_ROOT: [(&str, &str); 4] =
-    [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
-
 /// `die` and jumps over what follows take PAM_IGNORE for a failure, whatever stands behind them.
 const EXEMPT_FIX: &str = "the line must be: auth required pam_qrtotp.so (no brackets such as [success=ok default=die]); \
                           behind it: auth required pam_permit.so";

@@ -253,10 +253,17 @@ fn account_part_denies(files: &Files, service: &str) -> bool {
 /// sshd lets in without a code, and `unasked = "deny"` does not.
 fn denied_later(finding: Finding) -> Finding {
     match finding.id {
-        "sshd-key-alone" | "sshd-without-code" => {
+        "sshd-key-alone" => {
             let what = "lets in without a code; then the account part denies (unasked = \"deny\")";
             Finding::info("sshd-denied-later", SSHD, what)
         }
+        "sshd-without-code" => Finding::warn(
+            "sshd-denied-later",
+            SSHD,
+            &format!("{}, and then the account part denies", finding.what),
+        )
+        .why("without a list that asks for a code, only those get in of whom no rule asks one")
+        .fix("AuthenticationMethods publickey,keyboard-interactive"),
         _ => finding,
     }
 }
@@ -332,7 +339,9 @@ pub fn reloaded(sshd: &Sshd, report: &mut Report) {
         return;
     };
     let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return };
-    if let Some(option) = overriding(&String::from_utf8_lossy(&command)) {
+    let command = String::from_utf8_lossy(&command);
+    let is_sshd = command.split('\0').next().is_some_and(|program| program.contains("sshd"));
+    if let Some(option) = overriding(&command).filter(|_| is_sshd) {
         let what = format!("the running sshd was started with {option}, so it goes by other settings");
         report.add(
             Finding::warn("sshd-other-settings", SSHD, &what)

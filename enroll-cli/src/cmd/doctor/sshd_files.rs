@@ -169,7 +169,9 @@ pub fn members_of(list: &Patterns) -> Vec<String> {
     users.retain(|user| !user.is_empty());
     users.sort();
     users.dedup();
-    users.retain(|user| !groups(user).iter().any(|group| list.excludes(group)));
+    if !list.excluded.is_empty() {
+        users.retain(|user| !groups(user).iter().any(|group| list.excludes(group)));
+    }
     users
 }
 

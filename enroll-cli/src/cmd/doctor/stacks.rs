@@ -1,6 +1,5 @@
 //! Asks the interpreter of PAM stacks which logins a service lets in, and whether anyone can get in.
 
-use super::pam::WITHOUT_ROOT;
 use super::report::{Finding, Severity};
 use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, Tree};
 
@@ -23,6 +22,10 @@ fn refusals() -> Vec<Code> {
         ["abort", "buf_err", "open_err", "symbol_err", "conv_err", "try_again", "cred_err", "acct_expired"];
     wrong.into_iter().chain(others.into_iter().chain(more).filter_map(Code::named)).collect()
 }
+
+/// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
+pub const WITHOUT_ROOT: [(&str, &str); 4] =
+    [("postgresql", "postgres"), ("apache2", "www-data"), ("nginx", "www-data"), ("radiusd", "freerad")];
 
 /// Services whose programs call PAM with the user's own uid: setuid programs and screen lockers. `runuser`
 /// is for root only.
