@@ -81,7 +81,7 @@ fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
                     rule.name,
                     argument.to_string_lossy()
                 );
-                // An earlier rule, or another condition, may keep it away from a service that it does not name.
+                // An earlier rule or another condition may keep it from a service that it does not name.
                 let severity = if named.is_empty() { Severity::Warning } else { Severity::Danger };
                 found.push(Finding { severity, key: "pam", reason });
             }

@@ -262,7 +262,7 @@ fn denied_later(finding: Finding) -> Finding {
             SSHD,
             &format!("{}, and then the account part denies", finding.what),
         )
-        .why("without a list that asks for a code, only those get in of whom no rule asks one")
+        .why("unless another list asks for a code, only users with a rule that exempts them get in")
         .fix("AuthenticationMethods publickey,keyboard-interactive"),
         _ => finding,
     }
