@@ -59,7 +59,7 @@ fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
     assert!(shown.contains("rule no-alice\n  user     alice\n  then     deny\n"), "{shown}");
     assert!(config(&sandbox, &["show", "9"]).exited(1).stderr.contains("number 9 is not kept"));
     sandbox.overwrite("/etc/qrtotp/qrtotp.toml.applied.d/2", "what");
-    assert!(config(&sandbox, &["rollback", "2"]).exited(1).stderr.starts_with("qrtotp: it is damaged"));
+    assert!(config(&sandbox, &["rollback", "2"]).exited(1).stderr.contains("qrtotp: it is damaged"));
 }
 
 #[test]
