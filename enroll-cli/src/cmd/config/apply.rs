@@ -1,6 +1,6 @@
 //! `qrtotp config apply`, `confirm` and `rollback`: what changes the applied configuration.
 
-use super::objections::all_objections;
+use super::objections::{all_objections, refuses};
 use super::share::share;
 use super::words::time;
 use super::{check, diff, test};
@@ -10,7 +10,7 @@ use crate::cmd::audit::checkpoint;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Applied, Compiled, Severity};
+use qrtotp_policy::{Applied, Compiled};
 use qrtotp_values::UnixTime;
 use std::io::Write;
 use std::path::Path;
@@ -101,7 +101,7 @@ fn guarded<'f>(
     for finding in &objections {
         writeln!(out, "{finding}")?;
     }
-    if !objections.iter().any(|finding| finding.severity == Severity::Danger) {
+    if !objections.iter().any(refuses) {
         return Ok("");
     }
     force.ok_or_else(|| Failure::Refused(refusal.into()))

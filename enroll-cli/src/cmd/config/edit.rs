@@ -1,7 +1,7 @@
 //! `qrtotp config edit`: edit a copy, check it, then replace the file and apply it, as visudo does.
 
 use super::apply;
-use super::objections::all_objections;
+use super::objections::{all_objections, refuses};
 use crate::applied::HostNames;
 use crate::cli::Apply;
 use crate::error::{Exit, Failure};
@@ -11,7 +11,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use qrtotp_policy::{ConfigFile, Severity, compile};
+use qrtotp_policy::{ConfigFile, compile};
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -64,7 +64,7 @@ fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
         return Ok(Some(String::from_utf8_lossy(&problems).trim_end().to_owned()));
     }
     let mut objections = all_objections(path, &compiled)?.into_iter();
-    let objection = objections.find(|finding| finding.severity == Severity::Danger);
+    let objection = objections.find(refuses);
     Ok(objection.map(|finding| finding.to_string()))
 }
 

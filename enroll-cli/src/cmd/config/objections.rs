@@ -13,8 +13,7 @@ use std::ffi::CString;
 use std::iter::once;
 use std::path::Path;
 
-/// All objections to applying, with severity danger if `apply` refuses: those to the settings and the store,
-/// and the guard's.
+/// All objections: those to the settings and the store, and the guard's.
 pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
     let context = Context::before_applying(path, compiled);
     let mut found = settings(&context);
@@ -23,6 +22,12 @@ pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, 
     found.extend(over(compiled, SystemClock.now()));
     found.extend(objections(path, compiled)?);
     Ok(found)
+}
+
+/// Whether `apply` refuses because of it. The look of a QR code is no matter of logins, and no rule mends a
+/// store that can't be opened.
+pub fn refuses(finding: &Finding) -> bool {
+    finding.severity == Severity::Danger && !finding.key.starts_with("brand") && finding.key != "state_dir"
 }
 
 /// Dates until which accounts without a device get in, that are over.
