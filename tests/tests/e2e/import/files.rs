@@ -285,7 +285,7 @@ fn lines_of_users_oath_that_can_not_be_imported_are_named_and_left() {
     let bad = [
         format!("HOTP bobby - {other}"),
         format!("HOTP/T30 bobby 8711 {other}"),
-        format!("HOTP/T30 nobody-of-that-name - {other}"),
+        format!("HOTP/T30 no-such-user - {other}"),
         format!("HOTP/T30 bobby - {}", &other[..20]),
     ];
     let file = "/etc/users.oath";
@@ -300,7 +300,7 @@ fn lines_of_users_oath_that_can_not_be_imported_are_named_and_left() {
     for why in [
         "line 2, bobby: it counts (HOTP)",
         "line 3, bobby: it has a PIN",
-        "line 4, nobody-of-that-name: there is no user",
+        "line 4, no-such-user: there is no user",
         "line 5, bobby: the key has only 80 bits",
         "--weak",
     ] {
