@@ -19,7 +19,7 @@ pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, 
     let mut found = settings(&context);
     found.extend(store(&context));
     found.extend(disk(&context.config.state_dir.0));
-    found.extend(over(compiled, SystemClock.now()));
+    found.extend(passed_dates(compiled, SystemClock.now()));
     found.extend(objections(path, compiled)?);
     Ok(found)
 }
@@ -30,8 +30,8 @@ pub fn refuses(finding: &Finding) -> bool {
     finding.severity == Severity::Danger && !finding.key.starts_with("brand") && finding.key != "state_dir"
 }
 
-/// Dates until which accounts without a device get in, that are over.
-fn over(compiled: &Compiled, now: UnixTime) -> Vec<Finding> {
+/// Dates until which accounts without a device got in.
+fn passed_dates(compiled: &Compiled, now: UnixTime) -> Vec<Finding> {
     let of_rules =
         compiled.rules.iter().map(|rule| (format!("rule {}", rule.name), rule.effects.allow_until));
     let defaults = &compiled.config.defaults;
@@ -181,7 +181,7 @@ mod tests {
     fn a_day_that_has_passed_is_told() {
         let text = "[defaults]\nfirst_login = 'allow'\nallow_until = '2026-01-01'\n";
         for (now, count) in [(1_700_000_000, 0), (1_800_000_000, 1)] {
-            assert_eq!(over(&compiled(text), now).len(), count);
+            assert_eq!(passed_dates(&compiled(text), now).len(), count);
         }
     }
 }

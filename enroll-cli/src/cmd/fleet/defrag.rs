@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// A verifier writes a witness every 5 s. One that wrote none for so many seconds is away.
 const SILENT: i64 = 20;
 /// How long another verifier may need for its next witness after its own turn.
-const RETURN: Duration = Duration::from_secs(10);
+const NEXT_WITNESS: Duration = Duration::from_secs(10);
 /// A turn that is not given back ends after so many seconds.
 const TURN: i64 = 300;
 
@@ -65,9 +65,9 @@ fn take_turn(store: &FleetStore) -> Result<(), Failure> {
 }
 
 /// With another verifier away already, this one must not pause. One whose own turn has just ended is back
-/// within [`RETURN`].
+/// within [`NEXT_WITNESS`].
 fn others_answer(store: &FleetStore) -> Result<(), Failure> {
-    let patience = Deadline::after(RETURN);
+    let patience = Deadline::after(NEXT_WITNESS);
     while let Some(name) = silent(store)? {
         if patience.left().is_zero() {
             return Err(Failure::Refused(format!("verifier {name} is away; try again when it is back")));
