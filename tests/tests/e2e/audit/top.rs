@@ -42,7 +42,8 @@ fn a_new_event_appears_and_counts_for_the_rule_that_decided_it() {
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
     let line = sandbox.log.wait(&["event=login result=accepted", " rule=staff "]);
     let line = &line[line.find("pam_qrtotp(").unwrap()..];
-    let time = sandbox.run(&["date", "-u", "+%FT%TZ"]).success().stdout;
+    let at = line.split_once(" at=").unwrap().1.split(' ').next().unwrap();
+    let time = sandbox.run(&["date", "-u", "-d", &format!("@{at}"), "+%FT%TZ"]).success().stdout;
     sandbox.append("/var/log/auth.log", &format!("{} host tests[7]: {line}\n", time.trim()));
     step(&sandbox, &decided(1), &[]);
     let shown = format!("{} login result=accepted reason=code user=alice", &time[11..19]);
