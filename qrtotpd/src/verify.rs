@@ -116,7 +116,7 @@ impl Served<'_> {
     ) -> Result<(Response, bool), Ended> {
         let subject = self.subject_of(&attempt, person);
         let Attempt { user, options, answer, .. } = attempt;
-        let mut given = Given {
+        let mut login_host = AnsweredLogin {
             answer: Some(answer),
             person: &mut self.person,
             rules: config.throttle.rules(),
@@ -137,9 +137,9 @@ impl Served<'_> {
             audit: self.log,
             subject: Subject { user, ..subject.clone() },
         };
-        let outcome = login(ctx, &options, &mut given);
-        let counted = given.counted;
-        if let (Outcome::Accepted, Some(bytes)) = (outcome, given.password) {
+        let outcome = login(ctx, &options, &mut login_host);
+        let counted = login_host.counted;
+        if let (Outcome::Accepted, Some(bytes)) = (outcome, login_host.password) {
             let length = Response::PasswordLength(u32::try_from(bytes).unwrap_or(u32::MAX));
             self.person.say(&length).map_err(|_| Ended::Logged)?;
         }
@@ -166,7 +166,7 @@ impl Directory for Found<'_> {
 }
 
 /// A login whose answer is already here.
-pub struct Given<'a, 'line> {
+pub struct AnsweredLogin<'a, 'line> {
     pub answer: Option<Typed>,
     pub person: &'a mut Remote<'line>,
     pub rules: ThrottleRules,
@@ -184,7 +184,7 @@ pub struct Given<'a, 'line> {
     pub password: Option<usize>,
 }
 
-impl Dialog for Given<'_, '_> {
+impl Dialog for AnsweredLogin<'_, '_> {
     fn show_text(&mut self, text: &str) {
         if !self.is_service {
             self.person.show_text(text);
@@ -204,7 +204,7 @@ impl Dialog for Given<'_, '_> {
     }
 }
 
-impl LoginHost for Given<'_, '_> {
+impl LoginHost for AnsweredLogin<'_, '_> {
     /// The caller itself names the service and the login's origin.
     fn knows_place(&self) -> bool {
         false

@@ -29,7 +29,7 @@ pub enum State {
 pub struct Sandbox {
     holder: Child,
     /// Closing it ends the sandbox.
-    leash: Option<ChildStdin>,
+    keepalive: Option<ChildStdin>,
     pid: u32,
     security: String,
     pub log: Log,
@@ -113,7 +113,7 @@ impl Sandbox {
             .stdout(Stdio::piped())
             .spawn()
             .expect("unshare (util-linux) is needed");
-        let leash = holder.stdin.take();
+        let keepalive = holder.stdin.take();
         let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines().map_while(Result::ok);
         let mut answer = |name: &str| {
             let line = lines.next().unwrap_or_default();
@@ -125,8 +125,15 @@ impl Sandbox {
         let security = answer("security");
         let pid = answer("ready").parse().unwrap();
         let log = Log::listen(&PathBuf::from(format!("/proc/{pid}/root/dev/log")));
-        let sandbox =
-            Self { holder, leash, pid, security, log, secrets: Mutex::default(), outputs: Arc::default() };
+        let sandbox = Self {
+            holder,
+            keepalive,
+            pid,
+            security,
+            log,
+            secrets: Mutex::default(),
+            outputs: Arc::default(),
+        };
         sandbox.overwrite("/etc/sudoers.d/tests", "Defaults timestamp_timeout=0, lecture=never\n");
         sandbox
     }
@@ -333,7 +340,7 @@ impl Default for Sandbox {
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        drop(self.leash.take());
+        drop(self.keepalive.take());
         let _ = self.holder.wait();
         if std::thread::panicking() {
             let lines = self.log.lines();

@@ -22,15 +22,15 @@ use crate::{
 pub fn run(fast: bool) -> Result<()> {
     let clock = Clock(Instant::now());
     apt::need(&[apt::DEMO, apt::TEST, apt::DEB])?;
-    let mut lacks = MissingTools::default();
+    let mut missing = MissingTools::default();
     if !fast {
-        install(&mut lacks)?;
+        install(&mut missing)?;
     }
-    lacks.note("etcd", "no test has the fleet's store on a real etcd", debian::etcd())?;
+    missing.note("etcd", "no test has the fleet's store on a real etcd", debian::etcd())?;
     checks(&clock)?;
     clock.say("unit, property and command-line tests");
     let mut tests = cargo(&["test", "--workspace", "--exclude", "qrtotp-tests"]);
-    step::run(tests.envs([lacks.variable()]))?;
+    step::run(tests.envs([missing.variable()]))?;
     clock.say("crates in the module and the relay, each with a reason");
     supply::check()?;
     clock.say("inputs that fuzzing begins with, and those that it found once");
@@ -39,8 +39,8 @@ pub fn run(fast: bool) -> Result<()> {
         clock.say("left out because of --fast: the end-to-end tests");
         return Ok(());
     }
-    end_to_end(&clock, &lacks)?;
-    lacks.say();
+    end_to_end(&clock, &missing)?;
+    missing.say();
     clock.say("done");
     Ok(())
 }
@@ -56,21 +56,22 @@ impl Clock {
 }
 
 /// What apt does not have.
-fn install(lacks: &mut MissingTools) -> Result<()> {
-    lacks.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
-    lacks.note(
+fn install(missing: &mut MissingTools) -> Result<()> {
+    missing.note(FROM_PYPI, "zbar alone reads the QR codes, not ZXing and OpenCV", decoders::install())?;
+    missing.note(
         FROM_NPM,
         "npm's otpauth does not read our key URIs, and Elastic's schema does not judge our ECS documents",
         oracles::install(),
     )?;
     let without = "no test has another Debian's sshd and ssh, or sudo, sudo-rs, doas, cockpit, ProFTPD and xrdp of Debian 13";
-    lacks.note(NEWEST, without, debian::with_openssh(NEWEST))?;
+    missing.note(NEWEST, without, debian::with_openssh(NEWEST))?;
     let without = "`setup` is not tried with the modules of SSSD, LDAP, Kerberos, Winbind and U2F";
     let layouts = Layout::all();
     let mut packages = layouts.iter().flat_map(Layout::packages);
-    lacks.note(MODULES, without, packages.try_for_each(apt::unpack))?;
+    missing.note(MODULES, without, packages.try_for_each(apt::unpack))?;
     if !is_older() {
-        lacks.can_not("nobody enrols over ssh between two releases: what is built here runs on no older one");
+        missing
+            .can_not("nobody enrols over ssh between two releases: what is built here runs on no older one");
     }
     Ok(())
 }
@@ -89,7 +90,7 @@ fn checks(clock: &Clock) -> Result<()> {
     step::run(cargo(&["doc", "--workspace", "--no-deps", "--quiet"]).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
-fn end_to_end(clock: &Clock, lacks: &MissingTools) -> Result<()> {
+fn end_to_end(clock: &Clock, missing: &MissingTools) -> Result<()> {
     clock.say("builds for release");
     let artefacts = build::release()?;
     supply::check_sizes(&artefacts)?;
@@ -103,7 +104,7 @@ fn end_to_end(clock: &Clock, lacks: &MissingTools) -> Result<()> {
     let packages = deb::of_release()?;
     let environment = |tests: &mut Command| -> Result<()> {
         tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
-        tests.env("QRTOTP_DEB", &packages).envs([lacks.variable()]);
+        tests.env("QRTOTP_DEB", &packages).envs([missing.variable()]);
         if !is_root() {
             // Cargo goes on as the developer; only the tests themselves become root.
             let host = build::host_triple()?.to_uppercase().replace('-', "_");

@@ -180,7 +180,7 @@ impl Record {
 
     /// The account's status at a login.
     #[must_use]
-    pub fn standing(&self) -> EnrolmentStatus {
+    pub fn enrolment_status(&self) -> EnrolmentStatus {
         match (self.credentials.is_empty(), self.revoked) {
             (false, _) => EnrolmentStatus::Enrolled,
             (true, None) => EnrolmentStatus::Unenrolled,
@@ -208,7 +208,7 @@ impl Record {
     /// The registered hardware key among those that sshd accepted in a login of the account, if there is one.
     #[must_use]
     pub fn hardware_key(&self, accepted: &[KeyFingerprint]) -> Option<&SshKey> {
-        let enrolled = self.standing() == EnrolmentStatus::Enrolled;
+        let enrolled = self.enrolment_status() == EnrolmentStatus::Enrolled;
         self.ssh_keys.iter().find(|key| enrolled && accepted.contains(&key.fingerprint))
     }
 

@@ -239,7 +239,7 @@ impl<'a> Access<'a> {
     }
 
     /// Writes what a refusal would have written, under a key that nothing reads.
-    fn write_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), FleetError> {
+    fn write_dummy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), FleetError> {
         let (fleet, left) = (self.fleet, self.left());
         let begun = || self.begun.take().map(|(_, view)| Box::new(view));
         let view = match self.read.take().or_else(begun) {
@@ -251,15 +251,15 @@ impl<'a> Access<'a> {
         if state == State::new(fleet.dummy.id) {
             return Ok(());
         }
-        self.swap_decoy(&view, state, &left)
+        self.swap_dummy(&view, state, &left)
     }
 
-    fn swap_decoy(&self, view: &View, state: State, left: &Left<'_>) -> Result<(), FleetError> {
+    fn swap_dummy(&self, view: &View, state: State, left: &Left<'_>) -> Result<(), FleetError> {
         let fleet = self.fleet;
         let decision = state.decision;
         // As long as the lines of most accounts.
         let lines = [LINES.to_le_bytes().as_slice(), &[b'x'; LINES as usize]].concat();
-        let key = keys::decoy(&fleet.verifier);
+        let key = keys::dummy_account(&fleet.verifier);
         let value = StateValue { attempts: view.attempts.clone(), state, lines }.to_bytes();
         let value = fleet.ring.seal(&view.meta.store, &key, &value)?;
         let keys: Vec<&str> = view.revisions.iter().map(|(key, _)| key.as_str()).collect();
@@ -313,7 +313,7 @@ impl Store for Access<'_> {
         if self.is_guess() {
             return;
         }
-        let _ = self.write_decoy(f); // the answer is a refusal anyway
+        let _ = self.write_dummy(f); // the answer is a refusal anyway
     }
 
     fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {

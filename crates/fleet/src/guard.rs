@@ -178,21 +178,21 @@ impl Guard {
         let [meta, witness, written] = three(&reply)?;
         let witness =
             witness.map(|stored| open_witness(ring, &seen, meta, stored, &self.verifier)).transpose();
-        let judged = judge(ring, &seen, &reply, meta, witness, written);
+        let comparison = compare(ring, &seen, &reply, meta, witness, written);
         let mut known = lock(&self.seen);
-        match judged {
+        match comparison {
             Err(error) => {
                 if let FleetError::RolledBack(why) = error {
                     known.refusal = Some(why);
                 }
                 Err(error)
             }
-            Ok(Judged::Same) => {
+            Ok(Comparison::Same) => {
                 known.refusal = None;
                 known.connection = reply.connection;
                 Ok(Look::Same)
             }
-            Ok(Judged::Adopt { meta, witness }) => {
+            Ok(Comparison::Adopt { meta, witness }) => {
                 // The connection stays unknown until the caller has done what a restore asks for.
                 let is_first = known.seen.store.is_none();
                 if !is_first {
@@ -268,7 +268,7 @@ pub(crate) fn of_read(error: EngineError) -> FleetError {
     }
 }
 
-enum Judged {
+enum Comparison {
     Same,
     Adopt { meta: Meta, witness: Option<[u8; 16]> },
 }
@@ -303,14 +303,14 @@ fn open_witness(
 }
 
 /// Compares what was read with what was known before.
-fn judge(
+fn compare(
     ring: &Ring,
     seen: &Seen,
     reply: &Reply,
     meta: Option<&Stored>,
     witness: Result<Option<Witness>, FleetError>,
     written: Option<&Stored>,
-) -> Result<Judged, FleetError> {
+) -> Result<Comparison, FleetError> {
     let Some(meta) = meta else {
         return Err(match seen.store {
             None => FleetError::NotMade,
@@ -323,7 +323,7 @@ fn judge(
     }
     if seen.store.is_none() || meta.generation > seen.generation {
         let witness = witness.ok().flatten().map(|witness| witness.random);
-        return Ok(Judged::Adopt { meta, witness });
+        return Ok(Comparison::Adopt { meta, witness });
     }
     if meta.generation < seen.generation {
         return Err(FleetError::RolledBack("the store is of an earlier generation"));
@@ -340,6 +340,6 @@ fn judge(
         (Some((_, at)), Some(stored)) if stored.revision < *at => {
             Err(FleetError::RolledBack("etcd does not hold this verifier's last change"))
         }
-        _ => Ok(Judged::Same),
+        _ => Ok(Comparison::Same),
     }
 }

@@ -133,7 +133,7 @@ pub(crate) fn witness(verifier: &HostName) -> String {
     format!("{PREFIX}w/{verifier}")
 }
 
-pub(crate) fn decoy(verifier: &HostName) -> String {
+pub(crate) fn dummy_account(verifier: &HostName) -> String {
     format!("{PREFIX}decoy/{verifier}/s")
 }
 
@@ -160,7 +160,7 @@ mod tests {
             &[meta(), policy(), turn(), accounts(), hosts(), failures(), reports()][..],
             &[break_glass(), tokens(), witnesses(), record(&name), state(&name), self::host(&host)],
             &[failures_of(&host, &host), report(&host), break_glass_of(&host)],
-            &[token("l"), witness(&host), decoy(&host)],
+            &[token("l"), witness(&host), dummy_account(&host)],
         ]
         .concat();
         let reserved = format!("{PREFIX}{RESERVED}");

@@ -156,7 +156,7 @@ pub fn revoke(
             Selection::One(id) if !record.has_credential(id) => {
                 return Err(AdminError::NoCredential(name.clone(), id));
             }
-            Selection::All if record.standing() == EnrolmentStatus::Unenrolled => {
+            Selection::All if record.enrolment_status() == EnrolmentStatus::Unenrolled => {
                 return Err(AdminError::NotEnrolled(name.clone()));
             }
             Selection::One(_) | Selection::All => {}
@@ -178,8 +178,8 @@ fn revoke_from(
 ) -> Vec<(CredentialId, Label)> {
     let token = record.token.as_ref().filter(|token| token.is_live(now)).map(|token| token.id);
     let gone = record.revoke(state, is_meant, now);
-    let token = token.filter(|_| record.standing() == EnrolmentStatus::Revoked);
-    if record.standing() == EnrolmentStatus::Revoked {
+    let token = token.filter(|_| record.enrolment_status() == EnrolmentStatus::Revoked);
+    if record.enrolment_status() == EnrolmentStatus::Revoked {
         state.throttle.forget_places();
     }
     for (id, label) in &gone {
@@ -230,7 +230,7 @@ pub fn regenerate_recovery(ctx: &mut Ctx<'_>, name: &Name) -> Result<Vec<Zeroizi
     let ((), lines) = update_chained(ctx.store, name, |account, lines| {
         let Account { record, state } = account
             .as_mut()
-            .filter(|account| account.record.standing() == EnrolmentStatus::Enrolled)
+            .filter(|account| account.record.enrolment_status() == EnrolmentStatus::Enrolled)
             .ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
         record.recovery = Some(set.clone());
         record.recovery_due = false;
@@ -305,7 +305,7 @@ pub fn reissue(
         if gone == 0 {
             return Err(AdminError::NotEnrolled(name.clone()));
         }
-        let is_last = account.record.standing() == EnrolmentStatus::Revoked;
+        let is_last = account.record.enrolment_status() == EnrolmentStatus::Revoked;
         if is_last {
             account.record.token = Some(token.clone());
             let issued = Event::new(Kind::TokenIssued, subject).reason("with_code").token(token.id);

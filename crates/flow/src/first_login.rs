@@ -33,7 +33,7 @@ pub(super) fn entry(config: &Config, record: Option<&Record>, now: UnixTime) -> 
         None => Entry::Deny("no_token"),
     };
     let first_login = config.defaults.first_login;
-    match (record.map_or(EnrolmentStatus::Unenrolled, Record::standing), first_login) {
+    match (record.map_or(EnrolmentStatus::Unenrolled, Record::enrolment_status), first_login) {
         (EnrolmentStatus::Enrolled, _) => Entry::Deny("enrolled_meanwhile"),
         (EnrolmentStatus::Revoked, FirstLogin::Enroll | FirstLogin::Token) => match by_token() {
             Entry::Deny(_) => Entry::Deny("revoked"),

@@ -69,8 +69,8 @@ pub fn key_proof(
 /// enrolled with it.
 fn issued_token(record: &Record, now: UnixTime) -> Option<&Token> {
     let token = record.token.as_ref().filter(|token| token.issued_by.is_some())?;
-    let used =
-        matches!(token.state, TokenState::Consumed(_)) && record.standing() == EnrolmentStatus::Enrolled;
+    let used = matches!(token.state, TokenState::Consumed(_))
+        && record.enrolment_status() == EnrolmentStatus::Enrolled;
     (used || token.is_live(now)).then_some(token)
 }
 

@@ -74,7 +74,7 @@ impl SelfService<'_, '_> {
     /// See [`ResyncError`].
     pub fn resync(mut self) -> Result<Resynchronized, ResyncError> {
         let record = self.ctx.store.load(self.name)?.map(|account| account.record);
-        let enrolled = |record: &Record| record.standing() == EnrolmentStatus::Enrolled;
+        let enrolled = |record: &Record| record.enrolment_status() == EnrolmentStatus::Enrolled;
         if !record.is_some_and(|record| record.uid == self.uid && enrolled(&record)) {
             return Err(ResyncError::NotEnrolled(self.name.clone()));
         }

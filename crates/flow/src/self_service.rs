@@ -19,7 +19,7 @@ impl SelfService<'_, '_> {
         let own = account.as_ref().map(|account| &account.record).filter(|record| record.uid == self.uid);
         let by_code = own.is_some_and(|record| {
             let token = record.token.as_ref().filter(|token| token.is_live(now));
-            record.standing() == EnrolmentStatus::Enrolled
+            record.enrolment_status() == EnrolmentStatus::Enrolled
                 || token.is_some_and(|token| token.binding.is_some())
         });
         if by_code {
@@ -36,7 +36,7 @@ impl SelfService<'_, '_> {
             Some(record) if record.uid != self.uid => {
                 Err(AdminError::UidChanged(self.name.clone(), record.uid))
             }
-            Some(record) if record.standing() == EnrolmentStatus::Enrolled => Ok(()),
+            Some(record) if record.enrolment_status() == EnrolmentStatus::Enrolled => Ok(()),
             Some(_) | None => Err(AdminError::NotEnrolled(self.name.clone())),
         }
     }

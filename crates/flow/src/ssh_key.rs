@@ -45,7 +45,7 @@ pub fn register_key(
         if record.uid != uid {
             return Err(AdminError::UidChanged(name.clone(), record.uid));
         }
-        if record.standing() != EnrolmentStatus::Enrolled {
+        if record.enrolment_status() != EnrolmentStatus::Enrolled {
             return Err(AdminError::NotEnrolled(name.clone()));
         }
         if let Some(known) = record.ssh_keys.iter().find(|known| known.fingerprint == key.fingerprint) {

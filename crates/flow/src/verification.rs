@@ -235,8 +235,8 @@ impl Rules<'_> {
     }
 
     /// The refusal that no answer can change.
-    pub(super) fn standing(&self, record: &Record) -> Option<Refusal> {
-        match record.standing() {
+    pub(super) fn status_refusal(&self, record: &Record) -> Option<Refusal> {
+        match record.enrolment_status() {
             _ if record.uid != self.uid => Some(Refusal::UidChanged),
             _ if self.offline => None,
             EnrolmentStatus::Unenrolled => Some(Refusal::NotEnrolled),

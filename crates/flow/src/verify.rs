@@ -177,7 +177,7 @@ fn admit(
             state.throttle.failures_here(means, side, rules.now, &rules.throttle),
         ))
     };
-    if let Some(why) = rules.standing(record) {
+    if let Some(why) = rules.status_refusal(record) {
         return refused(why, side);
     }
     if matches!(answer, Answer::Malformed) {

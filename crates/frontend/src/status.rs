@@ -64,12 +64,14 @@ impl StatusView {
         Self {
             user: name.to_string(),
             uid: record.map(|record| record.uid),
-            standing: match record.map(|record| record.standing()) {
+            standing: match record.map(|record| record.enrolment_status()) {
                 Some(EnrolmentStatus::Enrolled) => "enrolled",
                 Some(EnrolmentStatus::Revoked) => "revoked",
                 Some(EnrolmentStatus::Unenrolled) | None => "unenrolled",
             },
-            revoked: record.filter(|r| r.standing() == EnrolmentStatus::Revoked).and_then(|r| r.revoked),
+            revoked: record
+                .filter(|r| r.enrolment_status() == EnrolmentStatus::Revoked)
+                .and_then(|r| r.revoked),
             stray: None,
             last_used: credentials.iter().filter_map(|credential| credential.last_used).max(),
             credentials,

@@ -34,7 +34,7 @@ impl FileStore {
         }
         let store = Self::open(path, key_dir)?;
         store.check_marker()?;
-        with_critical_section(|| store.prepare_decoy())?;
+        with_critical_section(|| store.prepare_dummy())?;
         Ok(store)
     }
 

@@ -19,15 +19,15 @@ use qrtotp_account::{
 use qrtotp_otp::{Params, Secret, random_bytes};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// The decoy's directory in the store, and its name.
-const DECOY: &str = "decoy";
+/// The directory of the dummy account in the store, and its name.
+const DUMMY: &str = "decoy";
 /// The uid -1, which no account has, so the record can't serve as an account of that name.
 const NO_UID: u32 = u32::MAX;
 
 impl FileStore {
     /// Implements [`super::Store::simulate`].
-    pub(super) fn use_decoy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
-        let Some((name, dir)) = self.decoy()? else { return Ok(()) };
+    pub(super) fn change_dummy(&self, f: &mut dyn FnMut(&Record, &mut State)) -> Result<(), StoreError> {
+        let Some((name, dir)) = self.dummy_account()? else { return Ok(()) };
         with_critical_section(|| {
             let mut opened = self.read(dir.as_fd(), &name)?;
             let old = opened.loaded.state.clone();
@@ -37,24 +37,24 @@ impl FileStore {
         })
     }
 
-    fn decoy(&self) -> Result<Option<(Name, OwnedFd)>, StoreError> {
-        let path = self.path.join(DECOY);
-        let name = Name::new(DECOY).map_err(|_| StoreError::io(&path, Errno::EINVAL))?;
-        Ok(open_private_dir(&self.root, DECOY, &path)?.map(|dir| (name, dir)))
+    fn dummy_account(&self) -> Result<Option<(Name, OwnedFd)>, StoreError> {
+        let path = self.path.join(DUMMY);
+        let name = Name::new(DUMMY).map_err(|_| StoreError::io(&path, Errno::EINVAL))?;
+        Ok(open_private_dir(&self.root, DUMMY, &path)?.map(|dir| (name, dir)))
     }
 
-    /// Makes the decoy if there is no readable one. No login calls this.
-    pub(super) fn prepare_decoy(&self) -> Result<(), StoreError> {
-        let path = self.path.join(DECOY);
-        match mkdirat(&self.root, DECOY, Mode::from_bits_truncate(0o700)) {
+    /// Makes the dummy account if there is no readable one. No login calls this.
+    pub(super) fn prepare_dummy(&self) -> Result<(), StoreError> {
+        let path = self.path.join(DUMMY);
+        match mkdirat(&self.root, DUMMY, Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(StoreError::io(path, errno)),
         }
-        let Some((name, dir)) = self.decoy()? else { return Ok(()) };
+        let Some((name, dir)) = self.dummy_account()? else { return Ok(()) };
         if self.read(dir.as_fd(), &name).is_ok() {
             return Ok(());
         }
-        let damaged = |_| StoreError::Damaged { path: self.path.join(DECOY), why: "it can't be sealed" };
+        let damaged = |_| StoreError::Damaged { path: self.path.join(DUMMY), why: "it can't be sealed" };
         let record = dummy_record(&self.key, name).map_err(damaged)?;
         let text = self.record_text(&record, 0)?;
         write_new(dir.as_fd(), RECORD, &path.join(RECORD), ANEW, text.as_bytes())?;
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn the_decoy_is_no_account() {
+    fn the_dummy_account_is_no_account() {
         let (_dir, store) = empty_store();
         assert_eq!(store.names().unwrap().count(), 0);
-        assert_eq!(store.load(&Name::new(DECOY).unwrap()).unwrap(), None);
+        assert_eq!(store.load(&Name::new(DUMMY).unwrap()).unwrap(), None);
     }
 
     #[test]
-    fn nobody_waits_at_the_decoy() {
+    fn nobody_waits_at_the_dummy_account() {
         let (dir, store) = empty_store();
         let held = std::fs::File::open(dir.path().join("state/decoy")).unwrap();
         held.lock().unwrap();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_decoy_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
+    fn a_dummy_account_that_is_damaged_or_gone_harms_nobody_and_is_made_again() {
         let (dir, store) = empty_store();
         std::fs::write(dir.path().join("state/decoy/state"), b"").unwrap();
         store.simulate(&mut fail);

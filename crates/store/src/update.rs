@@ -49,7 +49,7 @@ impl Store for FileStore {
     }
 
     fn simulate(&self, f: &mut dyn FnMut(&Record, &mut State)) {
-        let _ = self.use_decoy(f); // the answer is a refusal anyway
+        let _ = self.change_dummy(f); // the answer is a refusal anyway
     }
 
     fn change_account(&self, name: &Name, f: &mut dyn FnMut(&mut Option<Account>)) -> Result<(), StoreError> {

@@ -69,7 +69,7 @@ impl Census {
     }
 
     fn add(&mut self, context: &Context, Account { record, state }: &Account, now: UnixTime) {
-        match record.standing() {
+        match record.enrolment_status() {
             EnrolmentStatus::Unenrolled => self.unenrolled += 1,
             EnrolmentStatus::Revoked => self.revoked += 1,
             EnrolmentStatus::Enrolled => {

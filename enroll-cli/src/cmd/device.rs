@@ -75,7 +75,8 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
     for (id, _) in &gone {
         writeln!(out, "Revoked {id} of {name}.")?;
     }
-    if store.load(&name)?.is_some_and(|account| account.record.standing() == EnrolmentStatus::Revoked) {
+    if store.load(&name)?.is_some_and(|account| account.record.enrolment_status() == EnrolmentStatus::Revoked)
+    {
         writeln!(out, "{name} has no device left: logins are denied until `qrtotp enroll {name}`.")?;
     }
     Ok(Exit::Done)

@@ -185,7 +185,7 @@ fn decide(
     let mut claimed =
         ClaimedLogin { host: &host_name, answer, keys: facts.keys.clone(), groups: &host.groups };
     let outcome = login(ctx, &options, &mut claimed);
-    let verdict = conclude(access, outcome, caller, log);
+    let verdict = verdict_of(access, outcome, caller, log);
     if !is_attempt && matches!(verdict, Ok(Verdict::Denied)) {
         log.forget();
     }
@@ -193,7 +193,7 @@ fn decide(
 }
 
 /// The verdict on the flow's outcome. Only what is known to be in the store is told as a decision.
-fn conclude(
+fn verdict_of(
     access: &Access<'_>,
     outcome: Outcome,
     caller: &Caller,

@@ -28,7 +28,7 @@ pub struct Job {
 
 /// The waiting transactions of one kind: those that only read, or those that write.
 #[derive(Default)]
-pub struct Lane(Mutex<Waiting>);
+pub struct Queue(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
@@ -36,8 +36,8 @@ struct Waiting {
     under_way: usize,
 }
 
-impl Lane {
-    /// Adds a transaction. True: the caller has to [`Lane::run`], because not enough others do.
+impl Queue {
+    /// Adds a transaction. True: the caller has to [`Queue::run`], because not enough others do.
     pub fn add(&self, job: Job) -> bool {
         let mut waiting = self.waiting();
         waiting.jobs.push(job);
@@ -84,7 +84,7 @@ pub fn only_reads(txn: &Txn) -> bool {
 /// they do the same as one after the other.
 ///
 /// Of those that put a key which none compares, the last one puts it, if its own compares hold. Those keys
-/// are a host's failures, which the next one counts as well, and decoys. Else the refusals at a host would
+/// are a host's failures, which the next one counts as well, and dummies. Else the refusals at a host would
 /// wait for each other, and right codes would pass them.
 #[derive(Default)]
 struct Batch {

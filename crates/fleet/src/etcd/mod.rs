@@ -9,7 +9,7 @@ mod messages;
 mod status;
 
 use crate::engine::{Engine, EngineError, Page, Reply, Txn};
-use batch::{Job, Lane, only_reads};
+use batch::{Job, Queue, only_reads};
 use connection::Connections;
 pub use connection::EtcdOptions;
 use convert::stored;
@@ -30,8 +30,8 @@ const SLACK: Duration = Duration::from_millis(100);
 /// A client of one etcd member. Many threads can use it at a time.
 pub struct Etcd {
     connections: Connections,
-    reads: Arc<Lane>,
-    writes: Arc<Lane>,
+    reads: Arc<Queue>,
+    writes: Arc<Queue>,
     runtime: Handle,
     /// Ends the thread when dropped.
     stop: Option<oneshot::Sender<()>>,

@@ -68,7 +68,7 @@ pub(super) fn may_begin(
     record: Option<&Record>,
     now: UnixTime,
 ) -> Result<(), EnrollError> {
-    match (authority, record.map_or(EnrolmentStatus::Unenrolled, Record::standing)) {
+    match (authority, record.map_or(EnrolmentStatus::Unenrolled, Record::enrolment_status)) {
         (Authority::Admin(_), _) | (_, EnrolmentStatus::Enrolled) => Ok(()),
         (Authority::TokenCode | Authority::ProvenTokenCode(_), _) => Err(ended(record, now, "no_token_code")),
         (Authority::BoundKey(_), _) => Err(ended(record, now, "no_token")),

@@ -103,7 +103,7 @@ fn attempt(
         }
         let may = |record: &Record| {
             let wanted = record.recovery_due || wanted == Wanted::Instead;
-            wanted && record.standing() == EnrolmentStatus::Enrolled
+            wanted && record.enrolment_status() == EnrolmentStatus::Enrolled
         };
         let Some(Account { record, state }) = slot.as_mut().filter(|account| may(&account.record)) else {
             return false;

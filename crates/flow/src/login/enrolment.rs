@@ -62,7 +62,7 @@ impl Login<'_, '_> {
         let now = self.ctx.now();
         match record {
             Some(record) if record.uid != uid => return Err(Unproven::because(Refusal::UidChanged.reason())),
-            Some(record) if record.standing() == EnrolmentStatus::Enrolled => {
+            Some(record) if record.enrolment_status() == EnrolmentStatus::Enrolled => {
                 return Err(Unproven::because(Refusal::Malformed.reason()));
             }
             _ => {}
@@ -81,7 +81,8 @@ impl Login<'_, '_> {
             // Reached only if midnight passed during this login.
             Entry::Allow { .. } => Err(Unproven::because("grace_over")),
             Entry::Refuse(refusal) => {
-                let revoked = record.is_some_and(|record| record.standing() == EnrolmentStatus::Revoked);
+                let revoked =
+                    record.is_some_and(|record| record.enrolment_status() == EnrolmentStatus::Revoked);
                 let detail = if revoked { "all devices of the account were revoked" } else { "" };
                 Err(Unproven { reason: refusal.as_str(), detail: detail.into() })
             }

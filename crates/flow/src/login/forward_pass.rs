@@ -39,7 +39,8 @@ impl Login<'_, '_> {
         let (name, uid) = account.ok_or(Unproven::because(self.ruling.nobody.reason()))?;
         let record = self.ctx.store.load(name).map_err(|error| self.unreadable(&error))?;
         let record = record.map(|account| account.record);
-        let Some(record) = record.as_ref().filter(|record| record.standing() == EnrolmentStatus::Enrolled)
+        let Some(record) =
+            record.as_ref().filter(|record| record.enrolment_status() == EnrolmentStatus::Enrolled)
         else {
             return self.enrol_with_password(account, record.as_ref(), typed);
         };

@@ -44,7 +44,7 @@ impl Login<'_, '_> {
         let record = self.ctx.store.load(name).map_err(|error| self.broken(&error))?;
         let record = record.map(|account| account.record);
         let unenrolled =
-            |record: &Record| record.standing() == EnrolmentStatus::Unenrolled && record.uid == *uid;
+            |record: &Record| record.enrolment_status() == EnrolmentStatus::Unenrolled && record.uid == *uid;
         if !record.as_ref().is_none_or(unenrolled) {
             return Ok(());
         }
@@ -78,7 +78,8 @@ impl Login<'_, '_> {
         let Account { record, state } = account;
         let origin = origin_digest(self.ctx.store.key(), record, origin);
         let id = state.throttle.remembered.credential(origin, self.ctx.now(), span.as_seconds())?;
-        let known = record.credential(id).filter(|_| record.standing() == EnrolmentStatus::Enrolled)?;
+        let known =
+            record.credential(id).filter(|_| record.enrolment_status() == EnrolmentStatus::Enrolled)?;
         let rules = self.ctx.config.throttle.rules();
         (!state.throttle.is_disabled(&rules)).then(|| (id, known.label.clone()))
     }

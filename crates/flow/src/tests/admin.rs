@@ -10,7 +10,7 @@ fn revoking_the_last_device_revokes_the_account_and_its_recovery_codes() {
     let id = w.enroll(&mut human).unwrap().credential;
     revoke(&mut w.ctx("alice"), &World::name(), Selection::One(id)).unwrap();
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
-    assert_eq!(record.standing(), EnrolmentStatus::Revoked);
+    assert_eq!(record.enrolment_status(), EnrolmentStatus::Revoked);
     assert_eq!(w.answer(&human.codes[0].clone()), Outcome::Denied);
     assert_eq!(w.reason(), "revoked");
 }
@@ -63,7 +63,7 @@ fn reissue_revokes_the_devices_and_issues_a_code_that_enrols_a_new_one_in_one_up
     assert_eq!((w.answer(&gone), w.answer(&left)), (Outcome::Denied, Outcome::Accepted));
     let (gone, token) = reissue(&mut w.ctx("alice"), &issue, &[devices[1].id]).unwrap();
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
-    assert_eq!((gone, record.standing()), (1, EnrolmentStatus::Revoked));
+    assert_eq!((gone, record.enrolment_status()), (1, EnrolmentStatus::Revoked));
     assert_eq!(record.token.map(|token| token.id), token.map(|(token, _)| token.id));
     let again = reissue(&mut w.ctx("alice"), &issue, &[devices[1].id]);
     assert!(matches!(again, Err(AdminError::NotEnrolled(_))), "a second run changes nothing");

@@ -322,7 +322,7 @@ fn no_import_brings_a_key_back_that_may_be_a_revoked_ones_unless_that_is_asked_f
         assert!(matches!(would, Err(AdminError::WasRevoked(_, START))));
     }
     let record = w.store.load(&World::name()).unwrap().unwrap().record;
-    assert_eq!(record.standing(), EnrolmentStatus::Revoked);
+    assert_eq!(record.enrolment_status(), EnrolmentStatus::Revoked);
     w.keep(&Import { revoked_too: true, ..World::to_import(&secret) }).unwrap();
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);

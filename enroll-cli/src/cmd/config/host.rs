@@ -34,7 +34,9 @@ impl Accounts<'_> {
             is_locked: is_locked(&user.name),
             has_no_shell: is_no_shell(&user.shell),
             gids: HostDirectory.groups(&user.name),
-            device: record.as_ref().is_some_and(|record| record.standing() == EnrolmentStatus::Enrolled),
+            device: record
+                .as_ref()
+                .is_some_and(|record| record.enrolment_status() == EnrolmentStatus::Enrolled),
             hardware_key: record.as_ref().is_some_and(|record| !record.ssh_keys.is_empty()),
             token: record.and_then(|record| record.token).is_some_and(|token| token.is_live(self.now)),
         }
@@ -51,7 +53,7 @@ impl Accounts<'_> {
         let Some(store) = self.store else { return false };
         let has_device = |name| {
             let account = store.load(&name).ok().flatten();
-            account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)
+            account.is_some_and(|account| account.record.enrolment_status() == EnrolmentStatus::Enrolled)
         };
         store.names().is_ok_and(|mut names| names.any(has_device))
     }

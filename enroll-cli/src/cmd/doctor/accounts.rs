@@ -72,7 +72,7 @@ pub fn check(context: &Context, store: &dyn AccountStore, report: &mut Report) {
 impl Seen {
     fn take(&mut self, name: &Name, account: &Account, config: &Config, now: UnixTime) {
         let (record, state, counts) = (&account.record, &account.state, &mut self.counts);
-        match record.standing() {
+        match record.enrolment_status() {
             EnrolmentStatus::Enrolled => counts.enrolled += 1,
             EnrolmentStatus::Unenrolled => counts.unenrolled += 1,
             EnrolmentStatus::Revoked => counts.revoked += 1,
@@ -99,7 +99,7 @@ impl Seen {
             usize::from(pending.is_some_and(|pending| pending.is_live(now, config.enroll.time_limit)));
         if matches!(token.state_at(now), TokenState::Expired(_)) {
             counts.tokens_expired += 1;
-            if record.standing() != EnrolmentStatus::Enrolled && token.issued_by.is_some() {
+            if record.enrolment_status() != EnrolmentStatus::Enrolled && token.issued_by.is_some() {
                 self.expired.push(name.clone());
             }
         }

@@ -25,7 +25,7 @@ pub fn check(files: &Files, report: &mut Report) {
         let found: Option<&PathBuf> = places.iter().find(|path| path.exists());
         let shown = found.map_or(Path::new(&module), |path| path).display().to_string();
         report.add(match found {
-            Some(path) => judge(path, files.tree.root(), &this, &shown),
+            Some(path) => compare(path, files.tree.root(), &this, &shown),
             None if in_use => Finding::fail("module-missing", &shown, "is not there")
                 .why("libpam denies every login whose file names it")
                 .fix(INSTALL),
@@ -34,7 +34,7 @@ pub fn check(files: &Files, report: &mut Report) {
     }
 }
 
-fn judge(path: &Path, root: &Path, this: &[u8], shown: &str) -> Finding {
+fn compare(path: &Path, root: &Path, this: &[u8], shown: &str) -> Finding {
     if !path.is_file() {
         return Finding::fail("module-unusable", shown, "is no file").fix(INSTALL);
     }
@@ -80,7 +80,7 @@ mod tests {
         machine[18] ^= 0xff;
         let id = |bytes: &[u8]| {
             fs::write(&path, bytes).unwrap();
-            let finding = judge(&path, dir.path(), &this, "x");
+            let finding = compare(&path, dir.path(), &this, "x");
             (finding.severity, finding.id)
         };
         assert_eq!(id(&ours), (Severity::Ok, "module"));
@@ -88,6 +88,6 @@ mod tests {
         for bytes in [&b""[..], &ours[..40], &this[..this.len() - 1], b"#!/bin/sh\n", &machine] {
             assert_eq!(id(bytes), (Severity::Fail, "module-unusable"), "{}", bytes.len());
         }
-        assert_eq!(judge(dir.path(), dir.path(), &this, "x").id, "module-unusable");
+        assert_eq!(compare(dir.path(), dir.path(), &this, "x").id, "module-unusable");
     }
 }

@@ -111,7 +111,7 @@ impl HostFiles {
 pub fn check(config: &Config, store: &dyn AccountStore, files: &Files, report: &mut Report) {
     let has_device = |name: &str| {
         let account = Name::new(name).ok().and_then(|name| store.load(&name).ok()?);
-        account.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled)
+        account.is_some_and(|account| account.record.enrolment_status() == EnrolmentStatus::Enrolled)
     };
     let host = HostFiles::below(Path::new("/"));
     let unasked = host.sudoers.unasked();

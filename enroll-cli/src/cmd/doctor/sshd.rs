@@ -208,7 +208,7 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
     let denied = config.is_some_and(|config| config.defaults.unasked == Unasked::Deny)
         && account_part_denies(files, service);
     let judged = all.iter().map(|(connection, settings)| {
-        let found = judge(settings, line.forwards()).into_iter();
+        let found = findings_of(settings, line.forwards()).into_iter();
         (connection, found.map(|one| if denied { denied_later(one) } else { one }).collect::<Vec<_>>())
     });
     let judged: Vec<_> = judged.collect();
@@ -281,7 +281,7 @@ fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<St
 }
 
 /// Faults of the settings if PAM asks for a code. `forwards`: in one text with the password.
-fn judge(settings: &Settings, forwards: bool) -> Vec<Finding> {
+fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
     let fail = |id, what: &str| Finding::fail(id, SSHD, what).fix(SNIPPET);
     let methods = Methods::of(settings);
     if !methods.pam {
@@ -452,7 +452,7 @@ mod tests {
                         hostbasedauthentication yes\nauthenticationmethods publickey,keyboard-interactive\n";
 
     fn said(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
-        judge(&Settings(text.to_owned()), forwards)
+        findings_of(&Settings(text.to_owned()), forwards)
             .into_iter()
             .map(|found| (found.severity, found.id))
             .collect()

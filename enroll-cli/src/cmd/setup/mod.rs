@@ -66,7 +66,7 @@ pub fn run(path: &Path, args: &Setup) -> Result<Exit, Failure> {
     if !args.json {
         show(&changes)?;
     }
-    judge(path, &changes, None)?;
+    check(path, &changes, None)?;
     make(path, &context_of(path, args)?, &changes, (with, config.as_ref()), args)
 }
 
@@ -77,7 +77,7 @@ fn guided(path: &Path, args: &Setup, files: &Files) -> Result<Exit, Failure> {
     if changes.is_empty() {
         return Ok(Exit::Done);
     }
-    judge(path, &changes, None)?;
+    check(path, &changes, None)?;
     if !guide::agrees()? {
         return Err(Failure::Refused("nothing was changed".into()));
     }
@@ -101,7 +101,7 @@ fn planned(path: &Path, args: &Setup, files: &Files) -> Result<(Vec<Change>, Wit
 /// Shows changes that must rid the host of the finding `id`, and with --apply makes them.
 pub fn mend(path: &Path, changes: &[Change], with: With, args: &Setup, id: &str) -> Result<Exit, Failure> {
     show(changes)?;
-    judge(path, changes, Some(id))?;
+    check(path, changes, Some(id))?;
     make(path, &context_of(path, args)?, changes, (with, None), args)
 }
 
@@ -110,13 +110,13 @@ fn context_of(path: &Path, args: &Setup) -> Result<Context, Failure> {
 }
 
 /// Tries the changes in a private copy of the host.
-fn judge(path: &Path, changes: &[Change], mends: Option<&str>) -> Result<(), Failure> {
+fn check(path: &Path, changes: &[Change], mends: Option<&str>) -> Result<(), Failure> {
     // A caller who can't make the changes can't make the copy.
     if changes.is_empty() || !geteuid().is_root() {
         return Ok(());
     }
     // Not loaded yet: that may apply a configuration that never was.
-    preview::judge(path, changes, &Context::look(path)?.config, mends)
+    preview::check(path, changes, &Context::look(path)?.config, mends)
 }
 
 /// With --apply makes the changes. `with`: the factor that sshd takes then, besides the code, and the

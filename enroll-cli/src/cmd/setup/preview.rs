@@ -24,7 +24,7 @@ const LAYERS: &str = "/mnt";
 ///
 /// # Errors
 /// So it is, or the copy can't be made.
-pub fn judge(path: &Path, changes: &[Change], config: &Config, mends: Option<&str>) -> Result<(), Failure> {
+pub fn check(path: &Path, changes: &[Change], config: &Config, mends: Option<&str>) -> Result<(), Failure> {
     let known = doctor::problems(path, config);
     let missed =
         |now: &Problem| mends == Some(now.id) || (now.severity == Severity::Fail && !known.contains(now));
@@ -49,8 +49,8 @@ pub fn judge(path: &Path, changes: &[Change], config: &Config, mends: Option<&st
     })
 }
 
-/// Calls `judge` where the changes are made, in memory.
-fn in_a_copy(changes: &[Change], judge: impl FnOnce() -> Result<(), Failure> + Send) -> Result<(), Failure> {
+/// Calls `check` where the changes are made, in memory.
+fn in_a_copy(changes: &[Change], check: impl FnOnce() -> Result<(), Failure> + Send) -> Result<(), Failure> {
     // A thread can have a mount namespace of its own, which the programs that it starts share.
     let inside = || {
         unshare(CloneFlags::CLONE_NEWNS).map_err(|error| {
@@ -64,7 +64,7 @@ fn in_a_copy(changes: &[Change], judge: impl FnOnce() -> Result<(), Failure> + S
             overlay(LAYERS, &directory.display().to_string())?;
         }
         changes.iter().try_for_each(backup::apply)?;
-        judge()
+        check()
     };
     thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| resume_unwind(panic))
 }

@@ -97,7 +97,7 @@ impl Issuer<'_> {
     /// Accounts that need no ssh key to enrol their first device.
     fn skips(&self, account: &Account) -> Result<bool, Failure> {
         let found = if self.keys_now { self.store.load(&account.name)? } else { None };
-        Ok(found.is_some_and(|account| account.record.standing() == EnrolmentStatus::Enrolled))
+        Ok(found.is_some_and(|account| account.record.enrolment_status() == EnrolmentStatus::Enrolled))
     }
 
     /// The keys to bind.

@@ -175,7 +175,7 @@ fn row(
     throttle.advance(now, &rules);
     Row {
         name,
-        standing: match record.standing() {
+        standing: match record.enrolment_status() {
             EnrolmentStatus::Enrolled => "enrolled",
             EnrolmentStatus::Unenrolled => "no device",
             EnrolmentStatus::Revoked => "revoked",

@@ -127,7 +127,7 @@ fn changes_without_lines(store: &FileStore) -> Vec<&'static str> {
     let last = |event: &str| kept.iter().rfind(|line| line.starts_with(&format!("event={event} ")));
     let former =
         last("account_uid_adopted").map(|line| line.contains(&format!(" was={} ", account.record.uid)));
-    let is_revoked = account.record.standing() == EnrolmentStatus::Revoked;
+    let is_revoked = account.record.enrolment_status() == EnrolmentStatus::Revoked;
     let faults = [
         (is_revoked != last("credential_revoked").is_some(), "a revocation or its line is missing"),
         (former == Some(true), "a change of the uid has no line, or its line has no change"),
