@@ -17,7 +17,7 @@
 #define PAM_CODES 64
 
 struct options {
-    const char *service, *confdir, *rhost, *ruser, *tty, *phases, *mode, *argument;
+    const char *service, *confdir, *rhost, *ruser, *tty, *xdisplay, *phases, *mode, *argument;
     const char *users[MOST], *answers[MOST], *variables[MOST];
     int user_count, answer_count, variable_count;
     long repeat, processes, answer_size;
@@ -172,6 +172,8 @@ static int log_in(struct login *login) {
         pam_set_item(login->handle, PAM_RUSER, options.ruser);
     if (options.tty)
         pam_set_item(login->handle, PAM_TTY, options.tty);
+    if (options.xdisplay)
+        pam_set_item(login->handle, PAM_XDISPLAY, options.xdisplay);
     for (int i = 0; i < options.variable_count; i++)
         pam_putenv(login->handle, options.variables[i]);
     const struct pam_conv refusing = {refuse, NULL}, none = {NULL, NULL};
@@ -276,14 +278,14 @@ static void log_in_together(void) {
 
 int main(int argc, char **argv) {
     enum { SERVICE, USER, CONFDIR, RHOST, TTY, ANSWER, ANSWER_SIZE, REPEAT, PROCESSES, PHASES, MODE, ARGUMENT, HOLD, QUIET, IN_THREAD,
-           PUTENV, SILENT, STRICT, ASK, RUSER };
+           PUTENV, SILENT, STRICT, ASK, RUSER, XDISPLAY };
     const struct option names[] = {
         {"service", 1, 0, SERVICE}, {"user", 1, 0, USER}, {"confdir", 1, 0, CONFDIR}, {"rhost", 1, 0, RHOST},
         {"tty", 1, 0, TTY}, {"answer", 1, 0, ANSWER}, {"answer-size", 1, 0, ANSWER_SIZE}, {"repeat", 1, 0, REPEAT},
         {"processes", 1, 0, PROCESSES}, {"phases", 1, 0, PHASES}, {"mode", 1, 0, MODE}, {"argument", 1, 0, ARGUMENT},
         {"hold", 0, 0, HOLD}, {"quiet", 0, 0, QUIET}, {"in-thread", 0, 0, IN_THREAD},
         {"putenv", 1, 0, PUTENV}, {"silent", 0, 0, SILENT}, {"strict", 0, 0, STRICT}, {"ask", 0, 0, ASK},
-        {"ruser", 1, 0, RUSER}, {0, 0, 0, 0}};
+        {"ruser", 1, 0, RUSER}, {"xdisplay", 1, 0, XDISPLAY}, {0, 0, 0, 0}};
     int name;
     while ((name = getopt_long(argc, argv, "", names, NULL)) != -1) {
         switch (name) {
@@ -293,6 +295,7 @@ int main(int argc, char **argv) {
         case RHOST: options.rhost = optarg; break;
         case RUSER: options.ruser = optarg; break;
         case TTY: options.tty = optarg; break;
+        case XDISPLAY: options.xdisplay = optarg; break;
         case ANSWER: options.answers[options.answer_count++ % MOST] = optarg; break;
         case ANSWER_SIZE: options.answer_size = atol(optarg); break;
         case REPEAT: options.repeat = atol(optarg); break;

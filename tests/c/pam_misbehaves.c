@@ -6,6 +6,7 @@
  * twice   says yes once a second hidden question was answered, too
  * visible says yes once a question was answered whose answer is shown
  * other   says yes and makes it a login of bobby
+ * display says yes if the login is at display :7 and its environment has FROM=here, in the account part too
  *
  * In an account part it asks a question, and says yes to any answer.
  */
@@ -34,6 +35,14 @@ static int ask(pam_handle_t *pamh, int style)
     return asked;
 }
 
+static int is_at_display_7(pam_handle_t *pamh)
+{
+    const void *display = NULL;
+    const char *from = pam_getenv(pamh, "FROM");
+    pam_get_item(pamh, PAM_XDISPLAY, &display);
+    return display && from && !strcmp(display, ":7") && !strcmp(from, "here") ? PAM_SUCCESS : PAM_PERM_DENIED;
+}
+
 int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
     const char *password = NULL;
@@ -43,6 +52,8 @@ int pam_sm_authenticate(pam_handle_t *pamh, int flags, int argc, const char **ar
         return PAM_AUTH_ERR;
     if (strcmp(how, "crash") == 0)
         *nowhere = 1;
+    if (strcmp(how, "display") == 0)
+        return is_at_display_7(pamh);
     if (strcmp(how, "twice") == 0 || strcmp(how, "visible") == 0)
         return ask(pamh, strcmp(how, "twice") == 0 ? PAM_PROMPT_ECHO_OFF : PAM_PROMPT_ECHO_ON);
     if (strcmp(how, "other") == 0)
@@ -61,6 +72,8 @@ int pam_sm_setcred(pam_handle_t *pamh, int flags, int argc, const char **argv)
 
 int pam_sm_acct_mgmt(pam_handle_t *pamh, int flags, int argc, const char **argv)
 {
-    (void)flags, (void)argc, (void)argv;
+    (void)flags;
+    if (argc > 0 && strcmp(argv[0], "display") == 0)
+        return is_at_display_7(pamh);
     return ask(pamh, PAM_PROMPT_ECHO_ON);
 }

@@ -78,8 +78,19 @@ fn a_second_uid_of_a_name_is_not_served_the_account_of_that_name() {
     pty.expect(DEVICE_QUESTION);
 }
 
-/// uid 0 without capabilities, as in a sandboxed daemon or a container.
+/// uid 0 without capabilities, as in a sandboxed daemon.
 const POWERLESS: [&str; 5] = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "--"];
+/// A rootful container: uid 0 of the host in namespaces of its own, with a container's usual capabilities.
+const CONTAINER: [&str; 8] = [
+    "unshare",
+    "--mount",
+    "--pid",
+    "--uts",
+    "--ipc",
+    "--fork",
+    "setpriv",
+    "--bounding-set=-all,+chown,+dac_override,+fowner,+kill,+setgid,+setuid,+sys_chroot",
+];
 
 #[test]
 fn uid_0_reaches_no_account_but_its_own() {
@@ -95,9 +106,11 @@ fn uid_0_reaches_no_account_but_its_own() {
         &["device", "list", "alice"],
         &["status", "alice"],
     ] {
-        let command = [&POWERLESS[..], &["qrtotp", "--socket", SOCKET], arguments].concat();
-        let output = sandbox.run(&command).exited(1);
-        assert!(output.stdout.is_empty() && output.stderr.contains("your own account"), "{output:?}");
+        for caller in [&POWERLESS[..], &CONTAINER] {
+            let command = [caller, &["qrtotp", "--socket", SOCKET], arguments].concat();
+            let output = sandbox.run(&command).exited(1);
+            assert!(output.stdout.is_empty() && output.stderr.contains("your own account"), "{output:?}");
+        }
     }
     // A hand-written caller that names an account: in the form of an earlier protocol, in which root could,
     // and in the present one.

@@ -24,6 +24,12 @@ fn host() -> Sandbox {
     sandbox
 }
 
+/// Installs the module of tests/c/pam_misbehaves.c.
+fn install_module(sandbox: &Sandbox) {
+    let module = artefacts::compile("pam_misbehaves.c", "pam_misbehaves.so", &["-shared", "-fPIC", "-lpam"]);
+    sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
+}
+
 /// Bobby becomes alice, up to the reply to Enter.
 fn enters(sandbox: &Sandbox, password: &str) -> Pty {
     let mut su = sandbox.pty_unrecorded_as(Some("bobby"), &["su", "alice", "-c", "echo logged in"]);
@@ -96,8 +102,7 @@ fn a_service_proves_a_password_by_exactly_one_hidden_question() {
 #[test]
 fn a_module_that_makes_it_somebody_elses_login_and_one_that_lets_anybody_in_prove_nothing() {
     let sandbox = host();
-    let module = artefacts::compile("pam_misbehaves.c", "pam_misbehaves.so", &["-shared", "-fPIC", "-lpam"]);
-    sandbox.install(&module, &format!("{}/pam_misbehaves.so", sandbox.security_directory()), 0o644);
+    install_module(&sandbox);
     let rest = "account required pam_permit.so\n";
     let first = "auth requisite pam_qrtotp.so\n";
     sandbox.pam("qrtotp", &format!("{first}auth required pam_misbehaves.so other\n{rest}"));
@@ -225,6 +230,28 @@ fn the_modules_that_prove_a_password_or_an_account_see_where_the_login_comes_fro
             assert_eq!(shows_a_picture(&line("auth"), ""), expected, "auth, {item} = {value}");
             assert_eq!(shows_a_picture("", &line("account")), expected, "account, {item} = {value}");
         }
+    }
+}
+
+#[test]
+fn the_modules_that_prove_a_password_or_an_account_see_the_display_and_the_environment_of_the_login() {
+    let sandbox = host();
+    sandbox
+        .configure(&format!("[defaults]\nfirst_login = \"enroll\"\n[enroll]\nservices = [\"{SERVICE}\"]\n"));
+    install_module(&sandbox);
+    let unix = "auth required pam_unix.so nodelay\n";
+    let rest = "required pam_misbehaves.so display\nsession required pam_permit.so\n";
+    sandbox.pam(
+        "qrtotp",
+        &format!("auth requisite pam_qrtotp.so\n{unix}auth {rest}account required pam_permit.so\n"),
+    );
+    sandbox.pam(SERVICE, &format!("{unix}auth required pam_qrtotp.so echo_code\naccount {rest}"));
+    for (display, from, expected) in [(":7", "here", true), (":8", "here", false), (":7", "there", false)] {
+        let login =
+            sandbox.login("alice").arguments(&["--mode", "by-echo", "--tty", "pts/0", "--xdisplay", display]);
+        let login = login.arguments(&["--putenv", &format!("FROM={from}"), "--answer", PASSWORD]);
+        let shown = login.arguments(&["--answer", "", "--answer", "q"]).run();
+        assert_eq!(shown.text().contains(CHOICES), expected, "{display} {from}: {}", shown.text());
     }
 }
 
