@@ -115,7 +115,7 @@ fn end_to_end(clock: &Clock, missing: &MissingTools) -> Result<()> {
     clock.say("end-to-end tests against real sshd, sudo and su, in private namespaces");
     // Most of these tests wait for programs rather than compute.
     let mut together =
-        cargo(&["test", "--package", "qrtotp-tests", "--", "--test-threads=4", "--skip=alone::"]);
+        cargo(&["test", "--package", "qrtotp-tests", "--", "--test-threads=6", "--skip=alone::"]);
     environment(&mut together)?;
     step::run(&mut together)?;
     clock.say("end-to-end tests that need the machine for themselves");
