@@ -77,7 +77,8 @@ pub enum Command {
     Setup(Setup),
     /// Enrol an authenticator app: show a QR code, ask for a first code, then activate it
     ///
-    /// If you stop before the first code is accepted, the account is unchanged.
+    /// If you stop before the first code is accepted, the account is unchanged; but a recovery code that you
+    /// proved yourself with is used up, and wrong ones count.
     Enroll(Enroll),
     /// Show what is enrolled: devices, recovery codes left, lock and token (no secrets)
     Status(Status),
@@ -85,7 +86,8 @@ pub enum Command {
     /// only)
     ///
     /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
-    /// reported on standard error, and the exit code is then 2.
+    /// reported on standard error, and the exit code is then 2. With several of --unenrolled, --locked and
+    /// --stale, the accounts that any of them means.
     List(List),
     /// Check a code from standard input; this uses it up (root only, except with --stdin-json)
     ///

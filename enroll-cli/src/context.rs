@@ -238,8 +238,13 @@ pub fn any_record_name(typed: &str, store: &dyn AccountStore) -> Result<Name, Fa
 }
 
 fn unknown(typed: &str) -> Failure {
+    if typed.is_empty() {
+        return Failure::Error(
+            "the name of the user is empty; give one that `getent passwd` lists".to_owned(),
+        );
+    }
     let typed = clean(typed, 64);
-    Failure::Refused(format!("there is no user {typed} on this host; `getent passwd {typed}` asks for one"))
+    Failure::Refused(format!("there is no user {typed} on this host; `getent passwd` lists the names"))
 }
 
 fn bad_name(error: NameError) -> Failure {

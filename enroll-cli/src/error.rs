@@ -121,6 +121,12 @@ impl Failure {
     pub fn admin(error: &AdminError, user: &str) -> Self {
         let step = match error {
             AdminError::Enroll(error) => return Self::enroll(error, user),
+            AdminError::Token(_) => {
+                // The text tells users to ask an administrator, who is here.
+                let text = say(&error.message());
+                let why = text.split_once(';').map_or(text.as_str(), |(why, _)| why);
+                return Self::Refused(format!("{why}; `qrtotp token issue {user}` issues a new one"));
+            }
             AdminError::Store(error) => store_step(error),
             AdminError::Generate(_) => "nothing was changed; try again",
             AdminError::HasDevices(_) => "if this is to be one more, import it by the account's name",
@@ -142,7 +148,6 @@ impl Failure {
             | AdminError::NoToken(_)
             | AdminError::TokenLive(..)
             | AdminError::TooManyKeys(_)
-            | AdminError::Token(_)
             | AdminError::CodesNotConfirmed
             | AdminError::UidChanged(..) => "",
         };

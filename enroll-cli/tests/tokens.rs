@@ -210,7 +210,7 @@ fn the_keys_that_let_a_user_in_now_are_bound_and_listed_and_restricted_ones_are_
     let issued = run_with_keys(&instance, &keys, &["token", "issue", "mail", "--keys-now"]).ok();
     assert!(issued.stdout.contains(&format!("  bound to {KEY} ssh-ed25519 mail@laptop\n")), "{issued:?}");
     assert!(
-        issued.stdout.contains("  left out /var/mail/.ssh/authorized_keys line 3: SHA256:"),
+        issued.stdout.contains("  not bound: /var/mail/.ssh/authorized_keys line 3: SHA256:"),
         "{issued:?}"
     );
     assert!(issued.stdout.contains("restricted (restrict)"), "{issued:?}");

@@ -31,7 +31,7 @@ impl<S: Store, L: AuditSink> Served<'_, S, L> {
     pub fn rename(&mut self, id: Option<CredentialId>, label: &Label) -> Result<Response, Ended> {
         let id = id.map_or_else(|| self.only_device(), Ok)?;
         self.as_owner(|owner| owner.rename(id, label))?;
-        Ok(Response::Done(self.text(&text::device_renamed(&id, &format!("{:?}", label.as_str())))))
+        Ok(Response::Done(self.text(&text::device_renamed(&id, &format!("\"{}\"", label.as_str())))))
     }
 
     pub fn revoke(&mut self, which: Devices) -> Result<Response, Ended> {

@@ -23,7 +23,6 @@ use factor::Factor;
 use qrtotp_account::Name;
 use qrtotp_clock::Answered;
 use qrtotp_messages::{Message, text};
-use qrtotp_policy::FirstLogin;
 
 /// A login that goes on, under the settings of the rule that decided it.
 struct Login<'l, 'c> {
@@ -124,7 +123,7 @@ impl Login<'_, '_> {
     }
 
     fn enrols(&self) -> bool {
-        matches!(self.ctx.config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
+        self.ctx.config.defaults.first_login.enrols()
     }
 
     fn same_user(&self) -> Result<(), Box<Ending>> {

@@ -3,7 +3,7 @@
 use super::{Dialog, NoAnswer, Typed};
 use qrtotp_account::{KeyFingerprint, Name};
 use qrtotp_audit::Subject;
-use qrtotp_policy::{Config, Damaged, Decision, Facts, FirstLogin, Lookups, RuleSet};
+use qrtotp_policy::{Config, Damaged, Decision, Facts, Lookups, RuleSet};
 
 /// The source of the code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl Options {
     /// A conflict with the configuration, as a sentence for the log.
     #[must_use]
     pub fn conflict(&self, config: &Config) -> Option<&'static str> {
-        let enrols = matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token);
+        let enrols = config.defaults.first_login.enrols();
         match self.first_pass {
             FirstPass::Use if enrols => Some(
                 "`use_first_pass` and first_login = \"enroll\" or \"token\" exclude each other: what an earlier \
@@ -111,8 +111,8 @@ pub trait LoginHost: Dialog {
         true
     }
 
-    /// Why a code was refused, for an administrator who checks one. A login tells no user.
-    fn explain(&mut self, _: &str) {}
+    /// The event's reason and detail, for an administrator who checks a code. A login tells no user.
+    fn explain(&mut self, _reason: &str, _detail: &str) {}
 
     /// The answer was counted as a wrong code of the account.
     fn was_counted(&mut self) {}

@@ -288,6 +288,9 @@ impl EnrollDialog for PromptDialog<'_> {
             };
             let typed = self.question(&text)?;
             match choice(&typed) {
+                // Nothing was shown yet, so this is no code.
+                Choice::Reply(_)
+                    if self.view == View::Hidden && !matches!(typed.trim_ascii(), b"q" | b"Q") => {}
                 Choice::Reply(reply) => return Ok(reply(typed)),
                 Choice::Invert if matches!(self.view, View::Picture(_)) => {
                     self.polarity = self.polarity.other()

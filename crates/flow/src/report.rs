@@ -50,8 +50,7 @@ impl Verification {
             return MALFORMED.into();
         }
         let unsynchronized = clock.discipline().is_some_and(|discipline| !discipline.synchronized);
-        let by_the_clock =
-            *means == FactorKind::Code && matches!(why, Refusal::WrongCode | Refusal::Replayed);
+        let by_the_clock = *means == FactorKind::Code && *why == Refusal::WrongCode;
         if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
     }
 

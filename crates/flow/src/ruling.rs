@@ -160,9 +160,8 @@ pub(super) fn ruling(
     let usual = config.default_outcome();
     let changed = || Box::new(config.clone());
     let mut settings = None;
-    let denies_enrolment = |first_login, host: &dyn LoginHost| {
-        matches!(first_login, FirstLogin::Enroll | FirstLogin::Token) && !host.allows_enrolment()
-    };
+    let denies_enrolment =
+        |first_login: FirstLogin, host: &dyn LoginHost| first_login.enrols() && !host.allows_enrolment();
     if denies_enrolment(config.defaults.first_login, host) {
         settings.get_or_insert_with(changed).defaults.first_login = FirstLogin::Deny;
     }

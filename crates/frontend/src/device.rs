@@ -5,6 +5,7 @@ use qrtotp_account::{Credential, CredentialState, Name, SshKey};
 use qrtotp_messages::{Catalogue, text};
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
+use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::borrow::Cow;
 use std::io::Write;
@@ -104,7 +105,7 @@ impl DeviceList {
     pub fn add(&mut self, name: &Name, account: &Account) {
         let apps = CredentialView::all(account).into_iter().map(Device::App);
         let devices = apps.chain(SshKeyView::all(account).into_iter().map(Device::Key));
-        self.devices.extend(devices.map(|device| Owned { user: name.to_string(), device }));
+        self.devices.extend(devices.map(|device| Owned { user: name.as_str().to_owned(), device }));
     }
 
     /// Writes them: as JSON, or as a table in this language.
@@ -132,7 +133,7 @@ impl DeviceList {
                 Device::App(app) => app.cells(catalogue),
                 Device::Key(key) => key.cells(catalogue),
             };
-            table.row(out, [user.clone(), id, kind, since, used, label, note])?;
+            table.row(out, [clean(user, 64), id, kind, since, used, label, note])?;
         }
         if !table.end(out)? {
             writeln!(out, "{}", catalogue.text(&text::LIST_EMPTY))?;

@@ -9,6 +9,7 @@ use qrtotp_messages::{Catalogue, Message, text};
 use qrtotp_policy::Config;
 use qrtotp_store::Account;
 use qrtotp_values::UnixTime;
+use qrtotp_values::text::clean;
 use serde::Serialize;
 use std::fmt::Display;
 use std::io::Write;
@@ -62,7 +63,7 @@ impl StatusView {
         throttle.advance(now, rules);
         let credentials = account.map(CredentialView::all).unwrap_or_default();
         Self {
-            user: name.to_string(),
+            user: name.as_str().to_owned(),
             uid: record.map(|record| record.uid),
             standing: match record.map(|record| record.enrolment_status()) {
                 Some(EnrolmentStatus::Enrolled) => "enrolled",
@@ -150,7 +151,7 @@ impl StatusView {
             ("revoked", None) => text::ACCOUNT_REVOKED,
             _ => text::ACCOUNT_UNENROLLED,
         };
-        writeln!(out, "{}{uid}: {}", self.user, catalogue.text(&standing))?;
+        writeln!(out, "{}{uid}: {}", clean(&self.user, 64), catalogue.text(&standing))?;
         let mut line = |message: &Message| writeln!(out, "  {}", catalogue.text(message));
         for credential in &self.credentials {
             line(&text::status_device(&credential.sentence(catalogue)))?;
@@ -191,7 +192,7 @@ impl StatusView {
             None => "",
         };
         [
-            self.user.clone(),
+            clean(&self.user, 64),
             self.standing.into(),
             self.credentials.len().to_string(),
             self.ssh_keys.len().to_string(),

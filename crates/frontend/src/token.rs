@@ -57,7 +57,7 @@ impl TokenView {
         let pending = record.pending.as_ref().filter(|pending| pending.token == token.id);
         let pending = pending.filter(|pending| live && pending.is_live(now, limit));
         Some(Self {
-            user: record.name.to_string(),
+            user: record.name.as_str().to_owned(),
             id: token.id.to_string(),
             state: state.as_str(),
             since: state.at().unwrap_or(token.issued),
@@ -72,10 +72,10 @@ impl TokenView {
         })
     }
 
-    /// The token's user.
+    /// The token's user, for a terminal.
     #[must_use]
-    pub fn user(&self) -> &str {
-        &self.user
+    pub fn user(&self) -> String {
+        clean(&self.user, 64)
     }
 
     /// The header of a table of tokens.
@@ -91,7 +91,7 @@ impl TokenView {
             _ => format!("expired {}", local(code.expires)),
         };
         [
-            self.user.clone(),
+            self.user(),
             self.id.clone(),
             self.state.into(),
             local(self.since),

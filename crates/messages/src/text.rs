@@ -235,7 +235,7 @@ messages! {
     /// A refusal. The label is the name of a device.
     text EMPTY_LABEL = "the new label is empty; give one that tells the device apart from the others";
     /// A refusal. `devices` is a list of ids.
-    with several_devices(user, devices) = "{user} has several devices ({devices}); say which with --credential ID (`qrtotp revoke {user} --all` revokes them all)";
+    with several_devices(user, devices) = "{user} has several devices ({devices}); say which with --credential ID";
     /// A refusal.
     text NEW_CODES_NOT_CONFIRMED = "the new recovery codes were not confirmed; the old ones stay as they are";
     /// A refusal.
@@ -331,7 +331,7 @@ messages! {
     /// Above the QR code. Keep the letter, LANG=C.UTF-8 and --qr utf8.
     with locale_not_utf8(columns, rows) = "The locale is not UTF-8, and a plain picture needs a window of {columns}x{rows} characters. If this one is torn, enlarge the window and type a. LANG=C.UTF-8 or --qr utf8 draws it without this note.";
     /// In place of the QR code. Keep the letter and the options.
-    with window_too_small(columns, rows) = "The QR code needs a window of {columns}x{rows} characters: enlarge this one and type i, or type the key into the app. --qr utf8 draws the smallest picture, --qr none none.";
+    with window_too_small(columns, rows) = "The QR code needs a window of {columns}x{rows} characters: enlarge this one and type i, type h for the smallest picture, or type the key into the app.";
     /// The question below the QR code. Keep the letters: they are keys.
     text COMMAND_ASK_FIRST_CODE = "(a: plain ASCII picture, k: key as text, i, n, q) Code: ";
     /// The question for the code of a QR code that was shown before.

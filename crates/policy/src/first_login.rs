@@ -13,3 +13,11 @@ pub enum FirstLogin {
     /// Gets in without a code until `allow_until`, and sees a notice.
     Allow,
 }
+
+impl FirstLogin {
+    /// Whether a login may enrol a first device.
+    #[must_use]
+    pub fn enrols(self) -> bool {
+        matches!(self, Self::Enroll | Self::Token)
+    }
+}

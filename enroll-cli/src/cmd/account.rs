@@ -69,6 +69,10 @@ fn adopt_uid(context: &Context, user: &str) -> Result<Exit, Failure> {
 fn remove(context: &Context, user: &str, yes: bool) -> Result<Exit, Failure> {
     let store = context.store()?;
     let name = any_record_name(user, &*store)?;
+    // A damaged record can be removed too.
+    if matches!(store.load(&name), Ok(None)) {
+        return Err(failed(&AdminError::NoRecord(name.clone()), &name));
+    }
     if !yes {
         let mut out = std::io::stdout();
         write!(

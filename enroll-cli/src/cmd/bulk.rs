@@ -1,6 +1,7 @@
 //! The accounts and devices that `qrtotp revoke` and `qrtotp reissue` are about if there are many, and the
 //! question before; and what both say of each account.
 
+use super::config;
 use super::token::json::{JsonList, put_json};
 use super::token::whom::in_group;
 use crate::cli::Bulk;
@@ -33,6 +34,13 @@ pub enum Which {
     Token,
 }
 
+impl Which {
+    /// Whether no device is left then, and there was one.
+    fn takes_all(&self) -> bool {
+        matches!(self, Self::Devices { all: true, .. })
+    }
+}
+
 pub struct Target {
     pub name: Name,
     pub which: Which,
@@ -48,7 +56,12 @@ impl Target {
     }
 
     pub fn what(&self) -> String {
-        if self.which == Which::Token { "a token".to_owned() } else { format!("{} devices", self.count()) }
+        if self.which == Which::Token { "a token".to_owned() } else { counted(self.count(), "device") }
+    }
+
+    /// The name in a column.
+    pub fn column(&self) -> String {
+        format!("{:<20}", clean(self.name.as_str(), 64))
     }
 
     /// All devices of one account.
@@ -92,13 +105,23 @@ impl Targets {
         Ok(targets)
     }
 
-    pub fn devices(&self) -> usize {
+    fn devices(&self) -> usize {
         self.all.iter().map(Target::count).sum()
+    }
+
+    /// How many devices and tokens of how many accounts.
+    fn count(&self) -> String {
+        let tokens = self.all.iter().filter(|target| target.which == Which::Token).count();
+        let mut text = counted(self.devices(), "device");
+        if tokens > 0 {
+            text += &format!(" and {}", counted(tokens, "token"));
+        }
+        format!("{text} of {}", counted(self.all.len(), "account"))
     }
 
     fn say(&mut self, name: &Name, error: &str) {
         self.unread = true;
-        let _ = writeln!(std::io::stderr(), "qrtotp: {name}: {error}");
+        let _ = writeln!(std::io::stderr(), "qrtotp: {}: {error}", clean(name.as_str(), 64));
     }
 
     fn members(&mut self, store: &dyn AccountStore, group: &str) -> Result<BTreeSet<Name>, Failure> {
@@ -161,19 +184,37 @@ fn target(name: Name, record: &Record, before: Option<UnixTime>, now: UnixTime) 
     Some(Target { name, which })
 }
 
+/// `1 device`, `2 devices`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// The number has to be typed: of accounts, so that a slip in the conditions is seen. `verb` is what happens
 /// to the devices, `then` what that means.
-pub fn confirm(given: Option<usize>, targets: &Targets, verb: &str, then: &str) -> Result<(), Failure> {
-    let (devices, accounts) = (targets.devices(), targets.all.len());
+pub fn confirm(
+    given: Option<usize>,
+    store: &dyn AccountStore,
+    targets: &Targets,
+    verb: &str,
+    then: &str,
+) -> Result<(), Failure> {
+    let accounts = targets.all.len();
     let typed = match given {
         Some(given) => Some(given),
         None if std::io::stdin().is_terminal() => {
             // Standard output may be read by a program.
             let mut out = io::stderr();
+            let losing = |name: &str| {
+                let of_name = |target: &&Target| target.name.as_str() == name;
+                targets.all.iter().find(of_name).is_some_and(|target| target.which.takes_all())
+            };
+            if config::no_admin_is_left(store, losing) {
+                writeln!(out, "No account that can become root keeps a device.")?;
+            }
             write!(
                 out,
-                "This {verb}s {devices} devices of {accounts} accounts, and {then}.\n\
-                 Type the number of accounts to go on: "
+                "This {verb}s {}, and {then}.\nType the number of accounts to go on: ",
+                targets.count()
             )?;
             out.flush()?;
             let typed = input::line(std::io::stdin()).unwrap_or_default();
@@ -184,9 +225,7 @@ pub fn confirm(given: Option<usize>, targets: &Targets, verb: &str, then: &str) 
     if typed == Some(accounts) {
         return Ok(());
     }
-    Err(Failure::Refused(format!(
-        "{devices} devices of {accounts} accounts match; nothing was changed. To {verb} them: --confirm {accounts}"
-    )))
+    Err(Failure::Refused(format!("nothing was changed. To {verb} {}: --confirm {accounts}", targets.count())))
 }
 
 /// What became of an account.
@@ -249,7 +288,7 @@ impl Json {
     fn end(&self, outcome: &Outcome, all_read: bool, out: &mut File) -> io::Result<()> {
         out.write_all(self.head.as_bytes())?;
         self.list.end(out)?;
-        let Outcome { done, failed } = outcome;
+        let Outcome { done, failed, .. } = outcome;
         writeln!(out, ",\"changed\":{done},\"failed\":{failed},\"all_read\":{all_read}}}")
     }
 }
@@ -325,10 +364,12 @@ impl Report {
     /// # Errors
     /// The output failed.
     pub fn end(&mut self, outcome: &Outcome, all_read: bool, text: &str) -> io::Result<()> {
-        match &self.json {
+        let ended = match &self.json {
             Some(json) => json.end(outcome, all_read, &mut self.out),
             None => self.out.write_all(text.as_bytes()),
-        }
+        };
+        // A reader that went away early missed results: standard error names them, and the exit code says so.
+        if outcome.failed > 0 { Ok(()) } else { ended }
     }
 }
 
@@ -342,13 +383,13 @@ pub struct Outcome {
 impl Outcome {
     /// One account was changed.
     pub fn one() -> Self {
-        Self { done: 1, failed: 0 }
+        Self { done: 1, ..Self::default() }
     }
 
     /// Names an account that something failed for; the command goes on with the others.
     fn fail(&mut self, name: &Name, what: &dyn Display) {
         self.failed += 1;
-        let _ = writeln!(io::stderr(), "qrtotp: {name}: {what}");
+        let _ = writeln!(io::stderr(), "qrtotp: {}: {what}", clean(name.as_str(), 64));
     }
 
     /// The end line's detail.
@@ -374,9 +415,9 @@ pub fn is_over(bulk: &Bulk, targets: &Targets, verb: &str, report: &mut Report) 
     let out = &mut report.out;
     if bulk.dry_run {
         for target in &targets.all {
-            writeln!(out, "{:<20} {}", target.name.as_str(), target.what())?;
+            writeln!(out, "{} {}", target.column(), target.what())?;
         }
-        writeln!(out, "Would {verb} {} devices of {} accounts.", targets.devices(), targets.all.len())?;
+        writeln!(out, "Would {verb} {}.", targets.count())?;
     } else if is_over {
         writeln!(out, "No device matches; nothing was changed.")?;
     }

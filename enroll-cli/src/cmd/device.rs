@@ -8,7 +8,7 @@ use crate::error::{Exit, Failure};
 use crate::input;
 use crate::language::catalogue;
 use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name};
-use qrtotp_flow::Selection;
+use qrtotp_flow::{Directory, HostDirectory, Selection};
 use qrtotp_frontend::DeviceList;
 use qrtotp_store::AccountStore;
 use std::io::{IsTerminal, Write};
@@ -51,7 +51,7 @@ fn rename(context: &Context, args: Rename) -> Result<Exit, Failure> {
     let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
     qrtotp_flow::rename_device(ctx, &name, id, &label)
         .map_err(|error| Failure::admin(&error, name.as_str()))?;
-    writeln!(std::io::stdout(), "{id} of {name} is called {:?} now.", label.as_str())?;
+    writeln!(std::io::stdout(), "{id} of {name} is called \"{}\" now.", label.as_str())?;
     Ok(Exit::Done)
 }
 
@@ -77,7 +77,11 @@ fn revoke(context: &Context, args: Revoke) -> Result<Exit, Failure> {
     }
     if store.load(&name)?.is_some_and(|account| account.record.enrolment_status() == EnrolmentStatus::Revoked)
     {
-        writeln!(out, "{name} has no device left: logins are denied until `qrtotp enroll {name}`.")?;
+        let until = match HostDirectory.find(name.as_str()) {
+            Ok(None) => String::new(), // nobody of this name can log in, nor enrol
+            _ => format!(": logins are denied until `qrtotp enroll {name}`"),
+        };
+        writeln!(out, "{name} has no device left{until}.")?;
     }
     Ok(Exit::Done)
 }
@@ -96,7 +100,7 @@ fn is_last(store: &dyn AccountStore, name: &Name, which: Selection) -> Result<bo
 /// The answer is no.
 fn ask(store: &dyn AccountStore, name: &Name) -> Result<(), Failure> {
     let mut out = std::io::stdout();
-    if config::is_last_admin(store, name.as_str()) {
+    if config::no_admin_is_left(store, |admin| admin == name.as_str()) {
         writeln!(out, "{name} is the only account with a device that can become root.")?;
     }
     write!(out, "{name} has no device left then, and every login is denied. Revoke? [y/N] ")?;

@@ -1,7 +1,7 @@
 //! `qrtotp reissue`: revokes devices and issues a new enrolment code for each account. A failure does not
 //! stop the others, and a second run continues where the first one ended.
 
-use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
+use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, counted, is_over};
 use super::token::advice;
 use crate::cli::Reissue;
 use crate::context::{Context, known_user, syslog};
@@ -35,7 +35,7 @@ fn one(context: &Context, store: &dyn AccountStore, user: &str, args: &Reissue) 
     let target = target.ok_or_else(|| Failure::admin(&AdminError::NotEnrolled(name.clone()), user))?;
     let mut report = Report::new("reissue", &args.bulk)?;
     let reissued = reissue(context, store, &target, args.expires)?;
-    report.put(&target, &reissued)?;
+    report.put(&target, &reissued).map_err(|error| Failure::Error(reissued.not_shown(&target, &error)))?;
     report.end(&Outcome::one(), true, &advice_about(context, args.expires))?;
     Ok(Exit::Done)
 }
@@ -56,13 +56,13 @@ pub fn reissue_all(
     if is_over(&args.bulk, targets, "reissue", &mut report)? {
         return Ok(Outcome::default().exit(targets));
     }
-    let then = "their logins are denied until they enrol again with the code that is shown here";
-    confirm(args.bulk.confirm, targets, "reissue", then)?;
+    let then = "logins of these accounts are denied until they enrol again with the code that is shown here";
+    confirm(args.bulk.confirm, store, targets, "reissue", then)?;
     let outcome = report.change((context, "bulk_reissued", &args.bulk), &targets.all, |target| {
         reissue(context, store, target, args.expires)
     });
     let advice = if outcome.done > 0 { advice_about(context, args.expires) } else { String::new() };
-    let text = format!("Reissued devices of {} accounts.\n{advice}", outcome.done);
+    let text = format!("Reissued the devices of {}.\n{advice}", counted(outcome.done as usize, "account"));
     report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(targets))
 }
@@ -113,7 +113,7 @@ pub fn reissue_devices(
 
 impl Changed for Reissued {
     fn put(&self, target: &Target, out: &mut File) -> io::Result<()> {
-        write!(out, "{:<20} {} devices revoked", target.name.as_str(), self.gone)?;
+        write!(out, "{} {} revoked", target.column(), counted(self.gone, "device"))?;
         match &self.issued {
             None => writeln!(out, "; a newer one is left, so there is no code"),
             Some((token, code)) => {
@@ -138,11 +138,11 @@ impl Changed for Reissued {
     }
 
     fn not_shown(&self, Target { name, .. }: &Target, error: &io::Error) -> String {
-        let gone = self.gone;
+        let gone = counted(self.gone, "device");
         match self.issued {
-            None => format!("{gone} devices revoked, but that was not shown: {error}"),
+            None => format!("{gone} revoked, but that was not shown: {error}"),
             Some(_) => format!(
-                "{gone} devices revoked, but the new code was not shown: {error}; \
+                "{gone} revoked, but the new code was not shown: {error}; \
                  run `qrtotp token revoke {name}`, then `qrtotp token issue {name} --code`"
             ),
         }
@@ -152,5 +152,5 @@ impl Changed for Reissued {
 fn advice_about(context: &Context, expires: Option<ConfigDuration>) -> String {
     let enroll = &context.config.enroll;
     let lifetime = expires.unwrap_or(enroll.code_lifetime.min(enroll.token_lifetime));
-    format!("{}\n", advice(lifetime.as_seconds()))
+    format!("{}\n", advice(&context.config, lifetime.as_seconds()))
 }

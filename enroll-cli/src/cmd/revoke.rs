@@ -1,7 +1,7 @@
 //! `qrtotp revoke` for many accounts. A failure does not stop the others, and a second run continues where
 //! the first one ended.
 
-use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
+use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, counted, is_over};
 use crate::cli::Bulk;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
@@ -17,11 +17,12 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     if is_over(bulk, &targets, "revoke", &mut report)? {
         return Ok(Outcome::default().exit(&targets));
     }
-    confirm(bulk.confirm, &targets, "revoke", "their logins are denied until they enrol again")?;
+    let then = "logins of these accounts are denied until they enrol again";
+    confirm(bulk.confirm, &*store, &targets, "revoke", then)?;
     let outcome = report.change((context, "bulk_revoked", bulk), &targets.all, |target| {
         revoke(context, &*store, target).map(|_| Revoked)
     });
-    let text = format!("Revoked devices of {} accounts.\n", outcome.done);
+    let text = format!("Revoked the devices of {}.\n", counted(outcome.done as usize, "account"));
     report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(&targets))
 }
@@ -30,7 +31,7 @@ struct Revoked;
 
 impl Changed for Revoked {
     fn put(&self, target: &Target, out: &mut File) -> io::Result<()> {
-        writeln!(out, "{:<20} {} revoked", target.name.as_str(), target.what())
+        writeln!(out, "{} {} revoked", target.column(), target.what())
     }
 
     fn view<'a>(&'a self, target: &'a Target) -> View<'a> {

@@ -4,7 +4,7 @@ use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
 use crate::input;
 use qrtotp_flow::{Ctx, Dialog, Echo, LoginHost, NoAnswer, Options, Outcome, Typed, login};
-use qrtotp_policy::{Config, RuleSet};
+use qrtotp_policy::{Config, FirstLogin, RuleSet};
 use std::io::{IsTerminal, Write};
 
 /// A login's dialogue on standard input. Everything it shows goes to standard error.
@@ -28,9 +28,23 @@ impl LoginHost for Pipe {
         true // there is no application that could replace it
     }
 
-    fn explain(&mut self, why: &str) {
-        if !why.is_empty() {
-            self.show_text(why);
+    fn explain(&mut self, reason: &str, detail: &str) {
+        let words = match reason {
+            "malformed" => "that is not the form of a code",
+            _ if !detail.is_empty() => detail,
+            "replayed_code" => {
+                "the code, or a later one, was accepted before; wait until the app shows another one"
+            }
+            "throttled" => {
+                "wrong codes came before, so the answer was not checked; `qrtotp unlock` ends the wait"
+            }
+            "disabled" => "too many wrong codes; `qrtotp unlock` or a recovery code ends that",
+            _ => "",
+        };
+        match (reason, words) {
+            ("", _) => {}
+            (_, "") => self.show_text(reason),
+            _ => self.show_text(&format!("{reason}: {words}")),
         }
     }
 
@@ -47,9 +61,10 @@ impl LoginHost for Pipe {
 
 pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
     let store = context.store()?;
-    // Rules decide logins; here somebody wants to know whether a code is right. `qrtotp config explain` tells
-    // of rules.
-    let config = Config { rules: RuleSet::default(), ..context.config.clone() };
+    // Rules and first_login decide logins; here somebody wants to know whether a code is right. `qrtotp config
+    // explain` tells of rules.
+    let mut config = Config { rules: RuleSet::default(), ..context.config.clone() };
+    config.defaults.first_login = FirstLogin::Deny;
     let options = Options { echo_code: true, ..Options::default() };
     let mut log = syslog();
     let ctx = Ctx { config: &config, ..context.flow(&*store, &user, &mut log) };

@@ -84,6 +84,15 @@ impl Instance {
         self.run_command(self.command(&[], arguments), input)
     }
 
+    /// Its output has no reader.
+    pub fn run_into_nothing(&self, arguments: &[&str]) -> Ended {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = self.command(&[], arguments);
+        command.stdout(writer);
+        self.run_command(command, "")
+    }
+
     /// Runs the command by way of another program, whose words come before.
     pub fn run_under(&self, under: &[&str], arguments: &[&str]) -> Ended {
         self.run_command(self.command(under, arguments), "")

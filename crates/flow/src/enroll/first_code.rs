@@ -8,8 +8,8 @@ use crate::NoAnswer;
 use qrtotp_messages::text;
 use qrtotp_otp::{Code, Step, matching_step};
 
-/// Empty answers (only Enter) that do not count as wrong codes.
-const EMPTY_ANSWERS: u32 = 10;
+/// Answers without a digit, such as Enter or `?`, that do not count as wrong codes.
+const NO_CODES: u32 = 10;
 
 impl Enrolment<'_, '_> {
     /// Asks for the first code. `None`: the user wants another QR code.
@@ -34,16 +34,18 @@ impl Enrolment<'_, '_> {
                 Reply::GiveUp => return Err(EnrollError::GivenUp),
                 Reply::Code(typed) => typed,
             };
-            if typed.trim_ascii().is_empty() && self.progress.empty < EMPTY_ANSWERS {
-                self.progress.empty += 1;
+            let code = Code::parse(&typed);
+            let has_digits = code.is_some() || typed.iter().any(u8::is_ascii_digit);
+            if !has_digits && self.progress.no_codes < NO_CODES {
+                self.progress.no_codes += 1;
                 note = Some(text::TYPE_THE_DIGITS);
                 continue;
             }
             self.count_guess(draft)?;
             let step = draft.params.step_at(now);
             let window = self.ctx.config.verify.window();
-            let matched = Code::parse(&typed)
-                .and_then(|code| matching_step(&draft.secret, draft.params, &code, step, window));
+            let matched =
+                code.and_then(|code| matching_step(&draft.secret, draft.params, &code, step, window));
             if matched.is_some() {
                 return Ok(matched);
             }

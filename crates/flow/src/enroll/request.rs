@@ -74,8 +74,8 @@ pub(super) struct Progress {
     pub(super) begun: bool,
     /// Wrong first codes so far.
     pub(super) wrong: u32,
-    /// Empty answers so far.
-    pub(super) empty: u32,
+    /// Answers without a digit so far.
+    pub(super) no_codes: u32,
     /// The token whose code was typed.
     pub(super) bound: Option<TokenId>,
     /// The account when the enrolment was authorised. Any change by others in the meantime ends the

@@ -108,6 +108,15 @@ impl Ending {
         self
     }
 
+    /// The event's; empty for an accepted answer.
+    fn reason(&self) -> &'static str {
+        match self.answer.as_ref().map(|answer| &answer.verification) {
+            Some(Verification::Refused { why, .. }) => why.reason(),
+            Some(Verification::Accepted { .. }) => "",
+            None => self.reason,
+        }
+    }
+
     fn record(&self, subject: &Subject, audit: &mut dyn AuditSink, chain: Option<AccountChain<'_>>) {
         if let Some(answer) = &self.answer {
             if !answer.is_reported(Kind::Login) {
@@ -171,11 +180,9 @@ pub(crate) fn finish(
         ending = Ending::user_changed();
         ending.slow = slow;
     }
-    if let Some(answer) = &ending.answer {
-        host.explain(&ending.detail);
-        if answer.verification.counted_as().is_some() {
-            host.was_counted();
-        }
+    host.explain(ending.reason(), &ending.detail);
+    if ending.answer.as_ref().is_some_and(|answer| answer.verification.counted_as().is_some()) {
+        host.was_counted();
     }
     let chain = chain.filter(|_| host.keeps_unasked_logins());
     ending.record(subject, audit, chain);

@@ -87,6 +87,15 @@ fn one_question_holds_picture_key_and_choices_and_fits_80_by_24() {
     assert!(last.is_ascii() && last.contains("a: ") && last.contains("k: "), "{last}");
 }
 
+#[test]
+fn at_a_login_without_a_terminal_nothing_but_a_letter_of_the_choices_shows_the_key() {
+    let asked = questions_at("", "Example", "bastion", &["", "?", "000000", "n", "yes", "k"]);
+    for question in &asked[..6] {
+        assert!(question.contains("names no terminal"), "{question}");
+    }
+    assert!(uri_of(&asked[6]).contains("secret="), "{}", asked[6]);
+}
+
 /// The URI in the question after `k`.
 fn uri_of(question: &str) -> String {
     let (_, uri) = question.split_once("line breaks:\n").unwrap();

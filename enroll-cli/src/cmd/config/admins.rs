@@ -7,7 +7,6 @@ use crate::error::Failure;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Config, Damaged};
 use qrtotp_store::AccountStore;
-use std::collections::BTreeSet;
 
 /// Whether anybody who can become root has a device, or gets in without one at each of these services once
 /// they ask for codes: by a rule, or by enrolling there.
@@ -25,9 +24,9 @@ pub fn an_admin_gets_in(
     Ok(found.map_err(damaged)?.contains(&true))
 }
 
-/// Whether this account has a device and can become root, and no other.
-pub fn is_last_admin(store: &dyn AccountStore, name: &str) -> bool {
+/// Whether some account that can become root has a device, and each of those loses its last one.
+pub fn no_admin_is_left(store: &dyn AccountStore, loses: impl Fn(&str) -> bool) -> bool {
     let accounts = Accounts { store: Some(store), now: SystemClock.now() };
-    let admins = accounts.admins().filter(|admin| admin.device).map(|admin| admin.name);
-    admins.collect::<BTreeSet<_>>().into_iter().eq([name.to_owned()])
+    let mut admins = accounts.admins().filter(|admin| admin.device).peekable();
+    admins.peek().is_some() && admins.all(|admin| loses(&admin.name))
 }

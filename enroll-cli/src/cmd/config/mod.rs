@@ -20,7 +20,7 @@ mod surroundings;
 mod test;
 mod words;
 
-pub use admins::{an_admin_gets_in, is_last_admin};
+pub use admins::{an_admin_gets_in, no_admin_is_left};
 pub use explain::explained;
 pub use objections::objections;
 pub use sshd::blocks as sshd_blocks;

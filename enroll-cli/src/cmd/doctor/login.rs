@@ -38,7 +38,8 @@ pub fn run(path: &Path, args: &ReplayedLogin) -> Result<Exit, Failure> {
     let unasked = context.config.defaults.unasked;
     let login = Replayed { auth: &stack, run: run.as_deref(), account: &account_part, outcome, unasked };
     let (mut in_short, exit) = login.in_short(ways.as_deref());
-    if !enrolled && exit == Exit::Done && matches!(outcome, Outcome::Code | Outcome::TwoCodes) {
+    let asks = run.iter().flatten().any(|step| stack.entries[step.entry].is_ours());
+    if asks && !enrolled && exit == Exit::Done && matches!(outcome, Outcome::Code | Outcome::TwoCodes) {
         in_short += " But the account has no device: first_login, above, says what comes of that.";
     }
     let blind = if args.service == SSHD && ways.is_none() { "not knowing what sshd demands: " } else { "" };

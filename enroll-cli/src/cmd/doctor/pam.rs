@@ -341,7 +341,7 @@ impl Looked<'_> {
 
 /// Whether logins may enrol.
 pub fn enrols(config: &Config) -> bool {
-    matches!(config.defaults.first_login, FirstLogin::Enroll | FirstLogin::Token)
+    config.defaults.first_login.enrols()
 }
 
 /// The account of this host that the program of `service` runs as, if the broker would refuse it.

@@ -99,6 +99,12 @@ fn drop_in(with: With) -> String {
 
 /// `None`: it asks already, or is not there and was not asked for by name.
 fn service_file(tree: &Tree, name: &str, with: With, named: bool) -> Result<Option<Change>, String> {
+    if name.is_empty() || name.starts_with('.') || name.contains('/') {
+        return Err(format!("{name:?} is no name of a PAM service; give one of a file in /etc/pam.d"));
+    }
+    if name == "qrtotp" {
+        return Err("qrtotp is the service by which we prove passwords; it never asks for a code".into());
+    }
     let Some(found) = tree.file(name) else {
         return if named {
             Err(format!("/etc/pam.d/{name} is not there, so {name} is no service of this host"))

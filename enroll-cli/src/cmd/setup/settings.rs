@@ -134,7 +134,10 @@ fn exempt_rules(exempt: &[String]) -> Result<String, Failure> {
                 groups.push(format!("{group:?}"));
             }
             None if matches!(User::from_name(name), Ok(Some(_))) => users.push(format!("{name:?}")),
-            _ => {
+            Some(group) => {
+                return Err(Failure::Refused(format!("there is no group {group:?} on this host")));
+            }
+            None => {
                 let text = format!("{name:?} is no user of this host; a group is written @GROUP");
                 return Err(Failure::Refused(text));
             }

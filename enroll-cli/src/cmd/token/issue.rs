@@ -11,7 +11,7 @@ use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Name};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::Issue;
 use qrtotp_frontend::{Syslog, Versioned, local};
-use qrtotp_policy::FirstLogin;
+use qrtotp_policy::Config;
 use qrtotp_store::AccountStore;
 use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
@@ -109,7 +109,7 @@ impl Issuer<'_> {
             }
         }
         let first_login = self.context.config.defaults.first_login;
-        if !keys.bound.is_empty() && !matches!(first_login, FirstLogin::Enroll | FirstLogin::Token) {
+        if !keys.bound.is_empty() && !first_login.enrols() {
             keys.notes.push(
                 "nobody enrols at a login yet: set first_login = \"token\" in the configuration".into(),
             );
@@ -192,26 +192,36 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
 
 fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> Result<Exit, Failure> {
     let issued = issuer.issue(account)?;
+    put_one(&issuer, &issued, json, &mut out)
+        .map_err(|error| Failure::Error(not_shown(account.name.as_str(), &error)))?;
+    Ok(Exit::Done)
+}
+
+/// A token that nobody has seen.
+fn not_shown(user: &str, error: &std::io::Error) -> String {
+    format!(
+        "the token of {user} was not shown: {error}; run `qrtotp token revoke {user}`, then `qrtotp token issue {user}` \
+         as before"
+    )
+}
+
+fn put_one(issuer: &Issuer<'_>, issued: &Issued, json: bool, out: &mut File) -> std::io::Result<()> {
     if json {
-        put_json(&mut out, |line| {
-            Ok(serde_json::to_writer_pretty(line, &Versioned::new(View::of(&issued)))?)
-        })?;
-        out.write_all(b"\n")?;
-        return Ok(Exit::Done);
+        put_json(out, |line| Ok(serde_json::to_writer_pretty(line, &Versioned::new(View::of(issued)))?))?;
+        return out.write_all(b"\n");
     }
-    let Issued { name, token, expires, code, keys } = &issued;
+    let Issued { name, token, expires, code, keys } = issued;
     writeln!(out, "Issued {token} for {name}; it is worth nothing after {}.", local(*expires))?;
-    put_keys(&mut out, keys)?;
+    put_keys(out, keys)?;
     match code {
-        None if !keys.bound.is_empty() => writeln!(out, "{WITH_A_KEY}")?,
-        None => writeln!(out, "`qrtotp enroll` uses it, and a login where first_login lets people enrol.")?,
+        None if !keys.bound.is_empty() => writeln!(out, "{WITH_A_KEY}"),
+        None => writeln!(out, "`qrtotp enroll` uses it, and a login where first_login lets people enrol."),
         Some((code, expires)) => {
             out.write_all(b"Code: ")?;
             out.write_all(code.as_bytes())?;
-            writeln!(out, "\n{}", advice(*expires - SystemClock.now()))?;
+            writeln!(out, "\n{}", advice(&issuer.context.config, *expires - SystemClock.now()))
         }
     }
-    Ok(Exit::Done)
 }
 
 const WITH_A_KEY: &str =
@@ -223,17 +233,22 @@ fn put_keys(out: &mut File, keys: &Keys) -> std::io::Result<()> {
         writeln!(out, "  bound to {}", key.line())?;
     }
     for left_out in &keys.left_out {
-        writeln!(out, "  left out {left_out}")?;
+        writeln!(out, "  not bound: {left_out}")?;
     }
     Ok(())
 }
 
 /// Instructions for a code.
-pub fn advice(seconds: i64) -> String {
+pub fn advice(config: &Config, seconds: i64) -> String {
     let minutes = (seconds + 59) / 60;
+    let asked_by = if config.defaults.first_login.enrols() {
+        "`qrtotp enroll` and a first login ask for it."
+    } else {
+        "`qrtotp enroll` asks for it, and a login where first_login lets people enrol."
+    };
     format!(
         "The code is shown only now and is good for {minutes} minutes. Tell it to the person over another channel \
-         than\nthe one they enrol through; `qrtotp enroll` and a first login ask for it."
+         than\nthe one they enrol through; {asked_by}"
     )
 }
 
@@ -262,18 +277,24 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
         let user = clean(&typed, 64);
         if let Err(error) = put(&mut out, json.then_some(&mut list), &user, &issued) {
             exit = Exit::Error;
-            let advice = match issued {
-                Ok(Ok(_)) => {
-                    format!("; run `qrtotp token revoke {user}`, then `qrtotp token issue {user}` as before")
-                }
-                _ => String::new(),
+            let text = match issued {
+                Ok(Ok(_)) => not_shown(&user, &error),
+                _ => format!("{user}: the result was not shown: {error}"),
             };
-            let _ = writeln!(std::io::stderr(), "qrtotp: {user}: the result was not shown: {error}{advice}");
+            let _ = writeln!(std::io::stderr(), "qrtotp: {text}");
         }
     }
+    if exit == Exit::Error {
+        return Ok(exit); // the output failed
+    }
     list.end(&mut out)?;
+    if seen.is_empty() && exit == Exit::Done {
+        let text = "nobody is named, so no token was issued; a group without members here may have some in a directory \
+                    that does not list them: name them with --from-file";
+        return Err(Failure::Refused(text.into()));
+    }
     if let Some(code) = issuer.code.filter(|_| any && !json) {
-        writeln!(out, "{}", advice(code.min(issuer.lifetime).as_seconds()))?;
+        writeln!(out, "{}", advice(&issuer.context.config, code.min(issuer.lifetime).as_seconds()))?;
     } else if any && !json && issuer.keys_now {
         writeln!(out, "{WITH_A_KEY}")?;
     }

@@ -120,9 +120,29 @@ fn an_account_with_only_a_token_is_revoked_and_a_primary_group_has_members() {
     let planned = revoke(&["--group", "leavers", "--dry-run"]).success().stdout;
     assert!(planned.contains("bobby") && planned.contains("a token"), "{planned}");
     let done = revoke(&["--everyone", "--confirm", "2"]).success().stdout;
-    assert!(done.contains("a token revoked") && done.contains("1 devices revoked"), "{done}");
+    assert!(done.contains("a token revoked") && done.contains("1 device revoked"), "{done}");
     let _ = sandbox.log.wait(&["event=token_revoked", "user=bobby", " seq="]);
     assert!(revoke(&["--everyone", "--confirm", "2"]).success().stdout.contains("nothing was changed"));
+}
+
+#[test]
+fn at_a_terminal_it_is_said_if_no_administrator_keeps_a_device() {
+    let sandbox = Sandbox::new();
+    for user in ["alice", "bobby"] {
+        sandbox.add_user(user);
+        sandbox.import(user);
+    }
+    sandbox.run(&["usermod", "-aG", "sudo", "alice"]).success();
+    let mut everybody = sandbox.pty_unrecorded(&["qrtotp", "revoke", "--everyone"]);
+    everybody.expect("No account that can become root keeps a device.");
+    everybody.expect("2 devices of 2 accounts");
+    everybody.send("0");
+    assert!(everybody.failure().contains("nothing was changed"));
+    sandbox.run(&["groupadd", "others"]).success();
+    sandbox.run(&["usermod", "-aG", "others", "bobby"]).success();
+    let mut others = sandbox.pty_unrecorded(&["qrtotp", "revoke", "--group", "others"]);
+    others.send("1");
+    assert!(!others.success().contains("become root"));
 }
 
 #[test]
@@ -139,7 +159,7 @@ fn a_bulk_command_whose_output_fails_goes_on_names_each_account_and_logs_its_end
         assert_eq!(failed.status.code(), Some(2), "{}", failed.stderr);
         for (user, phone) in &phones {
             let line =
-                failed.stderr.lines().find(|line| line.contains(&format!("qrtotp: {user}: 1 devices")));
+                failed.stderr.lines().find(|line| line.contains(&format!("qrtotp: {user}: 1 device ")));
             assert!(line.is_some_and(|line| line.contains("not shown")), "{user}: {}", failed.stderr);
             assert_eq!(sandbox.answer(user, &phone.code()), PAM_AUTH_ERR, "{user}");
         }
@@ -169,7 +189,7 @@ fn reissue_revokes_many_accounts_and_prints_a_code_for_each() {
         2,
         "{done}"
     );
-    assert!(done.contains("Reissued devices of 2 accounts."), "{done}");
+    assert!(done.contains("Reissued the devices of 2 accounts."), "{done}");
     for line in ["event=bulk_reissued reason=begun ", "event=bulk_reissued service="] {
         let _ = sandbox.log.wait(&[line, "count=2", " seq=", "accounts of the rule staff"]);
     }
@@ -180,7 +200,7 @@ fn reissue_revokes_many_accounts_and_prints_a_code_for_each() {
     }
     assert!(reissue(&["--rule", "staff", "--confirm", "2"]).success().stdout.contains("nothing was changed"));
     let one = reissue(&["carol"]).success().stdout;
-    assert!(one.contains("1 devices revoked, t-") && one.contains(" code "), "{one}");
+    assert!(one.contains("1 device revoked, t-") && one.contains(" code "), "{one}");
     let revoked = sandbox.run(&["qrtotp", "revoke", "--rule", "staff", "--dry-run"]).success().stdout;
     assert!(revoked.contains("a token"), "{revoked}");
 }
@@ -229,10 +249,8 @@ fn token_issue_for_a_group_goes_on_if_its_output_fails_and_names_each_account() 
         assert_eq!(failed.status.code(), Some(2), "{}", failed.stderr);
         for user in ["alice", "bobby"] {
             let advice = format!("qrtotp token revoke {user}");
-            assert!(
-                failed.stderr.contains(&format!("qrtotp: {user}: the result was not shown")),
-                "{failed:?}"
-            );
+            let lost = format!("qrtotp: the token of {user} was not shown");
+            assert!(failed.stderr.contains(&lost), "{failed:?}");
             assert!(failed.stderr.contains(&advice), "{failed:?}");
             let _ = sandbox.run(&["qrtotp", "token", "revoke", user]).success();
         }

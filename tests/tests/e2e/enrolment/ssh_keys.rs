@@ -60,7 +60,7 @@ fn issue(sandbox: &Sandbox) -> String {
 fn a_key_only_user_enrols_with_the_bound_key_and_with_no_other() {
     let (sandbox, _sshd) = host();
     let shown = issue(&sandbox);
-    assert!(shown.matches("bound to SHA256:").count() == 1 && !shown.contains("left out"), "{shown}");
+    assert!(shown.matches("bound to SHA256:").count() == 1 && !shown.contains("not bound"), "{shown}");
     let _ = sandbox.log.wait(&["event=token_issued user=alice service=qrtotp", " keys=1"]);
     // A process with the user's uid can add a key.
     let later = new_key(&sandbox, "later");
@@ -94,7 +94,7 @@ fn a_restricted_key_is_not_bound_and_enrols_nobody() {
     assert!(refused.stderr.contains("restricted (restrict,command="), "{refused:?}");
     sandbox.overwrite(AUTHORIZED, &format!("{restricted}{unrestricted}"));
     let shown = issue(&sandbox);
-    assert!(shown.contains("left out /home/alice/.ssh/authorized_keys line 1: SHA256:"), "{shown}");
+    assert!(shown.contains("not bound: /home/alice/.ssh/authorized_keys line 1: SHA256:"), "{shown}");
     is_refused(&sandbox, "backup", &["the token is not bound to it"]);
     let mut client = ssh(&sandbox, "id_ed25519");
     client.send("");

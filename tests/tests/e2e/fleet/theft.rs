@@ -76,7 +76,7 @@ fn devices_are_revoked_group_by_group_and_also_of_users_that_the_verifier_does_n
     let is_revoked = |user: &str| fleet.administer(&["status", user], "").stdout.contains("revoked");
     assert!(!is_revoked("alice"));
     let told = compromise(&fleet, &["--group", "web", "--yes"]);
-    assert!(told.contains("Reissued devices of 1 accounts") && is_revoked("alice"), "{told}");
+    assert!(told.contains("Reissued the devices of 1 account") && is_revoked("alice"), "{told}");
     assert!(!is_revoked("carol"));
     let told = compromise(&fleet, &["--everyone", "--yes"]);
     assert!(told.contains("carol: 1 devices revoked") && is_revoked("carol"), "{told}");
