@@ -61,8 +61,7 @@ impl LoginHost for Pipe {
 
 pub fn run(context: &Context, user: String) -> Result<Exit, Failure> {
     let store = context.store()?;
-    // Rules and first_login decide logins; here somebody wants to know whether a code is right. `qrtotp config
-    // explain` tells of rules.
+    // Rules and first_login decide logins; here an admin wants to know whether a code is right.
     let mut config = Config { rules: RuleSet::default(), ..context.config.clone() };
     config.defaults.first_login = FirstLogin::Deny;
     let options = Options { echo_code: true, ..Options::default() };
