@@ -32,7 +32,8 @@ pub enum Anomaly {
     NewPlace,
     /// A right answer came after more than 90 days without one.
     Dormant,
-    /// The owner added a device less than a day after using a recovery code.
+    /// The owner added a device less than a day after using a recovery code, or after a right answer from a
+    /// place where none ever came from.
     EnrolledAfterRecovery,
 }
 
@@ -78,7 +79,8 @@ impl Anomaly {
             Self::NewPlace => "the first right answer from there, as far as is remembered",
             Self::Dormant => "the first right answer in more than 90 days",
             Self::EnrolledAfterRecovery => {
-                "the owner added a device less than a day after a recovery code: a new phone, or somebody found the codes"
+                "the owner added a device less than a day after a recovery code, or after a login from a new place: a \
+                 new phone, or somebody who found the codes or relayed one"
             }
         }
     }
@@ -99,7 +101,7 @@ pub struct Signs {
     last_right: UnixTime,
     /// The network that it came from, if that is known.
     right_from: PlaceId,
-    /// The place that it made familiar, if it was new.
+    /// The place that it made familiar, if it was new. Answers of the account's own processes keep it.
     made: PlaceId,
     /// When the last recovery code was used, 0 for never.
     recovered: UnixTime,
@@ -141,7 +143,11 @@ impl Signs {
         }
         self.last_right = now;
         self.right_from = network.unwrap_or_default();
-        self.made = if new { here } else { PlaceId::default() };
+        self.made = match side {
+            Side::Own if network.is_none() => self.made, // the session may be that of the login from there
+            _ if new => here,
+            _ => PlaceId::default(),
+        };
     }
 
     /// Forgets the wrong codes from there.
@@ -173,9 +179,11 @@ impl Signs {
         self.recovered = now;
     }
 
-    /// The owner added a device.
-    pub fn enrolled(&mut self, now: UnixTime) {
-        if within(std::mem::take(&mut self.recovered), DAY, now) {
+    /// The owner added a device, and right answers came from so many places. The first one is nobody else's.
+    pub fn enrolled(&mut self, places: usize, now: UnixTime) {
+        let made = std::mem::take(&mut self.made);
+        let from_new_place = made != PlaceId::default() && places > 1;
+        if within(std::mem::take(&mut self.recovered), DAY, now) || from_new_place {
             self.find(Anomaly::EnrolledAfterRecovery);
         }
     }
@@ -258,7 +266,7 @@ fn place_of(side: Side) -> PlaceId {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use Anomaly::{CodesGuessed, Dormant, EnrolledAfterRecovery, FailedThenIn, NewPlace};
+    use Anomaly::{CodesGuessed, Dormant, EnrolledAfterRecovery, FailedThenIn, Intercepted, NewPlace};
 
     const NOW: UnixTime = 1_790_000_000;
     const HOME: Side = Side::Place(PlaceId([1; 8]));
@@ -397,7 +405,7 @@ mod tests {
             for now in [i64::MIN, 0, i64::MAX] {
                 signs.wrong(HOME, now);
                 let _ = (signs.repeated(network(ABROAD), false, now), signs.two_codes_until(now));
-                signs.enrolled(now);
+                signs.enrolled(2, now);
                 signs.right(HOME, true, None, now);
             }
         }
@@ -406,17 +414,48 @@ mod tests {
     #[test]
     fn a_device_within_a_day_of_a_recovery_code_is_named_once() {
         let mut signs = Signs::default();
-        signs.enrolled(NOW);
+        signs.enrolled(2, NOW);
         assert_eq!(found(&mut signs), []);
         for (at, expected) in [(DAY, vec![EnrolledAfterRecovery]), (DAY + 1, vec![])] {
             signs.recovered(NOW);
-            signs.enrolled(NOW + at);
+            signs.enrolled(2, NOW + at);
             assert_eq!(found(&mut signs), expected, "{at}");
         }
         signs.recovered(NOW);
-        signs.enrolled(NOW + 1);
-        signs.enrolled(NOW + 2);
+        signs.enrolled(2, NOW + 1);
+        signs.enrolled(2, NOW + 2);
         assert_eq!(found(&mut signs), [EnrolledAfterRecovery]);
+    }
+
+    #[test]
+    fn a_device_is_named_once_if_the_last_login_came_from_a_new_place_and_the_account_has_others() {
+        let named = |places, answers: &[(Side, bool)]| {
+            let mut signs = Signs::default();
+            for (side, new) in answers {
+                let network = (*side != Side::Own).then_some(PlaceId([9; 8]));
+                signs.right(*side, *new, network, NOW);
+            }
+            let _ = found(&mut signs);
+            signs.enrolled(places, NOW + 60);
+            signs.enrolled(places, NOW + 61);
+            found(&mut signs)
+        };
+        let proof = (Side::Own, false);
+        assert_eq!(named(2, &[(ABROAD, true), proof]), [EnrolledAfterRecovery]);
+        assert_eq!(named(2, &[(ABROAD, true), proof, proof]), [EnrolledAfterRecovery]);
+        assert_eq!(named(1, &[(ABROAD, true), proof]), [], "the first place");
+        assert_eq!(named(2, &[(ABROAD, true), (HOME, false), proof]), []);
+        assert_eq!(named(2, &[(ABROAD, true), (Side::Nowhere, false), proof]), []);
+        assert_eq!(named(2, &[proof]), []);
+    }
+
+    #[test]
+    fn a_right_answer_of_an_own_process_is_not_intercepted_at_the_place_of_the_login_before() {
+        let mut signs = Signs::default();
+        right(&mut signs, ABROAD, true, 0);
+        signs.right(Side::Own, false, None, NOW + 1);
+        assert_eq!(signs.repeated(network(HOME), false, NOW + 2), None);
+        assert!(!found(&mut signs).contains(&Intercepted));
     }
 
     #[test]

@@ -43,7 +43,10 @@ impl FromStr for KeyFingerprint {
 
 impl fmt::Display for KeyFingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SHA256:{}", Base64Unpadded::encode_string(&self.0))
+        // No allocation: a login writes it after it has accepted a code.
+        let mut base64 = [0; 43];
+        let base64 = Base64Unpadded::encode(&self.0, &mut base64).map_err(|_| fmt::Error)?;
+        write!(f, "SHA256:{base64}")
     }
 }
 

@@ -20,9 +20,9 @@ const FIELDS: [(&str, [&str; 2]); 9] = [
 ];
 
 /// Our keys without a field of ECS: labels.
-const LABELS: [&str; 16] = [
-    "tty", "token", "with", "was", "failures", "wait", "left", "keys", "count", "record", "root", "prev",
-    "detail", "audience", "host", "attempt",
+const LABELS: [&str; 18] = [
+    "tty", "token", "place", "with", "key", "was", "failures", "wait", "left", "keys", "count", "record",
+    "root", "prev", "detail", "audience", "host", "attempt",
 ];
 
 /// An entry as an ECS document.

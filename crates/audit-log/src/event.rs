@@ -4,7 +4,9 @@ use crate::time::{rfc3339, traditional};
 use qrtotp_account::{LINK_LEN, Link};
 use qrtotp_values::text::clean;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 /// Keys whose values are numbers in JSON.
 const NUMBERS: [&str; 8] = ["policy", "failures", "wait", "left", "count", "keys", "seq", "at"];
@@ -25,6 +27,9 @@ const CHAINED: [&str; 10] = [
 
 /// More characters than a line of ours has.
 const LONGEST: usize = 64 * 1024;
+
+/// So many keys most lines have at most.
+const USUAL: usize = 20;
 
 /// The unit of a fleet's verifier.
 const VERIFIER_UNIT: &str = "qrtotpd-verifier.service";
@@ -50,13 +55,43 @@ pub enum Writer {
     Unknown,
 }
 
+/// A key and its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pair {
+    /// Where it stands in the line.
+    key: Range<usize>,
+    value: Text,
+}
+
+/// A value. Mostly no copy: a log has millions of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Text {
+    /// Where it stands in the line.
+    Part(Range<usize>),
+    /// A value with escaped characters, without the escapes.
+    Unescaped(String),
+}
+
+impl Pair {
+    fn key<'l>(&self, line: &'l str) -> &'l str {
+        line.get(self.key.clone()).unwrap_or_default()
+    }
+
+    fn value<'l>(&'l self, line: &'l str) -> &'l str {
+        match &self.value {
+            Text::Part(part) => line.get(part.clone()).unwrap_or_default(),
+            Text::Unescaped(text) => text,
+        }
+    }
+}
+
 /// An event of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// The line from `event=` on, without characters that ours never have.
     pub line: String,
     /// Keys and values, in the line's order.
-    pairs: Vec<(String, String)>,
+    pairs: Vec<Pair>,
     /// Where the part that the chain covers ends.
     covered: usize,
     /// Where `seq` stands, or the part that the chain covers ends.
@@ -89,11 +124,14 @@ impl Event {
     /// one, so the chain of such a line does not fit.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
-        let line = &*clean(line.trim_end(), LONGEST);
+        let line = line.trim_end();
         if !line.starts_with("event=") {
             return None;
         }
-        let (mut pairs, mut covered, mut link) = (Vec::<(String, String)>::new(), line.len(), None);
+        let is_clean = line.len() <= LONGEST && line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let cleaned = if is_clean { Cow::Borrowed(line) } else { Cow::Owned(clean(line, LONGEST)) };
+        let line = &*cleaned;
+        let (mut pairs, mut covered, mut link) = (Vec::<Pair>::with_capacity(USUAL), line.len(), None);
         let mut numbered = None;
         let (mut at, mut has_extra_keys) = (0, false);
         while at < line.len() {
@@ -102,18 +140,20 @@ impl Event {
             if key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_') {
                 return None;
             }
-            let (text, length) = value_of(value)?;
+            let begin = at + key.len() + 1;
+            let (value, length) = value_at(line, begin, value)?;
+            let pair = Pair { key: at..at + key.len(), value };
             has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience" | "host" | "attempt");
-            has_extra_keys |= pairs.iter().any(|(known, _)| known == key);
+            has_extra_keys |= pairs.iter().any(|known| known.key(line) == key);
             if key == "seq" && numbered.is_none() {
                 numbered = Some(at.saturating_sub(1));
             }
             if key == "chain" && link.is_none() {
-                link = Some(parse_link(&text)?);
+                link = Some(parse_link(pair.value(line))?);
                 covered = at.saturating_sub(1);
             }
-            pairs.push((key.to_owned(), text));
-            at += key.len() + 1 + length;
+            pairs.push(pair);
+            at = begin + length;
             match line.as_bytes().get(at) {
                 None => {}
                 Some(b' ') => at += 1,
@@ -121,13 +161,14 @@ impl Event {
             }
         }
         let numbered = numbered.unwrap_or(covered);
-        Some(Self { line: line.to_owned(), pairs, covered, numbered, link, has_extra_keys })
+        Some(Self { line: cleaned.into_owned(), pairs, covered, numbered, link, has_extra_keys })
     }
 
     /// The first value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.pairs.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
+        let pair = self.pairs.iter().find(|known| known.key(&self.line) == key)?;
+        Some(pair.value(&self.line))
     }
 
     /// The same as a number.
@@ -197,7 +238,8 @@ impl Event {
             _ => Value::from(text),
         };
         // Of a key that comes twice the first value holds, as everywhere.
-        self.pairs.iter().rev().map(|(key, text)| (key.clone(), value(key, text))).collect()
+        let pairs = self.pairs.iter().rev().map(|pair| (pair.key(&self.line), pair.value(&self.line)));
+        pairs.map(|(key, text)| (key.to_owned(), value(key, text))).collect()
     }
 }
 
@@ -226,12 +268,16 @@ impl Entry {
     }
 }
 
-/// The value at the beginning of `text`, and how many bytes it takes there.
-fn value_of(text: &str) -> Option<(String, usize)> {
+/// The value that begins at this byte of a line, where `text` begins, and how many bytes it takes there.
+fn value_at(line: &str, at: usize, text: &str) -> Option<(Text, usize)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find(' ').unwrap_or(text.len());
-        return text.get(..end).map(|value| (value.to_owned(), end));
+        return Some((Text::Part(at..at + end), end));
     };
+    let end = quoted.find(['"', '\\'])?;
+    if line.as_bytes().get(at + 1 + end) == Some(&b'"') {
+        return Some((Text::Part(at + 1..at + 1 + end), end + 2));
+    }
     let (mut value, mut escaped) = (String::new(), false);
     for (at, c) in quoted.char_indices() {
         match c {
@@ -240,7 +286,7 @@ fn value_of(text: &str) -> Option<(String, usize)> {
                 escaped = false;
             }
             '\\' => escaped = true,
-            '"' => return Some((value, at + 2)),
+            '"' => return Some((Text::Unescaped(value), at + 2)),
             c => value.push(c),
         }
     }

@@ -13,9 +13,9 @@ const PROFILES: [&str; 2] = ["host", "security_control"];
 const OTHER: u32 = 99;
 
 /// Our keys that the document has elsewhere; the others are in `unmapped`.
-const MAPPED: [&str; 14] = [
+const MAPPED: [&str; 15] = [
     "event", "result", "reason", "detail", "severity", "user", "by", "service", "rhost", "policy", "rule",
-    "seq", "at", "chain",
+    "key", "seq", "at", "chain",
 ];
 
 /// A class of the schema.
@@ -194,9 +194,17 @@ fn source(event: &Event) -> Option<Value> {
 /// The factors that are known to be proven or that were given.
 fn factors(event: &Event) -> Vec<Value> {
     let mut factors = Vec::new();
-    match event.get("with") {
-        Some("password") => factors.push(json!({ "factor_type_id": 11 })),
-        Some("publickey") => factors.push(json!({ "factor_type_id": OTHER, "factor_type": "ssh key" })),
+    if event.get("with") == Some("password") {
+        factors.push(json!({ "factor_type_id": 11 }));
+    }
+    match (event.get("with"), event.get("key")) {
+        (_, Some(key)) => {
+            let device = json!({ "uid": key, "type_id": 0 });
+            factors.push(json!({ "factor_type_id": OTHER, "factor_type": "ssh key", "device": device }));
+        }
+        (Some("publickey"), None) => {
+            factors.push(json!({ "factor_type_id": OTHER, "factor_type": "ssh key" }));
+        }
         _ => {}
     }
     match event.get("reason") {
@@ -253,7 +261,7 @@ mod tests {
         let chain = "0".repeat(40);
         let document = document(&format!(
             "event=login result=accepted reason=code user=alice service=sshd rhost=2001:db8::7 tty=ssh credential=c-7F3K2M \
-             label=\"my phone\" policy=7 rule=office with=publickey seq=4 at=1795878245 chain={chain}"
+             label=\"my phone\" policy=7 rule=office place=new with=publickey key=SHA256:KaSV seq=4 at=1795878245 chain={chain}"
         ));
         let numbers = ["category_uid", "class_uid", "activity_id", "type_uid", "status_id", "severity_id"]
             .map(|key| document[key].as_u64().unwrap());
@@ -264,13 +272,16 @@ mod tests {
         assert_eq!(document["src_endpoint"], json!({ "ip": "2001:db8::7" }));
         assert_eq!(document["policy"], json!({ "uid": "7", "name": "office" }));
         let [key, code] = &document["auth_factors"].as_array().unwrap()[..] else { panic!("{document}") };
-        assert_eq!(key["factor_type"], "ssh key");
+        assert_eq!((&key["factor_type"], &key["device"]["uid"]), (&json!("ssh key"), &json!("SHA256:KaSV")));
         assert_eq!((&code["factor_type_id"], &code["device"]["name"]), (&json!(7), &json!("my phone")));
         assert_eq!(
             (&document["metadata"]["sequence"], &document["metadata"]["uid"]),
             (&json!(4), &json!(chain))
         );
-        assert_eq!(document["unmapped"]["tty"], "ssh");
+        assert_eq!(
+            (&document["unmapped"]["tty"], &document["unmapped"]["place"]),
+            (&json!("ssh"), &json!("new"))
+        );
     }
 
     #[test]

@@ -59,6 +59,33 @@ impl Kept {
     }
 }
 
+/// The first line of a chain that was seen.
+#[derive(Default)]
+enum First {
+    #[default]
+    Unseen,
+    /// Line 1, with its link.
+    One(Link),
+    /// A later one: the log begins behind line 1.
+    Later(Leading),
+}
+
+/// The first line of a chain in the log, if it is not line 1. Every account may have one, so its text is not
+/// kept.
+struct Leading {
+    seq: u64,
+    /// The digest of its link and its text, to be compared with the store's line.
+    digest: Link,
+    /// It follows the saved line before it.
+    is_proven: bool,
+}
+
+impl Leading {
+    fn digest_of(event: &Event) -> Link {
+        link(event.link.unwrap_or_default(), event.covered().as_bytes())
+    }
+}
+
 /// There is one for each account: what few of them have is in a box.
 #[derive(Default)]
 struct Chain {
@@ -66,10 +93,7 @@ struct Chain {
     /// The time of the last line, 0 if it has none.
     at: UnixTime,
     before: Before,
-    /// The link of line 1, if it was seen.
-    first: Option<Link>,
-    /// The first line that was seen, if it is not the chain's.
-    leading: Option<Kept>,
+    first: First,
     /// A line fitted since the last gap.
     has_fitted: bool,
     removed: bool,
@@ -85,6 +109,8 @@ struct Rare {
     doubted: Option<Before>,
     waiting: BTreeMap<u64, Waiting>,
     gaps: Vec<Gap>,
+    /// The first line that was seen, if it does not follow the saved line before it.
+    other_leading: Option<Kept>,
     /// Line 1, if it does not follow the store's origin: of another account that had the name before, or
     /// changed.
     other_first: Option<Kept>,
@@ -331,7 +357,7 @@ impl Verifier {
         }
         let fresh = Chain { before: [origin, None], ..Chain::default() };
         match self.chains.remove(user) {
-            Some(chain) if seq == 1 && chain.seq > 0 && chain.first != event.link => {
+            Some(chain) if seq == 1 && chain.seq > 0 && !chain.begins_with(event) => {
                 if chain.removed {
                     self.end_removed(user, chain);
                     return Some(fresh);

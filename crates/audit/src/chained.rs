@@ -7,7 +7,7 @@ use qrtotp_account::{Anomaly, State};
 use qrtotp_values::UnixTime;
 
 /// Room for the lines of a login without an allocation.
-const ROOM: usize = 4500;
+const ROOM: usize = 4600;
 /// Most lines that one answer adds.
 const LINES: usize = 6;
 

@@ -1,6 +1,6 @@
 //! Events and their one form: logfmt with a fixed order of keys, see docs/AUDIT.md.
 
-use qrtotp_account::{Anomaly, CredentialId, TokenId};
+use qrtotp_account::{Anomaly, CredentialId, KeyFingerprint, TokenId};
 pub use qrtotp_values::Verdict;
 use qrtotp_values::text::logfmt;
 use std::fmt::{Display, Write as _};
@@ -190,6 +190,8 @@ pub struct Subject {
     pub rule: Option<DecidedBy>,
     /// The proof of the primary factor.
     pub with: PrimaryFactor,
+    /// The first ssh key that sshd says it accepted in this login.
+    pub key: Option<KeyFingerprint>,
 }
 
 /// The proof of the primary factor that a login is known to have, before or beside the second factor.
@@ -251,6 +253,7 @@ pub struct Event<'a> {
     keys: Option<u32>,
     policy: Option<u64>,
     was: &'a str,
+    is_familiar: Option<bool>,
     detail: &'a str,
 }
 
@@ -274,6 +277,7 @@ impl<'a> Event<'a> {
             keys: None,
             policy: None,
             was: "",
+            is_familiar: None,
             detail: "",
         }
     }
@@ -357,6 +361,12 @@ impl<'a> Event<'a> {
         Self { was, ..self }
     }
 
+    /// Whether the answer came from a place that was familiar before it; `None` if its place is unknown.
+    #[must_use]
+    pub fn from_familiar_place(self, is_familiar: Option<bool>) -> Self {
+        Self { is_familiar, ..self }
+    }
+
     /// A sentence for the admin: what is wrong and what to do.
     #[must_use]
     pub fn detail(self, detail: &'a str) -> Self {
@@ -415,8 +425,12 @@ impl<'a> Event<'a> {
         line.number("count", self.count);
         line.number("keys", self.keys);
         line.text("was", self.was);
+        line.text("place", self.is_familiar.map_or("", |familiar| if familiar { "familiar" } else { "new" }));
         if self.kind == Kind::Login && self.verdict == Some(Verdict::Accepted) {
             line.text("with", self.subject.with.as_str());
+        }
+        if matches!(self.kind, Kind::Login | Kind::PasswordTried) {
+            line.value("key", self.subject.key.as_ref().map(|key| key as _));
         }
     }
 
@@ -484,15 +498,18 @@ mod tests {
             user: "alice".into(),
             service: "sshd".into(),
             rhost: "::1".into(),
+            key: "SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM".parse().ok(),
             ..Subject::default()
         };
         let event = Event::login(&subject, Verdict::Denied, "wrong_code")
             .failures(3)
+            .from_familiar_place(Some(false))
             .credential(CredentialId::from_random([0; 6]), "my phone");
         assert_eq!(
             event.line(),
             "event=login result=denied reason=wrong_code user=alice service=sshd rhost=::1 \
-             credential=c-000000 label=\"my phone\" failures=3"
+             credential=c-000000 label=\"my phone\" failures=3 place=new \
+             key=SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM"
         );
         assert_eq!(event.priority(), Priority::Warning);
     }

@@ -15,6 +15,7 @@ pub use ending::REFUSAL_PERIOD;
 pub(super) use ending::{Ending, finish};
 
 use super::answer::Answer;
+use super::answer_place::accepted_key;
 use super::ask::ask_code;
 use super::ruling::{Decided, Ruling};
 use super::verification::Recorded;
@@ -39,6 +40,7 @@ pub fn login(mut ctx: Ctx<'_>, options: &Options, host: &mut dyn LoginHost) -> O
     if let Ok(Some(person)) = &person {
         ctx.subject.user.clone_from(&person.name);
     }
+    ctx.subject.key = accepted_key(ctx.config, &ctx.subject, host);
     let Decided { ruling, settings, .. } = match rules::decide(&mut ctx, host, &person) {
         Ok(decided) => decided,
         Err(ending) => return finish(&ctx.subject, ctx.audit, host, None, ending),

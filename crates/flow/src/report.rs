@@ -136,7 +136,14 @@ impl Verification {
 
 impl Rules<'_> {
     /// Adds what an answer changed to the account's chain. Allocates nothing.
-    pub(super) fn chain(&self, verification: &Verification, state: &mut State, lines: &mut ChainedLines) {
+    /// `is_familiar`: whether its place was familiar before it.
+    pub(super) fn chain(
+        &self,
+        verification: &Verification,
+        is_familiar: Option<bool>,
+        state: &mut State,
+        lines: &mut ChainedLines,
+    ) {
         let accepted = matches!(verification, Verification::Accepted { .. });
         let is_counted = accepted || verification.counted_as().is_some();
         if is_counted {
@@ -148,11 +155,12 @@ impl Rules<'_> {
         if !is_counted {
             return;
         }
-        if self.tried && !accepted {
-            lines.add(&verification.decision(Kind::PasswordTried, self.subject), self.now, state);
+        let kind = if self.tried && !accepted { Kind::PasswordTried } else { self.kind };
+        let decision = verification.decision(kind, self.subject).from_familiar_place(is_familiar);
+        lines.add(&decision, self.now, state);
+        if kind == Kind::PasswordTried {
             return;
         }
-        lines.add(&verification.decision(self.kind, self.subject), self.now, state);
         state.decision = Some(if accepted { Decision::Accepted } else { Decision::Refused });
     }
 }

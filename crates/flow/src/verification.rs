@@ -153,6 +153,12 @@ impl Rules<'_> {
         self.answer_place.side(self.key, record)
     }
 
+    /// Whether the place of an answer is familiar to the account. `None`: this side is no place.
+    pub(super) fn is_familiar(&self, side: Side, state: &State) -> Option<bool> {
+        let has_place = matches!(side, Side::Place(_));
+        has_place.then(|| state.throttle.is_familiar(side, self.now, &self.throttle))
+    }
+
     /// Counts a wrong answer.
     pub(super) fn count(
         &self,

@@ -88,7 +88,10 @@ fn simulate_hash(store: &dyn Store, rules: &Rules<'_>, answer: &Answer) {
     if let Some(_hash) = answer.hash(&[0; SALT_LEN]) {
         let mut lines = ChainedLines::with_room();
         let refused = Verification::refused(Refusal::WrongCode, answer.means(), 0);
-        store.simulate(&mut |_, state| rules.chain(&refused, state, &mut lines));
+        store.simulate(&mut |record, state| {
+            let is_familiar = rules.is_familiar(rules.side(record), state);
+            rules.chain(&refused, is_familiar, state, &mut lines);
+        });
     }
 }
 
@@ -117,6 +120,7 @@ fn decide(
     let claimed = store.update_state(name, |record, state| {
         lines.clear();
         let code = if let Answer::Code(code) = answer { Some(rules.digest(code, record)) } else { None };
+        let is_familiar = rules.is_familiar(rules.side(record), state);
         let claimed = claim(rules, (set, &hash), before, record, state);
         if let (Some(_), Some(code)) = (&claimed, code) {
             state.remember_code(code); // a client may repeat a scratch code for days, too
@@ -124,7 +128,7 @@ fn decide(
         if claimed.is_none() {
             rules.suspect(&refused, rules.side(record), state);
         }
-        rules.chain(claimed.as_ref().unwrap_or(&refused), state, lines);
+        rules.chain(claimed.as_ref().unwrap_or(&refused), is_familiar, state, lines);
         claimed
     })?;
     if claimed.is_none() {
@@ -165,11 +169,11 @@ fn admit(
     rules: &Rules<'_>,
     answer: &Answer,
     code: Option<CodeDigest>,
+    side: Side,
     record: &Record,
     state: &State,
 ) -> Result<Side, Verification> {
     let means = answer.means();
-    let side = rules.side(record);
     let refused = |why, side| {
         Err(Verification::refused(
             why,
@@ -222,17 +226,20 @@ fn verify_and_chain(
     lines: &mut ChainedLines,
 ) -> FirstUpdate {
     lines.clear();
-    let step = verify(rules, answer, record, state);
+    state.throttle.advance(rules.now, &rules.throttle);
+    let side = rules.side(record);
+    let is_familiar = rules.is_familiar(side, state);
+    let step = verify(rules, answer, side, record, state);
     if let FirstUpdate::Done(verification) = &step {
-        rules.chain(verification, state, lines);
+        rules.chain(verification, is_familiar, state, lines);
     }
     step
 }
 
-fn verify(rules: &Rules<'_>, answer: &Answer, record: &Record, state: &mut State) -> FirstUpdate {
-    state.throttle.advance(rules.now, &rules.throttle);
+/// `side`: that of the answer.
+fn verify(rules: &Rules<'_>, answer: &Answer, side: Side, record: &Record, state: &mut State) -> FirstUpdate {
     let code = if let Answer::Code(code) = answer { Some(rules.digest(code, record)) } else { None };
-    let side = match admit(rules, answer, code, record, state) {
+    let side = match admit(rules, answer, code, side, record, state) {
         Ok(side) => side,
         Err(refused) => {
             let repeated = matches!(refused, Verification::Refused { why: Refusal::Repeated, .. });

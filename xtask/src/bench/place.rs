@@ -27,6 +27,11 @@ impl Place {
         Self::below(Path::new("/var/tmp"))
     }
 
+    /// In memory, where a sync costs nothing.
+    pub fn in_memory() -> Result<Self> {
+        Self::below(Path::new("/dev/shm"))
+    }
+
     fn below(parent: &Path) -> Result<Self> {
         let path = parent.join(format!("qrtotp-bench-{}", std::process::id()));
         let place = Self { path };
@@ -58,7 +63,7 @@ impl Drop for Place {
 /// Makes a store named `name` in `place` with an account for each of `people`, and `more` that never log in;
 /// its key is beside it in `NAME.key`. The store is made in memory, where a sync costs nothing, and copied.
 pub fn fill(place: &Place, name: &str, phone: &Phone, people: &[String], more: usize) -> Result<()> {
-    let memory = Place::below(Path::new("/dev/shm"))?;
+    let memory = Place::in_memory()?;
     let keys = place.make(&format!("{name}.key"))?;
     let made = memory.path.join(name);
     let store = FileStore::open_or_create(&made, &keys)?;

@@ -1,7 +1,8 @@
 //! An account's chain, as it is read line by line.
 
 use super::{
-    Before, Chain, Fault, GAPS, Gap, Kept, Rare, Report, SAME_TIME, SET_BACK, WAITING, Waiting, fits,
+    Before, Chain, Fault, First, GAPS, Gap, Kept, Leading, Rare, Report, SAME_TIME, SET_BACK, WAITING,
+    Waiting, fits,
 };
 use crate::event::Event;
 use qrtotp_account::{Link, link};
@@ -19,6 +20,11 @@ impl Chain {
 
     pub(super) fn is_empty(&self) -> bool {
         self.seq == 0 && !self.is_waiting()
+    }
+
+    /// Whether line 1 was seen, and this is it.
+    pub(super) fn begins_with(&self, event: &Event) -> bool {
+        matches!(self.first, First::One(first) if event.link == Some(first))
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -52,12 +58,16 @@ impl Chain {
     pub(super) fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
         if self.seq == 0 && seq > 1 && !self.anew {
             // The first line there is.
-            report.verifier.first += 1;
+            let is_proven = report.follows_saved(seq, event);
+            if is_proven == Some(false) {
+                self.rare().other_leading = Some(Kept::of(event));
+            }
+            let (digest, is_proven) = (Leading::digest_of(event), is_proven == Some(true));
+            self.first = First::Later(Leading { seq, digest, is_proven });
             // The log goes back to it, whatever the log daemon's own time stamps say.
             if let Some(at) = event.number("at") {
                 report.verifier.not_later(at);
             }
-            self.leading = Some(Kept::of(event));
             self.advance(seq, event, [event.link, None], report);
         } else if seq == self.seq + 1 {
             self.due(seq, event, report);
@@ -145,7 +155,7 @@ impl Chain {
             self.at = at;
         }
         if seq == 1 {
-            self.first = event.link;
+            self.first = event.link.map_or(First::Unseen, First::One);
         }
         self.removed = event.get("event") == Some("account_removed");
         if report.head().is_some_and(|head| head.seq == seq && !before.contains(&Some(head.link))) {

@@ -1,7 +1,7 @@
 //! How a chain ends: what the store has behind the log's last line, before its first one and in its gaps.
 
 use super::saved::Known;
-use super::{Before, Chain, Fault, Gap, Head, Report, fits};
+use super::{Before, Chain, Fault, First, Gap, Head, Leading, Report, fits};
 use crate::event::Event;
 use qrtotp_account::Link;
 use std::collections::BTreeMap;
@@ -50,30 +50,42 @@ impl Chain {
     /// The lines before the log's first one. Of those that the store kept, the log should have what is not
     /// older than itself; if the end of the chain was saved, it should have all later ones.
     fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
-        let Some(leading) = self.leading.take().and_then(|kept| kept.event()) else { return };
-        let first = leading.seq().unwrap_or(1);
+        let First::Later(Leading { seq: first, digest, is_proven }) = std::mem::take(&mut self.first) else {
+            return;
+        };
         let saved = &report.verifier.saved;
         let mut saved = if self.removed { saved.of_removed(report.user) } else { saved.of(report.user) };
-        let mut before =
-            known(first - 1, first - 1, &[], kept).remove(&(first - 1)).and_then(|(event, _)| event.link);
+        let other =
+            self.rare.as_mut().and_then(|rare| rare.other_leading.take()).and_then(|kept| kept.event());
+        let mut proof = None;
         if let Known::Line(seq, link) = saved {
-            let follows = seq + 1 == first && fits([Some(link), None], &leading).is_some();
-            if self.removed && !follows {
-                saved = Known::Nothing; // it may be of a later account of this name
-            } else if seq + 1 == first {
-                before = Some(link);
-            }
-            if follows {
+            // Of a renamed account, another line may have been saved under the name that it had then.
+            let other = other.as_ref().filter(|_| seq.saturating_add(1) == first);
+            let follows = other.map(|event| fits([Some(link), None], event).is_some());
+            if follows == Some(true) {
                 report.verifier.saved.met(report.user);
             }
-        }
-        if let Some(link) = before {
-            report.verifier.first -= 1;
-            if fits([Some(link), None], &leading).is_some() {
-                report.prove(&leading);
+            if self.removed && follows != Some(true) {
+                saved = Known::Nothing; // it may be of a later account of this name
             } else {
-                report.add(first, Fault::Changed, Some(&leading));
+                proof = follows.zip(other);
             }
+        }
+        let line = |seq| kept.iter().find(|event| event.seq() == Some(seq));
+        if let (None, false, Some(before), Some(same)) = (proof, is_proven, line(first - 1), line(first)) {
+            let is_same = Leading::digest_of(same) == digest && fits([before.link, None], same).is_some();
+            proof = Some((is_same, same));
+        }
+        match proof {
+            Some((true, event)) => {
+                report.verifier.first -= 1;
+                report.prove(event);
+            }
+            Some((false, _)) => {
+                report.verifier.first -= 1;
+                report.add(first, Fault::Changed, other.as_ref());
+            }
+            None => {}
         }
         let (begins, from) = (report.verifier.begins, saved.next());
         for (seq, (event, _)) in known(1, from.unwrap_or(first).min(first) - 1, &[], kept) {

@@ -1,7 +1,7 @@
 //! The findings about one account, as its chain is read.
 
 use super::saved::Known;
-use super::{Fault, Finding, Head, Report};
+use super::{Fault, Finding, Head, Report, fits};
 use crate::event::Event;
 
 impl Report<'_> {
@@ -33,6 +33,24 @@ impl Report<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether the first line that was seen follows the saved line before it; `None`: another one is saved,
+    /// or none. Counts it.
+    pub(super) fn follows_saved(&mut self, seq: u64, event: &Event) -> Option<bool> {
+        let follows = match self.verifier.saved.of(self.user) {
+            Known::Line(saved, link) if saved.saturating_add(1) == seq => {
+                Some(fits([Some(link), None], event).is_some())
+            }
+            _ => None,
+        };
+        if follows == Some(true) {
+            self.verifier.saved.met(self.user);
+            self.prove(event);
+        } else {
+            self.verifier.first += 1;
+        }
+        follows
     }
 
     /// Compares a line with the saved one.

@@ -65,7 +65,7 @@ impl Enrolment<'_, '_> {
                 Event::new(Kind::EnrollmentConfirmed, subject).credential(draft.id, draft.label.as_str());
             lines.add(&confirmed.token(draft.token), now, state);
             if subject.by.is_empty() || subject.by == subject.user {
-                state.signs.enrolled(now);
+                state.signs.enrolled(state.throttle.all_places().len(), now);
             }
             for anomaly in state.signs.take_found() {
                 lines.add(&Event::anomaly(subject, anomaly), now, state);

@@ -3,10 +3,10 @@
 use super::Login;
 use super::ending::Ending;
 use crate::FirstPass;
-use crate::answer_place::{accepted_key, origin_digest};
+use crate::answer_place::origin_digest;
 use crate::first_login::{Entry, entry};
 use crate::refusal::Refusal;
-use qrtotp_account::{CredentialId, EnrolmentStatus, KeyFingerprint, Label, Name, Record};
+use qrtotp_account::{CredentialId, EnrolmentStatus, Label, Name, Record};
 use qrtotp_audit::PrimaryFactor;
 use qrtotp_messages::{Message, text};
 use qrtotp_policy::{FirstLogin, Outcome};
@@ -86,16 +86,15 @@ impl Login<'_, '_> {
 
     /// A registered hardware key, or an earlier code of the device, is the second factor.
     pub(super) fn by_device(&mut self, reason: &'static str, id: CredentialId, label: Label) -> Box<Ending> {
-        let _ = self.accepted_key();
+        self.note_key();
         Ending::accepted(reason, id, label)
     }
 
-    /// The key that sshd accepted, which is the primary factor if no password was proven.
-    pub(super) fn accepted_key(&mut self) -> Option<KeyFingerprint> {
-        let key = accepted_key(self.ctx.config, &self.ctx.subject, self.host)?;
-        if self.ctx.subject.with == PrimaryFactor::Unknown {
-            self.ctx.subject.with = PrimaryFactor::PublicKey;
+    /// A key that sshd accepted is the primary factor if no password was proven.
+    pub(super) fn note_key(&mut self) {
+        let subject = &mut self.ctx.subject;
+        if subject.key.is_some() && subject.with == PrimaryFactor::Unknown {
+            subject.with = PrimaryFactor::PublicKey;
         }
-        Some(key)
     }
 }

@@ -108,9 +108,10 @@ impl Login<'_, '_> {
     ) -> Result<Recorded, StoreError> {
         let one_field =
             self.ruling.one_field || matches!(self.options.first_pass, FirstPass::Use | FirstPass::Forward);
-        let key = self.accepted_key();
+        self.note_key();
         let ctx = &mut self.ctx;
-        let mut answer_place = AnswerPlace::with(key.as_ref(), &ctx.subject, self.host, one_field);
+        let mut answer_place =
+            AnswerPlace::with(ctx.subject.key.as_ref(), &ctx.subject, self.host, one_field);
         answer_place.origin = self.ruling.remember.map(|(_, origin)| origin);
         let uid = account.map_or(u32::MAX, |(_, uid)| *uid);
         let rules = Rules {

@@ -27,6 +27,18 @@ impl World {
         assert_eq!(self.reason(), "replayed_code");
     }
 
+    /// Adds a device; a code of the old one is asked for if there is a secret.
+    fn add_device(&mut self, by: &str, authority: Authority, proof: Option<&Secret>) {
+        self.pass(60);
+        let proof = proof.map(|secret| say(&self.code(secret, 0)));
+        let mut human = Human::says(proof.into_iter().chain([Say::Phone(0)]));
+        human.now = self.clock.now();
+        let (name, label) = (World::name(), Label::new("new phone"));
+        let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host: "host" };
+        let subject = Subject { by: by.into(), ..World::subject("alice") };
+        crate::enroll(&mut self.ctx_of(subject), &mut human, request).unwrap();
+    }
+
     /// Whether a login with one code from there asks for two, which are then given.
     fn asks_for_two(&mut self, secret: &Secret, from: &str) -> bool {
         self.pass(90);
@@ -249,15 +261,28 @@ fn a_device_that_the_owner_adds_after_a_recovery_code_is_named_and_one_of_an_adm
         let (mut w, _) = owner();
         let codes = crate::regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
         assert_eq!(w.from(HOME, &mut Human::says([say(&codes[0])])), Outcome::Accepted);
-        w.pass(60);
         w.anomalies();
-        let mut human = Human::says([Say::Phone(0)]);
-        human.now = w.clock.now();
-        let (name, label) = (World::name(), Label::new("new phone"));
-        let authority = Authority::Admin(ExistingCode::Skipped);
-        let request = EnrolmentRequest { name: &name, uid: UID, label: &label, authority, host: "host" };
-        let subject = Subject { by: by.into(), ..World::subject("alice") };
-        crate::enroll(&mut w.ctx_of(subject), &mut human, request).unwrap();
+        w.add_device(by, Authority::Admin(ExistingCode::Skipped), None);
         assert_eq!(w.anomalies(), expected, "{by}");
     }
+}
+
+#[test]
+fn a_device_that_the_owner_adds_after_a_login_from_a_new_place_is_named_and_one_of_an_admin_is_not() {
+    let named = ["enrolled-after-recovery"].as_slice();
+    for (from, by, expected) in [(ABROAD, "", named), (HOME, "", &[]), (ABROAD, "root", &[])] {
+        let (mut w, secret) = owner();
+        assert_eq!(w.right_from(&secret, from), Outcome::Accepted);
+        w.anomalies();
+        w.add_device(by, Authority::Admin(ExistingCode::Required), Some(&secret));
+        assert_eq!(w.anomalies(), expected, "{from} {by}");
+    }
+}
+
+#[test]
+fn a_device_that_the_owner_adds_after_the_first_login_ever_is_no_anomaly() {
+    let (mut w, secret) = owner();
+    w.anomalies();
+    w.add_device("", Authority::Admin(ExistingCode::Required), Some(&secret));
+    assert_eq!(w.anomalies(), [""; 0]);
 }

@@ -1,4 +1,5 @@
 //! One login, one event, and the allowed contents of that event.
+use super::lanes::{ABROAD, HOME};
 use super::*;
 use qrtotp_clock::Discipline;
 use qrtotp_policy::Require;
@@ -102,8 +103,42 @@ fn an_accepted_login_says_in_its_chain_which_primary_factor_is_known_to_be_prove
         let [line] = w.logins()[..] else { panic!("{:?}", w.log.0) };
         let (covered, _) = line.split_once(" chain=").unwrap();
         assert!(covered.starts_with("event=login result=accepted reason=code user=alice"), "{line}");
-        assert!(covered.contains(&format!(" with={with} seq=2 at=")), "{line}");
+        assert!(covered.contains(&format!(" with={with} ")) && covered.contains(" seq=2 at="), "{line}");
     }
+}
+
+#[test]
+fn a_decision_says_in_its_chain_whether_its_place_was_familiar_and_which_key_sshd_accepted() {
+    let key = "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
+    let fingerprint = "key=SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
+    let mut w = World::new();
+    let secret = w.import(Params::default());
+    for (from, key, told_if_wrong, told) in [
+        (HOME, None, "place=new ", "place=new with=unknown "),
+        (HOME, None, "place=familiar ", "place=familiar with=unknown "),
+        (HOME, Some(key), "place=new KEY ", "place=new with=publickey KEY "),
+        (ABROAD, Some(key), "place=familiar KEY ", "place=familiar with=publickey KEY "),
+        ("alice", Some(key), "failures=1 ", "with=unknown "), // sudo
+    ] {
+        w.pass(60);
+        for (answer, told) in [("000000".to_owned(), told_if_wrong), (w.code(&secret, 0), told)] {
+            w.log.0.clear();
+            w.from(from, &mut Human { ssh_auth_info: key, ..Human::says([say(&answer)]) });
+            let [line] = w.logins()[..] else { panic!("{:?}", w.log.0) };
+            let told = format!("{}seq=", told.replace("KEY", fingerprint));
+            assert!(line.contains(&told), "{from}: {line}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_was_not_looked_at_has_no_place_but_the_key_that_came_with_it() {
+    let key = "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIIiWhSJ5rOH64KLgS23/qefvr/v3ma5tK8j+sN9bUVox";
+    let mut w = World::new();
+    w.import(Params::default());
+    w.from(HOME, &mut Human { ssh_auth_info: Some(key), ..Human::says([say("hello")]) });
+    let line = w.logins()[0];
+    assert!(line.contains(" key=SHA256:KaSV") && !line.contains(" place="), "{line}");
 }
 
 /// A clock, and whether anything keeps it right.

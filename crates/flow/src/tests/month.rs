@@ -46,6 +46,8 @@ enum Act {
     Recovery,
     /// Adds a device: an administrator, or else the owner with a recovery code.
     AddDevice,
+    /// The owner adds a device with a code of the phone, in a session of the account.
+    AddByCode,
 }
 
 struct Deed {
@@ -184,6 +186,11 @@ impl Month {
                 about = format!("91.{number}.7.0/24");
                 "spray"
             }
+            4 if number % 12 == 4 => {
+                self.login(at, &victim, &host, Act::Right);
+                self.login(at + 600, &victim, "", Act::AddByCode);
+                "enrolled-after-recovery"
+            }
             4 => {
                 self.login(at, &victim, &host, Act::Recovery);
                 self.add_device(at + 600, victim, "");
@@ -289,8 +296,14 @@ impl Host {
                 self.enrol(&deed.user, deed.by, authority, proof);
                 return Ok(());
             }
-            Act::Right if owner.used >= step => {
+            Act::Right | Act::AddByCode if owner.used >= step => {
                 return Err(i64::try_from((owner.used + 1) * 30).unwrap());
+            }
+            Act::AddByCode => {
+                owner.used = step;
+                let proof = say(&code(&owner.devices[0], step));
+                self.enrol(&deed.user, "", Authority::TokenCode, [proof]);
+                return Ok(());
             }
             // At a place that must give two codes, the person then types both.
             Act::Right => {
@@ -344,6 +357,12 @@ fn in_a_month_of_200_accounts_all_of_60_attacks_are_found_and_hardly_anything_el
     let mut month = Month { deeds: BTreeMap::new(), attacks: Vec::new(), random };
     (0..DAYS).for_each(|day| month.honest_day(day));
     (0..60).for_each(|number| month.attack(number));
+    for account in (5..ACCOUNTS).step_by(20) {
+        let at = SUNDAY + 15 * DAY + 5 * HOUR + 60 * i64::try_from(account).unwrap();
+        month.login(at, &user(account), "198.51.100.7", Act::Right);
+        month.login(at + DAY, &user(account), "198.51.100.7", Act::Right);
+        month.login(at + DAY + 600, &user(account), "", Act::AddByCode); // a tablet
+    }
     for (account, at) in NEW_PHONES {
         month.login(SUNDAY + at, &user(account), "198.51.100.7", Act::Recovery);
         month.add_device(SUNDAY + at + 900, user(account), "");

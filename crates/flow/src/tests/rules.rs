@@ -292,7 +292,8 @@ fn a_registered_hardware_key_is_accepted_without_a_question() {
     assert_eq!(w.login_as("alice", &Options::default(), &mut human), Outcome::Accepted);
     assert!(human.prompts.is_empty() && human.shown.is_empty());
     let expected = format!(
-        "event=login result=accepted reason=hardware_key user=alice service=sshd policy=7 rule=one credential={id} label=blue with=publickey"
+        "event=login result=accepted reason=hardware_key user=alice service=sshd policy=7 rule=one credential={id} label=blue \
+         with=publickey key=SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM"
     );
     assert_eq!(last(&w), expected);
     assert_eq!(w.store.load(&World::name()).unwrap().unwrap().state, before, "nothing is written");

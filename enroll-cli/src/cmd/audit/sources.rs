@@ -11,6 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::string::FromUtf8Error;
 use std::time::SystemTime;
 
 /// Where log daemons put AUTHPRIV: Debian's place, and Red Hat's.
@@ -291,7 +292,7 @@ impl<R: BufRead> Iterator for Lines<R> {
     type Item = String;
 
     fn next(&mut self) -> Option<String> {
-        let mut line = Vec::new();
+        let mut line = Vec::with_capacity(512);
         let length = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut line).ok()?;
         if length == 0 {
             return None;
@@ -302,7 +303,8 @@ impl<R: BufRead> Iterator for Lines<R> {
             let length = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut more).ok()?;
             rest = length as u64 == LONGEST && more.last() != Some(&b'\n');
         }
-        Some(String::from_utf8_lossy(&line).into_owned())
+        let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+        Some(String::from_utf8(line).unwrap_or_else(lossy))
     }
 }
 

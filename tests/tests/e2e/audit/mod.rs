@@ -3,6 +3,7 @@
 mod ecs;
 mod journal;
 mod monitoring;
+mod place_and_key;
 mod privacy;
 mod records;
 mod report;
