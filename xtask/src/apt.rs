@@ -65,6 +65,7 @@ pub const TEST: &[&str] = &[
     "putty-tools",
     "python3-apt",
     "python3-asyncssh",
+    "python3-jsonschema",
     "python3-paramiko",
     "python3-pyotp",
     "python3-venv",

@@ -1,7 +1,7 @@
 //! Which events are wanted, and times as people type them.
 
 use crate::event::Entry;
-use crate::time::{SECOND, rfc3339};
+use crate::time::{SECOND, TIMES, rfc3339};
 use std::net::IpAddr;
 
 /// Selects events: for each criterion that is set, an event must match one of its values.
@@ -64,8 +64,8 @@ impl Entry {
     /// time at which the log received it; 0 if unknown.
     #[must_use]
     pub fn when(&self) -> i64 {
-        let at = self.event.link.and(self.event.number("at"));
-        at.map_or(self.time, |at| at.saturating_mul(SECOND))
+        let at = self.event.link.and(self.event.number("at")).filter(|at| TIMES.contains(at));
+        at.map_or(self.time, |at| at * SECOND)
     }
 }
 

@@ -3,6 +3,14 @@
 /// Microseconds of a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 
+/// Unix seconds of times that RFC 3339 can write, from 1970 on.
+pub(crate) const TIMES: std::ops::Range<i64> = 0..253_402_300_800;
+
+/// Whether RFC 3339 can write this time, in microseconds since 1970.
+pub(crate) fn is_time(micros: &i64) -> bool {
+    TIMES.contains(&micros.div_euclid(SECOND))
+}
+
 /// Microseconds since 1970 as RFC 3339, UTC.
 #[must_use]
 pub fn rfc3339_of(micros: i64) -> String {

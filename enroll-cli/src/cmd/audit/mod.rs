@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use geo::Geo;
 use nix::unistd::Group;
-use qrtotp_audit_log::{Entry, Filter, Writer, ecs, ocsf, parse_time, rfc3339_of};
+use qrtotp_audit_log::{Entry, Filter, Writer, ecs, ocsf, parse_time, plain};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::local;
@@ -148,22 +148,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, geo: &Geo, out: &mut impl Write) 
             writeln!(out, "{document}")
         }
         Some(AuditForm::Plain) => {
-            let mut object = entry.event.to_json();
-            object.insert("version".into(), 1.into());
-            if entry.time != 0 {
-                object.insert("time".into(), rfc3339_of(entry.time).into());
-            }
-            if let Some(host) = object.remove("host") {
-                object.insert("login_host".into(), host); // a verifier's line: the host that asked it
-            }
-            object.insert("host".into(), entry.host.as_str().into());
-            object.insert("source".into(), if entry.journal { "journal" } else { "file" }.into());
-            if entry.is_forged() {
-                object.insert("forged".into(), true.into());
-            }
-            if entry.is_unproven() {
-                object.insert("proven".into(), false.into());
-            }
+            let mut object = plain(entry);
             origin.into_iter().for_each(|origin| origin.put_plain(&mut object));
             writeln!(out, "{}", Value::Object(object))
         }

@@ -1,11 +1,11 @@
 //! The audit log, and the programs that read it.
 
-mod ecs;
 mod journal;
 mod monitoring;
 mod privacy;
 mod records;
 mod report;
+mod schemas;
 pub mod top;
 pub mod trail;
 mod watch;
