@@ -27,11 +27,11 @@ mod watch;
 
 pub use ecs::ecs;
 pub use event::{Entry, Event, RECOVERED, Writer, from_journal, from_syslog, time_of, verifier_in_journal};
-pub use filter::{Filter, parse_time};
+pub use filter::{Filter, is_place, parse_time};
 pub use merge::Merge;
 pub use ocsf::ocsf;
 pub use report::{Proof, Report};
-pub use schema::plain;
+pub use schema::{is_kind, plain};
 pub use summary::Summary;
 pub use time::rfc3339_of;
 pub use trust::Trust;

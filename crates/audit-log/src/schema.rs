@@ -60,6 +60,12 @@ pub fn plain(entry: &Entry) -> Map<String, Value> {
     object
 }
 
+/// Whether there are events of this kind.
+#[must_use]
+pub fn is_kind(kind: &str) -> bool {
+    is_of(&SCHEMA["properties"]["event"], &kind.into())
+}
+
 /// The event, for other schemas: one without values if its line has not the form of ours.
 pub(crate) fn shown(event: &Event) -> Cow<'_, Event> {
     match is_well_formed(event) {

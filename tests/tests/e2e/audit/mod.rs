@@ -2,6 +2,7 @@
 
 mod journal;
 mod monitoring;
+mod odd_input;
 mod privacy;
 mod records;
 mod report;
