@@ -256,7 +256,8 @@ fn entry_in(line: &str, verifier: Option<u32>) -> Option<Entry> {
     from_syslog(line)
 }
 
-fn lines_of(path: &Path) -> Box<dyn Iterator<Item = String>> {
+/// The lines of a file, unpacked if it is compressed; of one that can't be read, none, and that is told.
+pub fn lines_of(path: &Path) -> Box<dyn Iterator<Item = String>> {
     if path.as_os_str() == "-" {
         return Box::new(Lines::of(std::io::stdin(), path));
     }

@@ -89,3 +89,23 @@ fn a_report_takes_the_place_of_no_device_and_says_where_it_can_not_be_written() 
         .run(&["sh", "-c", "[ -c /dev/null ] && [ ! -e /dev/null.new ] && [ ! -e /tmp.new ]"])
         .success();
 }
+
+#[test]
+fn a_copy_of_the_log_is_compared_whatever_a_user_wrote_to_it_and_so_is_a_compressed_one() {
+    let (sandbox, _) = logged_in();
+    let log = written(&sandbox, |_| ()).join("\n").into_bytes();
+    let end = format!("event=audit_head user=alice count=1 seq=99 at=7 chain={}", "0".repeat(40));
+    let mut copy =
+        [&log[..], b"\nNov 29 10:00:00 h su[1]: pam_qrtotp(su:auth): event=login user=\xff\n"].concat();
+    copy.extend(
+        format!("Nov 29 10:00:00 h qrtotp[1]: {end}\nNov 29 10:00:00 h qrtotp[1]: event=audit_heads_end\n")
+            .bytes(),
+    );
+    std::fs::write(sandbox.path("/tmp/copy"), copy).unwrap();
+    let _ = sandbox.run(&["gzip", "--keep", "/tmp/copy"]).success();
+    for copy in ["/tmp/copy", "/tmp/copy.gz"] {
+        let verify = ["qrtotp", "audit", "verify", "--against", copy, "--file", "/tmp/auth.log"];
+        let said = sandbox.run(&verify).success();
+        assert!(said.stdout.contains("Nothing was changed"), "{copy}: {}{}", said.stdout, said.stderr);
+    }
+}
