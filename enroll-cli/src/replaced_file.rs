@@ -2,8 +2,8 @@
 //! readers see the old content or the new one.
 
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, OFlag, openat, renameat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat, renameat};
+use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -34,10 +34,15 @@ pub fn read(path: &Path) -> std::io::Result<String> {
 /// Puts `bytes` in place of the file, with a mode that the umask narrows.
 ///
 /// # Errors
-/// The directory is reached through a link, or can't be written to.
+/// The directory is reached through a link, or can't be written to, or the file is a device or a directory.
 pub fn replace(path: &Path, bytes: &[u8], mode: Mode) -> std::io::Result<()> {
     let path = std::path::absolute(path)?;
     let (directory, name) = opened(&path)?;
+    let about = fstatat(&directory, name, AtFlags::AT_SYMLINK_NOFOLLOW);
+    let kind = about.map_or(SFlag::empty(), |about| SFlag::from_bits_truncate(about.st_mode) & SFlag::S_IFMT);
+    if [SFlag::S_IFCHR, SFlag::S_IFBLK, SFlag::S_IFDIR].contains(&kind) {
+        return Err(Error::new(ErrorKind::InvalidInput, "a device or a directory is there"));
+    }
     let mut next = name.to_owned();
     next.push(".new"); // node_exporter reads *.prom only
     match unlinkat(&directory, &*next, UnlinkatFlags::NoRemoveDir) {
@@ -94,6 +99,18 @@ mod tests {
         assert!(path("x.prom").symlink_metadata().unwrap().is_file() && !path("x.prom.new").exists());
         assert_eq!(path("x.prom").metadata().unwrap().permissions().mode() & 0o777, 0o400);
         assert_eq!(fs::read_to_string(path("victim")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_directory_is_not_replaced_and_neither_is_a_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().canonicalize().unwrap().join("x");
+        fs::create_dir(&path).unwrap();
+        for there in [&*path, Path::new("/dev/null")] {
+            let refused = replace(there, b"x", MODE).unwrap_err().to_string();
+            assert!(refused.contains("a device or a directory"), "{refused}");
+        }
+        assert!(!path.with_extension("new").exists());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Independent readers of key URIs: pyotp and ykman (Debian), and otpauth, which `cargo xtask` installs from
-//! npm; and from there the Elastic Common Schema, and from PyPI that of OCSF.
+//! npm; and from there the Elastic Common Schema, and from PyPI that of OCSF. Debian's jsonschema judges by
+//! our own schema.
 
 use std::{
     path::PathBuf,
@@ -39,6 +40,14 @@ pub fn not_ocsf(events: &str) -> Option<String> {
         let mut python = Command::new(decoders::environment().join("bin/python"));
         output_of(python.args(["-c", include_str!("ocsf.py")]), events)
     })
+}
+
+/// Faults of objects, a line of JSON each, by docs/audit.schema.json, as Debian's jsonschema finds them.
+#[must_use]
+pub fn not_of_our_schema(objects: &str) -> String {
+    let schema = artefacts::sources().join("../docs/audit.schema.json");
+    let mut python = Command::new("/usr/bin/python3");
+    output_of(python.args(["-c", include_str!("schema.py")]).arg(schema), objects)
 }
 
 /// A program's reading of each of `uris`; `None` if it refuses one.
@@ -85,11 +94,10 @@ fn ask(command: &mut Command, uris: &[String]) -> Readings {
 
 /// The standard output of a program that reads `input`.
 fn output_of(command: &mut Command, input: &str) -> String {
-    let (reader, mut writer) = std::io::pipe().unwrap();
-    let command = command.stdin(reader).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().expect("a reader is missing: run `cargo xtask test`, which installs it");
-    std::io::Write::write_all(&mut writer, input.as_bytes()).unwrap();
-    drop(writer);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("a reader is missing: run `cargo xtask test`, which installs it");
+    // One that ended early says below why.
+    let _ = std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes());
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()

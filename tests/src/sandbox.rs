@@ -348,6 +348,7 @@ impl Drop for Sandbox {
             eprintln!("the end of the sandbox's log:\n{}", lines[last..].join("\n"));
         } else {
             self.assert_nothing_leaked();
+            self.log.keep();
         }
     }
 }

@@ -65,6 +65,7 @@ pub const TEST: &[&str] = &[
     "putty-tools",
     "python3-apt",
     "python3-asyncssh",
+    "python3-jsonschema",
     "python3-paramiko",
     "python3-pyotp",
     "python3-venv",
@@ -94,8 +95,8 @@ pub const DEB: &[&str] = &["debhelper", "dpkg-dev", "gettext", "po-debconf"];
 /// Further packages for the proofs, which boot other systems.
 pub const PROOF: &[&str] = &["systemd-container"];
 
-/// A further package for the proof of the audit report: a browser.
-pub const BROWSER: &[&str] = &["chromium"];
+/// Further packages for the proof of the audit report: a browser, and a reader of what it prints.
+pub const BROWSER: &[&str] = &["chromium", "poppler-utils"];
 
 /// Packages for fuzzing: libFuzzer is C++.
 pub const FUZZ: &[&str] = &["g++"];

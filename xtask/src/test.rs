@@ -1,18 +1,20 @@
 //! `cargo xtask test`: all checks that a change must pass.
 
-use std::{process::Command, time::Instant};
+use std::{fs, path::Path, process::Command, time::Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use qrtotp_tests::{
     decoders::FROM_PYPI,
     layouts::{Layout, MODULES},
     openssh::{NEWEST, is_older},
-    oracles::FROM_NPM,
+    oracles::{FROM_NPM, not_of_our_schema},
 };
 
 use crate::{
-    apt, bench, build, deb, debian, decoders, fuzz,
+    apt, bench,
+    build::{self, Artefacts},
+    deb, debian, decoders, fuzz,
     missing_tools::MissingTools,
     oracles, prose,
     step::{self, cargo, is_root, say},
@@ -102,7 +104,10 @@ fn end_to_end(clock: &Clock, missing: &MissingTools) -> Result<()> {
     }
     clock.say("packages");
     let packages = deb::of_release()?;
+    let events = build::target().join("events-of-tests");
+    fs::write(&events, "")?;
     let environment = |tests: &mut Command| -> Result<()> {
+        tests.env("QRTOTP_EVENTS", &events);
         tests.envs(artefacts.variables()).env("QRTOTP_XTASK", std::env::current_exe()?);
         tests.env("QRTOTP_DEB", &packages).envs([missing.variable()]);
         if !is_root() {
@@ -122,7 +127,23 @@ fn end_to_end(clock: &Clock, missing: &MissingTools) -> Result<()> {
     let mut alone =
         cargo(&["test", "--package", "qrtotp-tests", "--test=e2e", "--", "--test-threads=1", "alone::"]);
     environment(&mut alone)?;
-    step::run(&mut alone)
+    step::run(&mut alone)?;
+    clock.say("all events of these tests, by their published schema");
+    judge(&events, &artefacts)
+}
+
+/// Has docs/audit.schema.json judge what `qrtotp audit --json` makes of these lines, none of which is forged.
+fn judge(events: &Path, artefacts: &Artefacts) -> Result<()> {
+    let mut audit = Command::new(&artefacts.command);
+    let said = audit.args(["audit", "--json", "--file"]).arg(events).output()?;
+    ensure!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let objects = String::from_utf8(said.stdout)?;
+    let odd: Vec<&str> = objects.lines().filter(|object| object.contains("\"malformed\":true")).collect();
+    ensure!(odd.is_empty(), "the schema does not describe these lines:\n{}", odd.join("\n"));
+    let wrong = not_of_our_schema(&objects);
+    ensure!(wrong.is_empty(), "the schema does not allow this:\n{wrong}");
+    say(&format!("{} events, each as the schema says", objects.lines().count()));
+    Ok(())
 }
 
 fn check(arguments: &[&str]) -> Result<()> {

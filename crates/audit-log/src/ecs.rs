@@ -1,6 +1,7 @@
 //! Events in the Elastic Common Schema, version 8.
 
 use crate::event::{Entry, Event, Writer};
+use crate::schema::{MALFORMED, shown};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -28,7 +29,7 @@ const LABELS: [&str; 18] = [
 /// An entry as an ECS document.
 #[must_use]
 pub fn ecs(entry: &Entry) -> Value {
-    let event = &entry.event;
+    let event = shown(&entry.event);
     let kind = event.get("event").unwrap_or_default();
     // "An alert or notable event, triggered by a detection rule".
     let is_alert = entry.is_forged() || kind == ANOMALY;
@@ -41,7 +42,7 @@ pub fn ecs(entry: &Entry) -> Value {
             "action": kind,
             "category": [category(kind)],
             "type": [type_of(kind)],
-            "outcome": outcome(event),
+            "outcome": outcome(&event),
             "original": event.line,
         },
         "message": event.line,
@@ -78,6 +79,9 @@ pub fn ecs(entry: &Entry) -> Value {
     if entry.is_unproven() {
         put(&mut document, &["labels", "qrtotp_proven"], Value::from("false"));
     }
+    if kind == MALFORMED {
+        put(&mut document, &["labels", "qrtotp_malformed"], Value::from("true"));
+    }
     let related: Vec<&str> = ["user", "by"].iter().filter_map(|key| event.get(key)).collect();
     if !related.is_empty() {
         put(&mut document, &["related", "user"], json!(related));
@@ -105,7 +109,7 @@ fn category(kind: &str) -> &'static str {
         "policy_applied" | "policy_confirmed" | "policy_rolled_back" | "configuration_refused" => {
             "configuration"
         }
-        ANOMALY => "intrusion_detection",
+        ANOMALY | MALFORMED => "intrusion_detection",
         _ => "iam",
     }
 }

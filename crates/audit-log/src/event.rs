@@ -1,6 +1,6 @@
 //! One line of a log as an event.
 
-use crate::time::{rfc3339, traditional};
+use crate::time::{is_time, rfc3339, traditional};
 use qrtotp_account::{LINK_LEN, Link};
 use qrtotp_values::text::clean;
 use serde_json::{Map, Value};
@@ -30,6 +30,8 @@ const LONGEST: usize = 64 * 1024;
 
 /// So many keys most lines have at most.
 const USUAL: usize = 20;
+/// More keys than a line of ours has.
+const MOST_KEYS: usize = 64;
 
 /// The unit of a fleet's verifier.
 const VERIFIER_UNIT: &str = "qrtotpd-verifier.service";
@@ -144,6 +146,9 @@ impl Event {
             let (value, length) = value_at(line, begin, value)?;
             let pair = Pair { key: at..at + key.len(), value };
             has_extra_keys |= link.is_some() && !matches!(key, "detail" | "audience" | "host" | "attempt");
+            if pairs.len() == MOST_KEYS {
+                return None;
+            }
             has_extra_keys |= pairs.iter().any(|known| known.key(line) == key);
             if key == "seq" && numbered.is_none() {
                 numbered = Some(at.saturating_sub(1));
@@ -230,9 +235,15 @@ impl Event {
         if self.link.is_some() { self.line.get(..end).unwrap_or(&self.line) } else { &self.line }
     }
 
+    /// The line, of which only the kind of its event is known.
+    pub(crate) fn without_values(&self, kind: &str) -> Self {
+        // Each line begins with that key.
+        let pairs = vec![Pair { key: 0.."event".len(), value: Text::Unescaped(kind.to_owned()) }];
+        Self { pairs, link: None, ..self.clone() }
+    }
+
     /// As JSON: numbers as numbers.
-    #[must_use]
-    pub fn to_json(&self) -> Map<String, Value> {
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
         let value = |key: &str, text: &str| match text.parse::<i64>() {
             Ok(number) if NUMBERS.contains(&key) => Value::from(number),
             _ => Value::from(text),
@@ -373,7 +384,7 @@ pub fn from_journal(line: &str, verifier: Option<u32>, is_setuid: impl Fn(&str) 
     };
     let time = text("_SOURCE_REALTIME_TIMESTAMP").or(text("__REALTIME_TIMESTAMP"));
     Some(Entry {
-        time: time.and_then(|time| time.parse().ok()).unwrap_or(0),
+        time: time.and_then(|time| time.parse().ok()).filter(is_time).unwrap_or(0),
         host: clean(text("_HOSTNAME").unwrap_or_default(), LONGEST),
         writer,
         journal: true,

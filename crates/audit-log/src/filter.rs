@@ -1,7 +1,7 @@
 //! Which events are wanted, and times as people type them.
 
 use crate::event::Entry;
-use crate::time::{SECOND, rfc3339};
+use crate::time::{SECOND, TIMES, rfc3339};
 use std::net::IpAddr;
 
 /// Selects events: for each criterion that is set, an event must match one of its values.
@@ -64,9 +64,21 @@ impl Entry {
     /// time at which the log received it; 0 if unknown.
     #[must_use]
     pub fn when(&self) -> i64 {
-        let at = self.event.link.and(self.event.number("at"));
-        at.map_or(self.time, |at| at.saturating_mul(SECOND))
+        let at = self.event.link.and(self.event.number("at")).filter(|at| TIMES.contains(at));
+        at.map_or(self.time, |at| at * SECOND)
     }
+}
+
+/// Whether `from` can name a remote side: a host name, an address, or a network as long as one can be.
+#[must_use]
+pub fn is_place(from: &str) -> bool {
+    let (base, bits) = from.split_once('/').map_or((from, None), |(base, bits)| (base, Some(bits)));
+    let most = match base.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return bits.is_none() && from.bytes().any(|byte| byte.is_ascii_alphabetic()),
+    };
+    bits.is_none_or(|bits| bits.parse::<u32>().is_ok_and(|bits| bits <= most))
 }
 
 fn is_in(address: IpAddr, network: &str) -> bool {
@@ -99,7 +111,7 @@ pub fn parse_time(text: &str, now: i64) -> Option<i64> {
         if seconds > 0
             && let Ok(number) = number.parse::<u32>()
         {
-            return Some(now.saturating_sub(i64::from(number) * seconds * SECOND));
+            return Some(now.saturating_sub((i64::from(number) * seconds).saturating_mul(SECOND)));
         }
     }
     let text = text.replacen(' ', "T", 1);
@@ -128,6 +140,29 @@ mod tests {
         assert_eq!(rfc3339("2026-11-29T10:00:05.25Z"), Some(1_795_946_405_250_000));
         for none in ["", "d", "yesterday", "2026-13-01", "2026-11-29T25:00", "2026-11-29T10", "-5d", "1é"] {
             assert_eq!(parse_time(none, 0), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn more_days_than_there_ever_were_are_a_time_before_all_lines() {
+        assert!(parse_time("4294967295d", 1_000_000_000 * SECOND).unwrap() < 0);
+    }
+
+    #[test]
+    fn an_address_or_a_network_with_a_slip_is_no_place() {
+        for (from, is) in [
+            ("192.0.2.7", true),
+            ("2001:db8::/56", true),
+            ("0.0.0.0/0", true),
+            ("host.example.net", true),
+            ("fe80::1%eth0", true),
+            ("300.1.1.1", false),
+            ("192.0.2.0/33", false),
+            ("192.0.2.0/", false),
+            ("host/24", false),
+            ("", false),
+        ] {
+            assert_eq!(is_place(from), is, "{from}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ecs::put;
 use crate::event::{Entry, Event, Writer};
+use crate::schema::{MALFORMED, shown};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 
@@ -58,7 +59,7 @@ impl Class {
 /// An entry as an OCSF event. `time` is 0 if the log does not say when it was.
 #[must_use]
 pub fn ocsf(entry: &Entry) -> Value {
-    let event = &entry.event;
+    let event = &*shown(&entry.event);
     let kind = event.get("event").unwrap_or_default();
     let class = Class::of(event);
     let (class_uid, activity) = (class as u32, class.activity(kind, event.get("reason").unwrap_or_default()));
@@ -76,7 +77,7 @@ pub fn ocsf(entry: &Entry) -> Value {
         "activity_id": activity,
         "type_uid": class_uid * 100 + activity,
         "time": entry.when().div_euclid(1000),
-        "severity_id": severity(entry),
+        "severity_id": severity(entry, event),
         "is_alert": is_alert,
         "message": event.line,
         "raw_data": event.line,
@@ -112,7 +113,7 @@ pub fn ocsf(entry: &Entry) -> Value {
         set(&["device"], json!({ "name": entry.host, "type_id": 0 }));
     }
     of_class(class, event, &mut set);
-    let unmapped = unmapped(entry, class);
+    let unmapped = unmapped(entry, event, class);
     if !unmapped.is_empty() {
         set(&["unmapped"], Value::Object(unmapped));
     }
@@ -173,8 +174,8 @@ fn status(event: &Event) -> Option<(u32, &'static str, u32)> {
     }
 }
 
-fn severity(entry: &Entry) -> u32 {
-    match (entry.event.get("severity"), entry.event.get("result")) {
+fn severity(entry: &Entry, event: &Event) -> u32 {
+    match (event.get("severity"), event.get("result")) {
         _ if entry.is_forged() => 4,
         (Some("alert"), _) => 4,
         (Some("warning"), _) => 3,
@@ -226,8 +227,11 @@ fn factors(event: &Event) -> Vec<Value> {
     factors
 }
 
-fn unmapped(entry: &Entry, class: Class) -> Map<String, Value> {
-    let mut rest = entry.event.to_json();
+fn unmapped(entry: &Entry, event: &Event, class: Class) -> Map<String, Value> {
+    let mut rest = event.to_json();
+    if event.get("event") == Some(MALFORMED) {
+        rest.insert(MALFORMED.into(), true.into());
+    }
     rest.retain(|key, _| {
         let is_elsewhere = match key.as_str() {
             "service" => class == Class::Authentication,

@@ -3,6 +3,14 @@
 /// Microseconds of a second.
 pub(crate) const SECOND: i64 = 1_000_000;
 
+/// Unix seconds of times that RFC 3339 can write, from 1970 on.
+pub(crate) const TIMES: std::ops::Range<i64> = 0..253_402_300_800;
+
+/// Whether RFC 3339 can write this time, in microseconds since 1970.
+pub(crate) fn is_time(micros: &i64) -> bool {
+    TIMES.contains(&micros.div_euclid(SECOND))
+}
+
 /// Microseconds since 1970 as RFC 3339, UTC.
 #[must_use]
 pub fn rfc3339_of(micros: i64) -> String {
@@ -33,7 +41,7 @@ pub(crate) fn rfc3339(text: &str) -> Option<i64> {
     }
     let offset = offset(zone)?;
     let all = days(year, month, day) * 86_400 + hours * 3600 + minutes * 60 + seconds - offset;
-    Some(all * SECOND + micros)
+    Some(all * SECOND + micros).filter(is_time)
 }
 
 /// Furthest behind and ahead of UTC that a time zone is, in seconds.
@@ -83,6 +91,14 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_moves_no_time_out_of_the_years_that_a_stamp_can_have() {
+        assert!(rfc3339("9999-12-31T23:59:59Z").is_some() && rfc3339("1970-01-01T00:00:00Z").is_some());
+        for text in ["9999-12-31T23:59:59-00:01", "1970-01-01T00:00:00+00:01"] {
+            assert_eq!(rfc3339(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_traditional_stamp_means_the_latest_time_that_is_not_in_the_future() {

@@ -106,6 +106,7 @@ const PROOFS: &[Proof] = &[
             suite::end_to_end(&["audit::report::"])
         },
     },
+    Proof { name: "anomalies", run: || suite::unit_tests("qrtotp-flow", "tests::month::") },
     Proof { name: "supply", run: supply::run },
 ];
 

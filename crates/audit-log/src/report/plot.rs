@@ -121,6 +121,16 @@ pub(super) fn hours(by_hour: &[[u64; 24]; 7]) -> String {
     svg("hours", top + 7.0 * cell + 28.0, "Logins by weekday and hour (UTC)", text, &body)
 }
 
+/// The attributes by which a text of wide letters gets narrower ones, if it may need more than `room`.
+fn squeezed(text: &str, room: f64) -> String {
+    let width =
+        |c: char| if c.is_ascii() && !c.is_ascii_uppercase() && !"mw%@".contains(c) { 7.0 } else { 12.0 };
+    match text.chars().map(width).sum::<f64>() > room {
+        true => format!(" textLength=\"{room}\" lengthAdjust=\"spacingAndGlyphs\""),
+        false => String::new(),
+    }
+}
+
 /// Bars beside each other, with names and numbers. `class` says how they are filled.
 pub(super) fn bars(id: &str, title: &str, values: &[(String, u64)], class: &str) -> String {
     let (left, row) = (230.0, 24.0);
@@ -136,11 +146,12 @@ pub(super) fn bars(id: &str, title: &str, values: &[(String, u64)], class: &str)
         let width = part(*count, most, WIDTH - left - 80.0).max(1.0);
         let _ = write!(
             body,
-            "<text x=\"{:.1}\" y=\"{:.1}\" class=\"end\">{}</text>\
+            "<text x=\"{:.1}\" y=\"{:.1}\" class=\"end\"{}>{}</text>\
              <rect x=\"{left}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" class=\"{class}\"/>\
              <text x=\"{:.1}\" y=\"{:.1}\">{count}</text>",
             left - 8.0,
             y + 13.0,
+            squeezed(&short, left - 16.0),
             escape(&short),
             row - 7.0,
             left + width + 6.0,

@@ -387,9 +387,11 @@ fn in_a_month_of_200_accounts_all_of_60_attacks_are_found_and_hardly_anything_el
         found.iter().filter(|one| one.severity >= Severity::Warning && !of_attacks(one)).collect();
     let per_thousand = alarms.len() as f64 * 1000.0 / (ACCOUNTS as f64 * DAYS as f64);
     println!(
-        "{} lines, {} anomalies, {per_thousand:.2} false alerts per 1,000 accounts and day",
+        "{} lines, {} anomalies, all of {} attacks named, {} false alerts: {per_thousand:.2} per 1,000 accounts and day",
         host.lines,
-        found.len()
+        found.len(),
+        attacks.len(),
+        alarms.len()
     );
     assert!(per_thousand <= 1.0, "{alarms:#?}");
 }

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::{Exit, Failure};
 use geo::Geo;
 use nix::unistd::Group;
-use qrtotp_audit_log::{Entry, Filter, Writer, ecs, ocsf, parse_time, rfc3339_of};
+use qrtotp_audit_log::{Entry, Filter, Writer, ecs, is_kind, is_place, ocsf, parse_time, plain};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_frontend::local;
@@ -32,7 +32,7 @@ const LONGEST: usize = 8192;
 
 pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
     let context = || Context::load(config);
-    match args.what {
+    let exit = match args.what {
         None => show(args.show),
         Some(AuditWhat::Verify { against, json, sources }) => {
             verify::run(&context()?, &sources, against.as_deref(), json)
@@ -44,10 +44,31 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
         Some(AuditWhat::Report { html, days, pseudonyms, sources }) => {
             report::run(&context()?, &html, days, pseudonyms, &sources)
         }
+    }?;
+    Ok(if exit == Exit::Done && sources::were_cut() { Exit::Error } else { exit })
+}
+
+/// Refuses values that no event has: an empty answer would look as if nothing had happened.
+fn refuse_slips(args: &Show) -> Result<(), Failure> {
+    let wrong = |text: &str, what: &str| Err(Failure::Error(format!("`{}` {what}", clean(text, 64))));
+    if let Some(from) = args.from.iter().find(|from| !is_place(from)) {
+        return wrong(
+            from,
+            "is no address, network or host name; write 192.0.2.7, 192.0.2.0/24 or host.example.net",
+        );
+    }
+    // As of a variable of the shell that is not set.
+    if [&args.user, &args.service, &args.reason, &args.rule].into_iter().flatten().any(String::is_empty) {
+        return Err(Failure::Error("a filter's value is empty; write one, or leave the filter out".into()));
+    }
+    match args.event.iter().find(|kind| !is_kind(kind)) {
+        Some(kind) => wrong(kind, "is no event; docs/AUDIT.md lists them"),
+        None => Ok(()),
     }
 }
 
 fn show(args: Show) -> Result<Exit, Failure> {
+    refuse_slips(&args)?;
     let now = SystemClock.now().saturating_mul(1_000_000);
     let time = |text: Option<String>| {
         text.map(|text| {
@@ -148,22 +169,7 @@ fn put(entry: &Entry, form: Option<AuditForm>, geo: &Geo, out: &mut impl Write) 
             writeln!(out, "{document}")
         }
         Some(AuditForm::Plain) => {
-            let mut object = entry.event.to_json();
-            object.insert("version".into(), 1.into());
-            if entry.time != 0 {
-                object.insert("time".into(), rfc3339_of(entry.time).into());
-            }
-            if let Some(host) = object.remove("host") {
-                object.insert("login_host".into(), host); // a verifier's line: the host that asked it
-            }
-            object.insert("host".into(), entry.host.as_str().into());
-            object.insert("source".into(), if entry.journal { "journal" } else { "file" }.into());
-            if entry.is_forged() {
-                object.insert("forged".into(), true.into());
-            }
-            if entry.is_unproven() {
-                object.insert("proven".into(), false.into());
-            }
+            let mut object = plain(entry);
             origin.into_iter().for_each(|origin| origin.put_plain(&mut object));
             writeln!(out, "{}", Value::Object(object))
         }

@@ -67,6 +67,10 @@ pub fn run(
 fn write(to: &Path, page: &str) -> std::io::Result<()> {
     match to.as_os_str() == "-" {
         true => std::io::stdout().write_all(page.as_bytes()),
+        // Such as /dev/stdout, which the page must not take the place of.
+        false if to.symlink_metadata().is_ok_and(|about| !about.is_file()) => {
+            Err(std::io::Error::other("it is no plain file; `--html -` is standard output"))
+        }
         false => replace(to, page.as_bytes(), Mode::S_IRUSR | Mode::S_IWUSR),
     }
 }

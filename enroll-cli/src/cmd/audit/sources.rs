@@ -12,12 +12,16 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::string::FromUtf8Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 /// Where log daemons put AUTHPRIV: Debian's place, and Red Hat's.
 const LOGS: [(&str, &str); 2] = [("/var/log", "auth.log"), ("/var/log", "secure")];
 /// Most bytes of a line; of a longer one the rest is left out.
 const LONGEST: u64 = 64 * 1024;
+
+/// Whether a file was not read to its end.
+static WERE_CUT: AtomicBool = AtomicBool::new(false);
 
 pub type Entries = Box<dyn Iterator<Item = Entry>>;
 
@@ -43,6 +47,11 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     all.extend(journal);
     all.push(Box::new(files(logs)?));
     Ok(Box::new(Merge::new(all)))
+}
+
+/// Whether a file could not be read to its end, so that lines may be missing.
+pub fn were_cut() -> bool {
+    WERE_CUT.load(Ordering::Relaxed)
 }
 
 /// The same, for a command that prints nothing until it has read all.
@@ -248,9 +257,10 @@ fn entry_in(line: &str, verifier: Option<u32>) -> Option<Entry> {
     from_syslog(line)
 }
 
-fn lines_of(path: &Path) -> Box<dyn Iterator<Item = String>> {
+/// The lines of a file, unpacked if it is compressed; of one that can't be read, none, and that is told.
+pub fn lines_of(path: &Path) -> Box<dyn Iterator<Item = String>> {
     if path.as_os_str() == "-" {
-        return Box::new(Lines { reader: BufReader::new(std::io::stdin()), child: None });
+        return Box::new(Lines::of(std::io::stdin(), path));
     }
     let unpack = match path.extension().and_then(|extension| extension.to_str()) {
         Some("gz") => Some("gzip"),
@@ -262,16 +272,26 @@ fn lines_of(path: &Path) -> Box<dyn Iterator<Item = String>> {
         Some(program) => {
             let mut command = Command::new(program);
             command.args(["-dc", "--"]).arg(path);
-            printed(command).map(|lines| Box::new(lines) as Box<dyn Iterator<Item = String>>)
+            printed(command).map(|mut lines| {
+                lines.path = Some(path.to_owned());
+                Box::new(lines) as Box<dyn Iterator<Item = String>>
+            })
         }
-        None => File::open(path).ok().map(|file| {
-            Box::new(Lines { reader: BufReader::new(file), child: None }) as Box<dyn Iterator<Item = String>>
-        }),
+        None => File::open(path)
+            .ok()
+            .map(|file| Box::new(Lines::of(file, path)) as Box<dyn Iterator<Item = String>>),
     };
     lines.unwrap_or_else(|| {
-        let _ = writeln!(std::io::stderr(), "qrtotp: cannot read {}; its lines are left out", path.display());
+        cut(path, "it can't be opened or unpacked");
         Box::new(std::iter::empty())
     })
+}
+
+/// Tells that lines of a file are left out.
+fn cut(path: &Path, why: &str) {
+    WERE_CUT.store(true, Ordering::Relaxed);
+    let text = format!("cannot read all of {}: {why}; lines are left out", path.display());
+    let _ = writeln!(std::io::stderr(), "qrtotp: {text}");
 }
 
 /// The lines that a program prints, as they come.
@@ -280,12 +300,39 @@ fn printed(mut program: Command) -> Option<Lines<BufReader<std::process::ChildSt
     program.env_clear().env("PATH", path).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = program.spawn().ok()?;
     let reader = BufReader::new(child.stdout.take()?);
-    Some(Lines { reader, child: Some(child) })
+    Some(Lines { reader, child: Some(child), path: None })
 }
 
 struct Lines<R> {
     reader: R,
     child: Option<Child>,
+    /// The file whose lines these are; taken at its end.
+    path: Option<PathBuf>,
+}
+
+impl<R: Read> Lines<BufReader<R>> {
+    fn of(reader: R, path: &Path) -> Self {
+        Self { reader: BufReader::new(reader), child: None, path: Some(path.to_owned()) }
+    }
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Appends at most [`LONGEST`] bytes of a line. 0 at the end.
+    fn more(&mut self, line: &mut Vec<u8>) -> usize {
+        let read = self.reader.by_ref().take(LONGEST).read_until(b'\n', line);
+        let why = match read {
+            Ok(length @ 1..) => return length,
+            Ok(_) if self.child.as_mut().is_none_or(|child| child.wait().is_ok_and(|end| end.success())) => {
+                None
+            }
+            Ok(_) => Some("it can't be unpacked".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let (Some(path), Some(why)) = (self.path.take(), why) {
+            cut(&path, &why);
+        }
+        0
+    }
 }
 
 impl<R: BufRead> Iterator for Lines<R> {
@@ -293,14 +340,14 @@ impl<R: BufRead> Iterator for Lines<R> {
 
     fn next(&mut self) -> Option<String> {
         let mut line = Vec::with_capacity(512);
-        let length = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut line).ok()?;
+        let length = self.more(&mut line);
         if length == 0 {
             return None;
         }
         let mut rest = line.last() != Some(&b'\n') && length as u64 == LONGEST;
         while rest {
             let mut more = Vec::new();
-            let length = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut more).ok()?;
+            let length = self.more(&mut more);
             rest = length as u64 == LONGEST && more.last() != Some(&b'\n');
         }
         let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();

@@ -16,6 +16,7 @@ use std::path::Path;
 
 const LOGINS: &str = "qrtotp_logins";
 const ANOMALIES: &str = "qrtotp_anomalies";
+const ALERTS: &str = "qrtotp_alerts";
 const READ_UNTIL: &str = "qrtotp_log_read_timestamp_seconds";
 /// The state file of the unit qrtotp-watch.
 const WATCH: &str = "/var/lib/private/qrtotp-watch/place";
@@ -42,11 +43,24 @@ impl Counters {
     /// There is no log, or no store.
     pub fn read(file: &Path, context: &Context, now: UnixTime) -> Result<Self, Failure> {
         let mut counters = Self::of(file, now);
+        let rules = context.config.rules.rules().unwrap_or_default();
+        counters.keep_alerts(rules.iter().filter(|rule| rule.effects.alert).map(|rule| &*rule.name));
         counters.read_log(&mut Kept::of(&*context.store()?), now)?;
         if let Ok(text) = read(Path::new(WATCH)) {
             counters.take_watch(&text);
         }
         Ok(counters)
+    }
+
+    /// Counts the logins by these rules, from 0 on, and forgets those by rules that are no more.
+    fn keep_alerts<'r>(&mut self, rules: impl Iterator<Item = &'r str>) {
+        let (alerts, mut others): (BTreeMap<_, _>, _) =
+            std::mem::take(&mut self.counts).into_iter().partition(|(series, _)| series.starts_with(ALERTS));
+        for series in rules.map(alert_series) {
+            let count = alerts.get(&series).copied().unwrap_or(0);
+            others.insert(series, count);
+        }
+        self.counts = others;
     }
 
     /// Takes the counts of `qrtotp watch`.
@@ -85,7 +99,7 @@ impl Counters {
     }
 
     fn has_room(&self, series: &str) -> bool {
-        self.counts.len() < MOST || self.counts.contains_key(series)
+        self.counts.len() < MOST || self.counts.contains_key(series) || series.starts_with(ALERTS)
     }
 
     /// Counts the lines that came since the last run.
@@ -114,6 +128,9 @@ impl Counters {
         };
         let series = match entry.event.get("event") {
             Some("login") => {
+                if let Some(count) = self.counts.get_mut(&alert_series(&label("rule"))) {
+                    *count += 1;
+                }
                 let [service, result, reason] = ["service", "result", "reason"].map(label);
                 format!("{LOGINS}_total{{service=\"{service}\",result=\"{result}\",reason=\"{reason}\"}}")
             }
@@ -130,6 +147,7 @@ impl Counters {
         for (family, help) in [
             (LOGINS, "Logins in the log, by PAM service, result and reason."),
             (ANOMALIES, "Anomalies that the module named or qrtotp-watch found, by rule."),
+            (ALERTS, "Logins that a rule with alert = true decided, by rule."),
         ] {
             out.counter(family, help, self.counts.iter().filter(|(series, _)| series.starts_with(family)));
         }
@@ -165,8 +183,12 @@ fn anomaly_series(rule: &str) -> String {
     format!("{ANOMALIES}_total{{rule=\"{rule}\"}}")
 }
 
+fn alert_series(rule: &str) -> String {
+    format!("{ALERTS}_total{{rule=\"{rule}\"}}")
+}
+
 fn is_counter(name: &str) -> bool {
-    name.strip_suffix("_total").is_some_and(|family| [LOGINS, ANOMALIES].contains(&family))
+    name.strip_suffix("_total").is_some_and(|family| [LOGINS, ANOMALIES, ALERTS].contains(&family))
 }
 
 /// Whether this is a name and labels as [`Counters::write`] writes them.
@@ -225,6 +247,28 @@ mod tests {
         );
         assert_eq!(Counters::parse(&text), Some(counters));
         assert_eq!(Counters::parse("qrtotp_devices 7\n"), None, "an older file");
+    }
+
+    #[test]
+    fn logins_by_the_rules_with_an_alert_are_counted_from_0_and_no_other_name_becomes_a_label() {
+        let mut counters = Counters::new(1000);
+        counters.keep_alerts(["breakglass", "root"].into_iter());
+        for rule in ["breakglass", "office", "x} 9", "default"] {
+            counters.count(&entry(&format!(
+                "event=login result=ignored service=login user=alice rule=\"{rule}\""
+            )));
+        }
+        let mut later = Counters::parse(&text(&counters)).unwrap();
+        let alerts = |counters: &Counters| {
+            let text = text(counters);
+            text.lines()
+                .filter_map(|line| line.strip_prefix("qrtotp_alerts_total"))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(alerts(&later), "{rule=\"breakglass\"} 1 {rule=\"root\"} 0");
+        later.keep_alerts(["breakglass", "new"].into_iter());
+        assert_eq!(alerts(&later), "{rule=\"breakglass\"} 1 {rule=\"new\"} 0");
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! The audit log, and the programs that read it.
 
-mod ecs;
 mod journal;
 mod monitoring;
+mod odd_input;
 mod place_and_key;
 mod privacy;
 mod records;
 mod report;
+mod schemas;
 pub mod top;
 pub mod trail;
 mod watch;

@@ -92,6 +92,7 @@ fn metrics(sandbox: &Sandbox) -> String {
     let _ = sandbox.run(&["rm", "-rf", "/var/log/journal"]).success(); // this machine's
     let _ = sandbox.run(&["cp", "/tmp/auth.log", "/var/log/auth.log"]).success();
     let _ = sandbox.run(&["qrtotp", "audit", "checkpoint", "--verify"]);
+    sandbox.configure("[[rule]]\nname = \"watched\"\nuser = [\"alice\"]\nthen = \"code\"\nalert = true\n");
     let counters = "qrtotp_logins_total{service=\"sshd\",result=\"denied\",reason=\"wrong_code\"} 3\n\
                     qrtotp_anomalies_total{rule=\"spray\"} 1\nqrtotp_log_read_timestamp_seconds 1000\n";
     sandbox.overwrite("/tmp/qrtotp.prom", counters);
@@ -124,12 +125,13 @@ fn dashboard_and_alerts_ask_for_metrics_that_there_are_and_the_dashboard_shows_n
         ["qrtotp_chain_lost_lines", "qrtotp_log_read_timestamp_seconds", "qrtotp_policy_generation"]
     );
     let sandbox = Sandbox::new();
-    let read = "import json,sys; d=json.load(sys.stdin); p=d['panels']; assert len({x['id'] for x in p})==len(p)==12";
+    let read = "import json,sys; d=json.load(sys.stdin); p=d['panels']; assert len({x['id'] for x in p})==len(p)==13";
     sandbox.run_with_input(&["python3", "-c", read], &conf("grafana/qrtotp.json")).success();
 }
 
-/// A host whose metrics begin with our zeros, and that has its first anomaly ten minutes later.
-const FIRST_ANOMALY: &str = r#"
+/// A host whose metrics begin with our zeros, and that has its first anomaly, and its first login by a rule
+/// with an alert, ten minutes later.
+const FIRST_ONES: &str = r#"
 rule_files: [rules.yml]
 evaluation_interval: 1m
 tests:
@@ -149,6 +151,22 @@ tests:
               summary: "host: anomaly intercepted"
               description: "qrtotp audit --event anomaly, or journalctl -u qrtotp-watch, shows whose account; docs/AUDIT.md, Anomalies, says what to do."
       - { eval_time: 30m, alertname: QrtotpAttack }
+  - interval: 1m
+    input_series:
+      - series: qrtotp_alerts_total{rule="breakglass",instance="host"}
+        values: 0x9 1x30
+      - series: qrtotp_alerts_total{rule="root",instance="host"}
+        values: 0x40
+    alert_rule_test:
+      - { eval_time: 9m, alertname: QrtotpRuleAlert }
+      - eval_time: 11m
+        alertname: QrtotpRuleAlert
+        exp_alerts:
+          - exp_labels: { severity: warning, instance: host, rule: breakglass }
+            exp_annotations:
+              summary: "host: a login by the rule breakglass, which has alert = true"
+              description: "qrtotp audit --rule breakglass shows whose login it was, and whether it was let in."
+      - { eval_time: 30m, alertname: QrtotpRuleAlert }
 "#;
 
 #[test]
@@ -162,6 +180,32 @@ fn the_command_writes_what_the_alert_about_anomalies_asks_for_before_there_is_on
     for rule in rules.split('|') {
         assert!(text.contains(&format!("qrtotp_anomalies_total{{rule=\"{rule}\"}} 0\n")), "{rule}: {text}");
     }
+}
+
+#[test]
+fn a_login_by_a_rule_with_an_alert_is_counted_under_the_rules_name() {
+    let sandbox = Sandbox::new();
+    sandbox.stack("");
+    sandbox.add_user("alice");
+    let phone = sandbox.import("alice");
+    let rule = |name: &str, user: &str| {
+        format!("[[rule]]\nname = \"{name}\"\nuser = [\"{user}\"]\nthen = \"code\"\nalert = true\n")
+    };
+    sandbox.configure(&(rule("watched", "alice") + &rule("root", "root")));
+    let metrics = |sandbox: &Sandbox| {
+        let _ = sandbox.run(&["qrtotp", "metrics", "--textfile", "/tmp/qrtotp.prom"]).success();
+        sandbox.read("/tmp/qrtotp.prom")
+    };
+    sandbox.overwrite("/tmp/qrtotp.prom", "qrtotp_log_read_timestamp_seconds 1000\n");
+    assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS);
+    let line = sandbox.log.wait(&["event=login", "rule=watched"]);
+    let line = format!("2026-11-29T10:00:00Z host sshd[7]: {}\n", &line[line.find("pam_qrtotp(").unwrap()..]);
+    let _ = sandbox.run(&["rm", "-rf", "/var/log/journal"]).success(); // this machine's
+    sandbox.overwrite("/var/log/auth.log", &line);
+    let text = metrics(&sandbox);
+    let alerts: Vec<&str> =
+        text.lines().filter_map(|line| line.strip_prefix("qrtotp_alerts_total")).collect();
+    assert_eq!(alerts, ["{rule=\"root\"} 0", "{rule=\"watched\"} 1"], "{text}");
 }
 
 #[test]
@@ -192,10 +236,10 @@ fn promtool_takes_the_alerts_and_the_metrics() {
     sandbox.install(&unpacked("prometheus").join("usr/bin/promtool"), "/tmp/promtool", 0o755);
     sandbox.overwrite("/tmp/rules.yml", &conf("prometheus/qrtotp.rules.yml"));
     let rules = sandbox.run(&["/tmp/promtool", "check", "rules", "/tmp/rules.yml"]).success().stdout;
-    assert!(rules.contains("10 rules found"), "{rules}");
+    assert!(rules.contains("11 rules found"), "{rules}");
     sandbox.run_with_input(&["/tmp/promtool", "check", "metrics"], &metrics(&sandbox)).success();
     // Of one that was never seen before, too, as the command writes each with 0 from its first run on.
-    sandbox.overwrite("/tmp/rules.test.yml", FIRST_ANOMALY);
+    sandbox.overwrite("/tmp/rules.test.yml", FIRST_ONES);
     let tested = sandbox.run(&["/tmp/promtool", "test", "rules", "/tmp/rules.test.yml"]);
     assert!(tested.success().stdout.contains("SUCCESS"));
 }

@@ -3,6 +3,7 @@
 use qrtotp_tests::{
     Phone, Sandbox, artefacts, clock,
     host::{PAM_AUTH_ERR, PAM_SUCCESS},
+    oracles::not_of_our_schema,
     screen::{self, Background},
 };
 use std::time::Duration;
@@ -112,14 +113,9 @@ fn audit_shows_what_filters_ask_for_as_text_and_as_json_of_the_schema() {
     let unknown = sandbox.run(&["qrtotp", "audit", "--group", "nobody-s"]);
     assert!(unknown.status.code() == Some(2) && unknown.stderr.contains("no group"), "{}", unknown.stderr);
     assert_eq!(audit(&["--until", "1d", "--event", "login"]), "");
-    let schema = std::fs::read_to_string(artefacts::sources().join("../docs/audit.schema.json")).unwrap();
-    sandbox.overwrite("/tmp/schema.json", &schema);
-    sandbox.overwrite("/tmp/events.json", &audit(&["--json"]));
-    let program = "import json; s=json.load(open('/tmp/schema.json'))['properties']\n\
-        for line in open('/tmp/events.json'):\n  e=json.loads(line)\n  assert set(e) <= set(s), set(e)-set(s)\n  \
-        assert e['event'] in s['event']['enum'] and e['version'] == 1, e\n  print(e['event'])";
-    let events = sandbox.run(&["python3", "-c", program]).success().stdout;
-    assert!(events.contains("login\n") && events.contains("throttle_lifted\n"), "{events}");
+    let events = audit(&["--json"]);
+    assert_eq!(not_of_our_schema(&events), "");
+    assert!(events.contains("\"event\":\"login\"") && !events.contains("malformed"), "{events}");
     let ecs = audit(&["--json=ecs", "--event", "login", "--result", "accepted"]);
     assert!(ecs.contains("\"outcome\":\"success\"") && ecs.contains("\"name\":\"alice\""), "{ecs}");
     assert!(

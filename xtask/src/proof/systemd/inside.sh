@@ -10,7 +10,7 @@ comes() { for _ in $(seq "$1"); do [ "$(systemctl is-active qrtotpd.service)" = 
 override() { mkdir -p /etc/systemd/system/qrtotpd.service.d; cat >/etc/systemd/system/qrtotpd.service.d/proof.conf; systemctl daemon-reload; systemctl stop qrtotpd.service 2>/dev/null; }
 
 # The drop-in that the unit's first comment names for this purpose.
-drop_in() { echo '[Service]'; sed -n "/^# - $1/,/^# - /s/^#       //p" /usr/lib/systemd/system/qrtotpd.service; }
+drop_in() { echo '[Service]'; sed -n "/^# - $1/,/^# - /s/^#       //p" "/usr/lib/systemd/system/${2:-qrtotpd.service}"; }
 
 useradd --create-home --shell /bin/bash alice
 echo 'alice:correct horse 7' | chpasswd
@@ -114,6 +114,38 @@ for _ in $(seq 90); do grep -q '^qrtotp_logins_total{.*"accepted"' $metrics && b
 served() { exec 3<>/dev/tcp/127.0.0.1/9100 && printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3 && grep '^qrtotp_logins_total{.*"accepted"' <&3; }
 say served "$(served 2>&1)"
 
+# The program of the unit's comment says what it got, who it is, and what it can do: as shipped, and with the
+# settings for one that speaks to a server.
+cat >/usr/local/bin/tell <<'F'
+#!/bin/bash
+got=$(cat)
+case $got in '{'*'"rule":"intercepted"'*'}') got=json ;; esac
+uid=$(id -u); [ "$uid" -ge 61184 ] && [ "$uid" -le 65519 ] && uid=its-own
+secrets=none
+for file in /var/lib/qrtotp/accounts/*/state /var/lib/qrtotp/accounts/root/state /etc/qrtotp/seal.key /etc/shadow; do
+    head -c 1 "$file" >/dev/null 2>&1 && secrets=$file
+done
+server=refused
+(exec 3<>/dev/tcp/127.0.0.1/9100) 2>/dev/null && server=reached
+echo "$got, $uid, $*, secrets $secrets, server $server" >/var/lib/qrtotp-watch/told
+F
+chmod 755 /usr/local/bin/tell
+cp /etc/pam.d/proof /etc/pam.d/hooked
+tells() { # for a user whose code is given again elsewhere, with these drop-ins
+    user=$1; shift
+    mkdir -p /etc/systemd/system/qrtotp-watch.service.d; rm -f /var/lib/qrtotp-watch/told
+    for what in "$@"; do drop_in "$what" qrtotp-watch.service; done >/etc/systemd/system/qrtotp-watch.service.d/proof.conf
+    systemctl daemon-reload; systemctl restart qrtotp-watch.service
+    useradd "$user"
+    echo "otpauth://totp/Tests:keeper?secret=$KEY&issuer=Tests" | qrtotp import uri "$user" --unused
+    code=$(oathtool --totp --base32 "$KEY")
+    for host in 192.0.2.7 203.0.113.9; do echo "$code" | pamtester -I "rhost=$host" hooked "$user" authenticate; done
+    for _ in $(seq 100); do [ -s /var/lib/qrtotp-watch/told ] && break; sleep 0.2; done
+    cat /var/lib/qrtotp-watch/told
+}
+say hook "$(tells carol 'a program' 2>/dev/null | tail -n 1)"
+say hook_with_network "$(tells david 'a program' 'one that speaks' 2>/dev/null | tail -n 1)"
+
 # As if the host had been off at the last full hour.
 mkdir -p /etc/systemd/system/qrtotp-checkpoint.timer.d /var/lib/systemd/timers
 printf '[Timer]\nRandomizedDelaySec=0\n' >/etc/systemd/system/qrtotp-checkpoint.timer.d/proof.conf
@@ -122,4 +154,4 @@ systemctl daemon-reload
 systemctl enable --now qrtotp-checkpoint.timer
 logged() { journalctl --no-pager --output=cat SYSLOG_IDENTIFIER=qrtotp | grep -c '^event=checkpoint .* seq='; }
 for _ in $(seq 100); do logged >/dev/null && break; sleep 0.2; done
-say checkpoint "$(ls /var/lib/qrtotp/checkpoints | wc -l) kept, $(logged) logged"
+say checkpoint "$(ls /var/lib/qrtotp/checkpoints | grep -c "^[0-9]") kept, $(logged) logged"

@@ -54,6 +54,12 @@ const EXPECTED: &[(&str, &str, &str)] = &[
         "node_exporter serves, after the next run",
         "qrtotp_logins_total{reason=\"code\",result=\"accepted\",service=\"proof\"} 1",
     ),
+    ("hook", "its hook gets", "json, its-own, --channel ops, secrets none, server refused"),
+    (
+        "hook_with_network",
+        "with the drop-in for a server",
+        "json, its-own, --channel ops, secrets none, server reached",
+    ),
     ("checkpoint", "checkpoints of the timer qrtotp-checkpoint, which is late", "1 kept, 1 logged"),
 ];
 
