@@ -534,13 +534,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn of_a_key_that_comes_twice_the_first_value_holds() {
-        let event = Event::parse(&format!("{LINE} user=mallory")).unwrap();
-        assert_eq!((event.has_extra_keys, &event.to_json()["user"]), (true, &Value::from("zoë")));
-        assert!(!Event::parse(LINE).unwrap().has_extra_keys);
-    }
-
     proptest! {
         #[test]
         fn any_text_is_read_without_a_panic(text in ".{0,200}") {

@@ -181,6 +181,13 @@ mod tests {
     }
 
     #[test]
+    fn of_a_key_that_comes_twice_the_first_value_holds() {
+        let event = Event::parse(&format!("{LINE} user=mallory")).unwrap();
+        assert_eq!((event.has_extra_keys, &event.to_json()["user"]), (true, &json!("alice")));
+        assert!(!Event::parse(LINE).unwrap().has_extra_keys);
+    }
+
+    #[test]
     fn no_key_of_a_line_replaces_what_the_reader_says() {
         let entry = from_syslog("- h qrtotp: event=login host=login1 user=alice").unwrap();
         let object = plain(&Entry { writer: Writer::User(7), ..entry });
