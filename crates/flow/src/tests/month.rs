@@ -331,7 +331,8 @@ impl Host {
         };
         let mut human = Human::says(answers.iter().map(|answer| say(answer)));
         let outcome = self.world.login_of(subject, &Options::default(), &mut human);
-        assert_eq!(outcome == Outcome::Accepted, accepted, "{} from {:?}", deed.user, deed.from);
+        let said = self.world.log.0.last();
+        assert_eq!(outcome == Outcome::Accepted, accepted, "{} from {:?}: {said:?}", deed.user, deed.from);
         Ok(())
     }
 
