@@ -262,10 +262,10 @@ mod tests {
 
     #[test]
     fn an_accepted_login_is_an_authentication_with_its_factors_and_its_source() {
-        let chain = "0".repeat(40);
+        let (chain, key) = ("0".repeat(40), format!("SHA256:{}", "K".repeat(43)));
         let document = document(&format!(
             "event=login result=accepted reason=code user=alice service=sshd rhost=2001:db8::7 tty=ssh credential=c-7F3K2M \
-             label=\"my phone\" policy=7 rule=office place=new with=publickey key=SHA256:KaSV seq=4 at=1795878245 chain={chain}"
+             label=\"my phone\" policy=7 rule=office place=new with=publickey key={key} seq=4 at=1795878245 chain={chain}"
         ));
         let numbers = ["category_uid", "class_uid", "activity_id", "type_uid", "status_id", "severity_id"]
             .map(|key| document[key].as_u64().unwrap());
@@ -275,8 +275,8 @@ mod tests {
         assert_eq!(document["user"], json!({ "name": "alice", "credential_uid": "c-7F3K2M" }));
         assert_eq!(document["src_endpoint"], json!({ "ip": "2001:db8::7" }));
         assert_eq!(document["policy"], json!({ "uid": "7", "name": "office" }));
-        let [key, code] = &document["auth_factors"].as_array().unwrap()[..] else { panic!("{document}") };
-        assert_eq!((&key["factor_type"], &key["device"]["uid"]), (&json!("ssh key"), &json!("SHA256:KaSV")));
+        let [first, code] = &document["auth_factors"].as_array().unwrap()[..] else { panic!("{document}") };
+        assert_eq!((&first["factor_type"], &first["device"]["uid"]), (&json!("ssh key"), &json!(key)));
         assert_eq!((&code["factor_type_id"], &code["device"]["name"]), (&json!(7), &json!("my phone")));
         assert_eq!(
             (&document["metadata"]["sequence"], &document["metadata"]["uid"]),

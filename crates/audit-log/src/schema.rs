@@ -117,6 +117,10 @@ fn matches(pattern: &str, text: &str) -> Option<bool> {
             !text.is_empty() && text.bytes().all(|c| c.is_ascii_lowercase() || matches!(c, b'_' | b'-'))
         }
         "^[0-9a-f]{40}$" => parse_link(text).is_some(),
+        "^SHA256:[A-Za-z0-9+/]{43}$" => text.strip_prefix("SHA256:").is_some_and(|hash| {
+            let base64 = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/');
+            hash.len() == 43 && hash.bytes().all(base64)
+        }),
         "^c-[0-9A-HJKMNP-TV-Z]{6}$" => is_id("c-"),
         "^t-[0-9A-HJKMNP-TV-Z]{6}$" => is_id("t-"),
         _ => return None,

@@ -15,7 +15,7 @@ fn documents(sandbox: &Sandbox, form: &str) -> String {
         "import json; [print(k) for k in json.load(open('/tmp/schema.json'))['properties']['event']['enum']]";
     let kinds = sandbox.run(&["python3", "-c", kinds]).success().stdout;
     let fields = "user=alice service=sshd rhost=2001:db8::7 tty=ssh by=root policy=7 rule=office record=AB credential=c-7F3K2M \
-                  root=3f786850e387550fdab836ed7e6dc881de23001b prev=3f786850e387550fdab836ed7e6dc881de23001b label=\"my phone\" token=t-7F3K2M failures=2 wait=4 left=3 count=9 keys=1 was=bob with=unknown \
+                  root=3f786850e387550fdab836ed7e6dc881de23001b prev=3f786850e387550fdab836ed7e6dc881de23001b label=\"my phone\" token=t-7F3K2M failures=2 wait=4 left=3 count=9 keys=1 was=bob place=new with=unknown key=SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM \
                   seq=4 at=1795878245 chain=3f786850e387550fdab836ed7e6dc881de23001b detail=\"a sentence\" host=login1";
     written(sandbox, |lines| {
         for kind in kinds.lines() {
