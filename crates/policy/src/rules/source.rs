@@ -535,7 +535,8 @@ impl Conditions {
     }
 
     /// Whether they hold whenever those of `later` do.
-    fn include(&self, later: &Self) -> bool {
+    #[must_use]
+    pub fn include(&self, later: &Self) -> bool {
         fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
             earlier.is_empty()
                 || (!later.is_empty()

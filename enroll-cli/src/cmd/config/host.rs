@@ -77,7 +77,13 @@ impl Accounts<'_> {
     }
 
     /// The other facts that the guard needs.
-    pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool, ways: Ways) -> Host<'h> {
+    pub fn host<'h>(
+        &self,
+        emergency: &[String],
+        asks: &'h dyn Fn(&str) -> bool,
+        one_field: &'h dyn Fn(&str) -> bool,
+        ways: Ways,
+    ) -> Host<'h> {
         let emergency = emergency.iter().map(|name| Emergency {
             name: name.clone(),
             person: self.person(name),
@@ -90,6 +96,7 @@ impl Accounts<'_> {
             emergency: emergency.collect(),
             enrolled: self.enrolled(),
             asks,
+            one_field,
             ways,
             recent: self.recent(),
         }

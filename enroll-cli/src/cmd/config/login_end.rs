@@ -48,6 +48,8 @@ pub struct Host<'h> {
     pub enrolled: bool,
     /// Whether a service's PAM file asks for a code.
     pub asks: &'h dyn Fn(&str) -> bool,
+    /// Whether it does so in one field together with the password, where two codes have no room.
+    pub one_field: &'h dyn Fn(&str) -> bool,
     /// How logins come in at sshd.
     pub ways: Ways,
     /// Accounts without a device that logged in lately.
@@ -207,6 +209,10 @@ impl<'g> Logins<'g> {
         let decision = self.decision(person, login, key, familiar)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
+            Outcome::TwoCodes if (self.host.one_field)(login.service) => {
+                let why = format!("{} (two codes have no room in the one field there)", decision.rule);
+                return Ok(End::Denied(why));
+            }
             Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(login.service) => {}
             Outcome::Skip | Outcome::Code | Outcome::TwoCodes => return Ok(End::In),
         }

@@ -43,6 +43,7 @@ fn host() -> Host<'static> {
         emergency: Vec::new(),
         enrolled: true,
         asks: &|_| true,
+        one_field: &|_| false,
         ways: Ways::default(),
         recent: Vec::new(),
     }
@@ -146,6 +147,15 @@ fn planted_lock_outs_of_the_person_who_applies_are_refused() {
     ] {
         assert_eq!(refused(&rules(short), &host()).join(" "), keys, "{short}");
     }
+}
+
+#[test]
+fn two_codes_have_no_room_in_one_field() {
+    let forwards = Host { one_field: &|_| true, ..host() };
+    assert_eq!(refused(&rules("-> two-codes"), &forwards), ["L1", "L2"]);
+    let at_sshd = Host { one_field: &|service| service == "sshd", ..host() };
+    assert_eq!(refused(&rules("group = ['wheel'] -> two-codes"), &at_sshd), ["L1"]);
+    assert!(refused(&rules("service = ['sudo'] -> two-codes"), &at_sshd).is_empty());
 }
 
 #[test]
