@@ -467,10 +467,7 @@ fn problem(rule: &Rule, key_services: &[Cow<'static, str>]) -> Option<&'static s
 
 /// Whether these are terminals that no login over a network has.
 fn is_at_console(tty: &[Pattern]) -> bool {
-    let console = |pattern: &Pattern| {
-        pattern.is_console() || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
-    };
-    !tty.is_empty() && tty.iter().all(console)
+    !tty.is_empty() && tty.iter().all(|pattern| pattern.console().is_some())
 }
 
 /// Valid rules that an admin should reconsider.

@@ -5,10 +5,11 @@ use super::host::{Accounts, asks};
 use super::surroundings::{disk, settings, store};
 use crate::cmd::doctor::{Files, Sshd};
 use crate::context::Context;
-use crate::error::Failure;
+use crate::error::{Failure, store_failure};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
-    Broker, Compiled, Conditions, Damaged, Finding, FirstLogin, Outcome, Rule, Severity, applied_path,
+    Broker, Compiled, Conditions, ConfigFile, Damaged, Finding, FirstLogin, Outcome, Rule, Severity,
+    applied_path, check_proof_service,
 };
 use qrtotp_values::{Date, UnixTime};
 use std::ffi::CString;
@@ -19,7 +20,7 @@ use std::path::Path;
 pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
     let context = Context::before_applying(path, compiled);
     let mut found = settings(&context);
-    found.extend(store(&context));
+    found.extend(lost_store(path, &context).or_else(|| store(&context)));
     found.extend(disk(&context.config.state_dir.0));
     found.extend(passed_dates(compiled, SystemClock.now()));
     found.extend(objections(path, compiled)?);
@@ -30,6 +31,19 @@ pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, 
 /// store that can't be opened.
 pub fn refuses(finding: &Finding) -> bool {
     finding.severity == Severity::Danger && !finding.key.starts_with("brand") && finding.key != "state_dir"
+}
+
+/// A store that can't be opened, in place of the present one, which can.
+fn lost_store(path: &Path, context: &Context) -> Option<Finding> {
+    let error = context.check_store().err()?;
+    let present = Context::of(ConfigFile::load(path, SystemClock.now()).ok()?);
+    present.check_store().ok()?;
+    let reason = format!(
+        "every login would be denied: {}; the present store is {}: move it, or correct state_dir",
+        store_failure(&error),
+        present.config.state_dir.0.display()
+    );
+    Some(Finding { severity: Severity::Danger, key: "store", reason })
 }
 
 /// Dates until which accounts without a device got in.
@@ -46,7 +60,12 @@ fn passed_dates(compiled: &Compiled, now: UnixTime) -> Vec<Finding> {
         );
         Some(Finding { severity: Severity::Warning, key: "allow_until", reason })
     };
-    all.filter_map(finding).collect()
+    let mut found: Vec<Finding> = all.filter_map(finding).collect();
+    for rule in compiled.rules.iter().filter(|rule| rule.conditions.until.is_some_and(|end| end <= now)) {
+        let reason = format!("rule {}: its `until` has passed, so it never holds; remove it", rule.name);
+        found.push(Finding { severity: Severity::Warning, key: "until", reason });
+    }
+    found
 }
 
 /// The guard's objections to applying, with severity danger if it refuses.
@@ -56,7 +75,9 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let (accounts, asks) = (Accounts { store: store.as_deref(), now }, asks(&files));
     let sshd = Sshd::ask();
     let one_field_at = |service: &str| one_field(service, &files).is_some();
-    let host = accounts.host(&compiled.emergency, &asks, &one_field_at, sshd.ways(&files));
+    let mut host = accounts.host(&compiled.emergency, &asks, &one_field_at, sshd.ways(&files));
+    host.root_at_sshd = sshd.lets_root_in();
+    host.proves_passwords = check_proof_service().is_ok();
     let before = std::fs::read(applied_path(path)).ok();
     let before = before.and_then(|bytes| Compiled::from_applied(&bytes).ok());
     let found = guard::findings(compiled, before.as_ref(), &host, || accounts.admins(), now);
