@@ -23,6 +23,7 @@ pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, 
     found.extend(lost_store(path, &context).or_else(|| store(&context)));
     found.extend(disk(&context.config.state_dir.0));
     found.extend(passed_dates(compiled, SystemClock.now()));
+    found.extend(ConfigFile::not_read(path).iter().map(|path| not_read(path)));
     found.extend(objections(path, compiled)?);
     Ok(found)
 }
@@ -31,6 +32,13 @@ pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, 
 /// store that can't be opened.
 pub fn refuses(finding: &Finding) -> bool {
     finding.severity == Severity::Danger && !finding.key.starts_with("brand") && finding.key != "state_dir"
+}
+
+/// A file of conf.d that nobody reads.
+fn not_read(path: &Path) -> Finding {
+    let reason =
+        format!("{} is not read: its name does not end in .toml; rename or remove it", path.display());
+    Finding { severity: Severity::Warning, key: "conf.d", reason }
 }
 
 /// A store that can't be opened, in place of the present one, which can.

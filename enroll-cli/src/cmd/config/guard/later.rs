@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::iter::once;
 
 const WEEK: u16 = 7 * 24 * 60;
-/// Most times that are tried, so that many hours and days together take no minutes. The days are tried in any case.
+/// Most times that are tried, so that many hours and days together take no minutes. The days are tried in any
+/// case.
 const MOST: usize = 4_000;
 
 /// The times at which accounts without a device no longer get in.
@@ -15,8 +16,8 @@ fn grace_ends(compiled: &Compiled) -> impl Iterator<Item = UnixTime> {
     of_rules.chain(compiled.config.defaults.allow_until).map(|day| day.first_second() + 86_400)
 }
 
-/// The times after `now` at which a condition on days or hours begins or ceases to hold, or `allow_until` ends. Hours count in the
-/// week after `now` and after each of the days.
+/// The times after `now` at which a condition on days or hours begins or ceases to hold, or `allow_until`
+/// ends. Hours count in the week after `now` and after each of the days.
 pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damaged> {
     let conditions = || compiled.rules.iter().map(|rule| &rule.conditions);
     let days = conditions().flat_map(|one| [one.since, one.until]).flatten().filter(|day| *day > now);
