@@ -3,22 +3,23 @@
 
 use crate::caller::{acting_uid, host_chain, subject};
 use crate::error::Failure;
-use nix::unistd::{Group, geteuid};
+use nix::unistd::{Group, User, geteuid};
 use qrtotp_audit::{Event, Kind};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{
     Applied, Compiled, Config, ConfigError, ConfigFile, Finding, Names, Severity, Stamp, applied_path,
     compile, digest, restamped, upgraded,
 };
+use qrtotp_store::open_dir;
 use qrtotp_values::UnixTime;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use tz::TimeZone;
 
-/// How many applied configurations are kept.
-const KEPT: usize = 20;
+/// How many applied configurations are kept, with the present one.
+const KEPT: usize = 21;
 
 /// Resolves group and time zone names on this host.
 pub struct HostNames;
@@ -30,14 +31,28 @@ impl Names for HostNames {
         Ok(group.map(|group| group.gid.as_raw()))
     }
 
+    fn has_user(&self, name: &str) -> bool {
+        !matches!(User::from_name(name), Ok(None))
+    }
+
     fn zone(&self, name: &str) -> Result<Vec<(UnixTime, i32)>, String> {
-        let zone = TimeZone::from_posix_tz(name).map_err(|_| {
-            format!("there is no time zone {name} on this host; `timedatectl list-timezones` names them")
-        })?;
+        // POSIX strings have the opposite sign: "UTC+2" is two hours behind UTC.
+        let no_zone = || {
+            format!(
+                "there is no time zone {name} on this host; write a name of tzdata, such as Europe/Berlin, which \
+                 `timedatectl list-timezones` prints"
+            )
+        };
+        let plain = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let is_file = |dir: &str| Path::new(dir).join(name).is_file();
+        let known = plain && ZONES.iter().any(|dir| is_file(dir)) && name != "localtime";
+        let zone = TimeZone::from_posix_tz(name).ok().filter(|_| known).ok_or_else(no_zone)?;
         Ok(offsets(&zone, SystemClock.now()))
     }
 }
 
+/// Where time zones are, as `tz` looks for them.
+const ZONES: [&str; 3] = ["/usr/share/zoneinfo", "/share/zoneinfo", "/etc/zoneinfo"];
 const DAY: i64 = 86_400;
 /// How long the offsets of a time zone are known after an apply: two years.
 const ZONE_DAYS: i64 = 2 * 366;
@@ -177,6 +192,9 @@ impl AppliedFile {
         let dir_path = path.parent().unwrap_or(Path::new("/"));
         let dir = File::open(dir_path).map_err(|error| failure("open", dir_path, &error))?;
         let file = applied_path(path);
+        if !path.exists() && !file.exists() {
+            return Err(ConfigError::Missing(path.to_owned()).into());
+        }
         let earlier = earlier_dir(&file);
         match DirBuilder::new().mode(0o700).create(&earlier) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -184,7 +202,7 @@ impl AppliedFile {
             }
             _ => {}
         }
-        let lock = File::open(&earlier).map_err(|error| failure("open", &earlier, &error))?;
+        let lock = File::from(open_dir(&earlier).map_err(ConfigError::Trust)?);
         // Any user who can open a directory can hold its lock. Only root can open this one.
         lock.set_permissions(Permissions::from_mode(0o700))
             .map_err(|error| failure("lock", &earlier, &error))?;
@@ -215,11 +233,12 @@ impl AppliedFile {
         }
     }
 
-    /// The numbers of the earlier ones, the oldest first.
+    /// The numbers of those that are kept, the oldest first; the newest is the present one.
     pub fn earlier(&self) -> Vec<u64> {
         let entries = earlier_dir(&self.file).read_dir().into_iter().flatten().flatten();
+        let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         let mut numbers: Vec<u64> =
-            entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+            files.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
         numbers.sort_unstable();
         numbers
     }
@@ -282,6 +301,7 @@ impl AppliedFile {
             &restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
                 .map_err(|_| damaged(&self.file))?,
         )?;
+        self.keep()?;
         self.log(&Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation), "");
         Ok(Some(generation))
     }
@@ -328,10 +348,12 @@ impl AppliedFile {
             return Err(Failure::Error(text.into()));
         }
         self.keep()?;
-        self.put(bytes)
+        self.put(bytes)?;
+        // A number that is kept is not used again, even if the file itself is lost.
+        self.keep()
     }
 
-    /// Keeps the present one among the earlier ones.
+    /// Keeps a copy of the present one.
     fn keep(&self) -> Result<(), Failure> {
         let newest =
             self.current()?.and_then(|bytes| Some((Applied::newest(&bytes).ok()?.generation, bytes)));
@@ -411,6 +433,33 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_a_name_of_tzdata_and_no_posix_string() {
+        for zone in ["UTC+2", "GMT-5", "XXX5", "../zoneinfo/UTC", "/etc/localtime", ":UTC", "localtime", ""] {
+            assert!(HostNames.zone(zone).is_err(), "{zone}");
+        }
+    }
+
+    #[test]
+    fn a_directory_of_others_is_refused_and_foreign_entries_are_passed_over() {
+        let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
+        let (path, target) = (dir.path().join("qrtotp.toml"), dir.path().join("target"));
+        assert!(AppliedFile::locked(&path).is_err() && !earlier_dir(&applied_path(&path)).exists());
+        std::fs::write(&path, "").unwrap();
+        DirBuilder::new().mode(0o755).create(&target).unwrap();
+        std::os::unix::fs::symlink(&target, earlier_dir(&applied_path(&path))).unwrap();
+        assert!(AppliedFile::locked(&path).is_err());
+        assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        std::fs::remove_file(earlier_dir(&applied_path(&path))).unwrap();
+        let place = AppliedFile::locked(&path).unwrap();
+        std::fs::create_dir(earlier_dir(&place.file).join("9999")).unwrap();
+        drop(place);
+        let place = AppliedFile::locked(&path).unwrap();
+        assert_eq!(place.apply(&compiled(&path).unwrap(), None, "").unwrap(), 1);
+        std::fs::write(&place.file, "what").unwrap();
+        assert_eq!(place.apply(&compiled(&path).unwrap(), None, "").unwrap(), 2, "a lost number");
+    }
+
+    #[test]
     fn a_configuration_is_applied_kept_confirmed_and_gone_back_to() {
         let dir = tempfile::Builder::new().permissions(Permissions::from_mode(0o700)).tempdir().unwrap();
         let path = dir.path().join("qrtotp.toml");
@@ -434,7 +483,7 @@ mod tests {
         let before = Applied::newest(&newest.previous).unwrap();
         assert_eq!(before.config.issuer.as_deref(), Some("A"), "B was never confirmed");
         assert_eq!((place.confirm().unwrap(), place.confirm().unwrap()), (Some(3), None));
-        assert_eq!((issuer(), place.earlier()), ("C".to_owned(), vec![1, 2]));
+        assert_eq!((issuer(), place.earlier()), ("C".to_owned(), vec![1, 2, 3]));
         let first = place.earlier_bytes(1).unwrap();
         assert_eq!(place.apply_again(&first, "").unwrap(), 4);
         assert_eq!(issuer(), "A");

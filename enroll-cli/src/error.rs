@@ -247,7 +247,7 @@ impl From<FleetError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         let step = match &error {
-            ConfigError::Missing(_) => "",
+            ConfigError::Missing(_) | ConfigError::TooLong(_) => "",
             ConfigError::Trust(error) => trust_step(error),
             ConfigError::NotApplied(_) | ConfigError::Damaged(_) => "",
             ConfigError::Syntax { .. } | ConfigError::Value { .. } => {

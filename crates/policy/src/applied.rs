@@ -170,6 +170,8 @@ pub struct Compiled {
     pub emergency: Vec<String>,
     /// Points that an admin should reconsider: the rule, and why.
     pub warnings: Vec<(String, String)>,
+    /// Names in the files that this host does not know, with file and line.
+    pub unknown: Vec<String>,
     /// BLAKE2b-256 of the files.
     pub digest: [u8; 32],
     tests: Vec<(String, Option<UnixTime>, Test)>,
@@ -257,12 +259,20 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
         (format!("{place}:{line}"), test.at.map(|local| read.utc(local)), test.clone())
     });
     let tests = tests.collect();
+    // A verifier decides for accounts of other hosts.
+    let unknown = read.unknown.iter().filter(|_| config.fleet.verifier.is_none());
+    let unknown = unknown.filter_map(|(file, at, text)| {
+        let source = texts.get(*file)?;
+        Some(format!("{}:{}: {text}", source.path.display(), source.line(*at)))
+    });
+    let unknown = unknown.collect();
     let compiled = Compiled {
         config,
         tests,
         rules: read.rules,
         emergency: read.emergency,
         warnings: read.warnings,
+        unknown,
         digest: digest(files),
         settings,
     };
@@ -331,7 +341,16 @@ impl Compiled {
         let settings = Table::decode(&mut Parts::of(file)?.source)?;
         let Applied { config, digest, .. } = Applied::newest(file)?;
         let (rules, emergency) = (config.rules.rules()?, kept_emergency(&settings));
-        Ok(Self { config, rules, emergency, warnings: Vec::new(), digest, tests: Vec::new(), settings })
+        Ok(Self {
+            config,
+            rules,
+            emergency,
+            warnings: Vec::new(),
+            unknown: Vec::new(),
+            digest,
+            tests: Vec::new(),
+            settings,
+        })
     }
 
     /// The file that a login reads.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// Longest configuration file, in bytes.
-const LIMIT: usize = 64 * 1024;
+pub const LIMIT: usize = 64 * 1024;
 
 /// An applied configuration and its directory, which also holds the sealing key.
 #[derive(Debug)]
@@ -55,18 +55,26 @@ impl ConfigFile {
     /// Missing, writable by others.
     pub fn files(path: &Path) -> Result<Vec<SourceFile>, ConfigError> {
         let missing = |error| match error {
-            TrustError::Missing(_) => ConfigError::Missing(path.to_owned()),
-            other => ConfigError::Trust(other),
+            ConfigError::Trust(TrustError::Missing(_)) => ConfigError::Missing(path.to_owned()),
+            other => other,
         };
-        let (_, bytes) = read_trusted(path, LIMIT).map_err(missing)?;
+        let bytes = source(path).map_err(missing)?;
         let mut files = Vec::new();
         let beside = path.parent().unwrap_or(Path::new("/")).join("conf.d");
-        for path in toml_files(&beside).map_err(ConfigError::Trust)? {
-            let (_, bytes) = read_trusted(&path, LIMIT).map_err(ConfigError::Trust)?;
+        let all = entries(&beside).map_err(ConfigError::Trust)?;
+        for path in all.into_iter().filter(|path| is_toml(path)) {
+            let bytes = source(&path)?;
             files.push(SourceFile { path, bytes });
         }
         files.push(SourceFile { path: path.to_owned(), bytes });
         Ok(files)
+    }
+
+    /// The files of `conf.d` beside `path` that are not read, because their names don't end in `.toml`.
+    #[must_use]
+    pub fn not_read(path: &Path) -> Vec<PathBuf> {
+        let all = entries(&path.parent().unwrap_or(Path::new("/")).join("conf.d")).unwrap_or_default();
+        all.into_iter().filter(|path| !is_toml(path) && !path.ends_with("README")).collect()
     }
 
     /// The bytes of a key file beside it, which only its owner may read.
@@ -88,11 +96,24 @@ impl ConfigFile {
     }
 }
 
-/// The files of a directory whose names end in `.toml` and don't begin with a dot (as editors' do), in the
-/// order of their names; none if there is no such directory.
+/// A configuration file's text.
+fn source(path: &Path) -> Result<Vec<u8>, ConfigError> {
+    match read_trusted(path, LIMIT) {
+        Ok((_, bytes)) => Ok(bytes),
+        Err(TrustError::TooLarge(path)) => Err(ConfigError::TooLong(path)),
+        Err(error) => Err(ConfigError::Trust(error)),
+    }
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "toml")
+}
+
+/// The files of a directory whose names don't begin with a dot (as editors' do), in the order of their names;
+/// none if there is no such directory.
 ///
 /// Anyone who may write to it could take rules away, so it is checked even if it is empty.
-fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
+fn entries(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
     match open_dir(dir) {
         Err(TrustError::Missing(_)) => return Ok(Vec::new()),
         opened => opened?,
@@ -105,7 +126,7 @@ fn toml_files(dir: &Path) -> Result<Vec<PathBuf>, TrustError> {
     for entry in dir.read_dir().map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let (name, path) = (entry.file_name(), entry.path());
-        if path.extension().is_some_and(|end| end == "toml") && !name.as_encoded_bytes().starts_with(b".") {
+        if !name.as_encoded_bytes().starts_with(b".") {
             paths.push(path);
         }
     }
@@ -186,6 +207,10 @@ mod tests {
         let files = ConfigFile::files(&path).unwrap();
         let files: Vec<String> = files.iter().map(|file| names(&file.path)).collect();
         assert_eq!(files, ["10-a.toml", "20-b.toml", "qrtotp.toml"]);
+        let ignored: Vec<String> = ConfigFile::not_read(&path).iter().map(|path| names(path)).collect();
+        assert_eq!(ignored, ["30-c.toml.bak"]);
+        write(&path, vec![b'#'; LIMIT + 1]).unwrap();
+        assert!(ConfigFile::files(&path).unwrap_err().to_string().contains("64 KiB"));
     }
 
     #[test]

@@ -101,6 +101,18 @@ impl Table {
         self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.value)
     }
 
+    /// The place of a key with its tables' names before it, or of the last of the tables that is there.
+    pub(super) fn place(&self, key: &str) -> usize {
+        let (mut table, mut at) = (self, 0);
+        for part in key.split('.') {
+            let Some(entry) = table.0.iter().find(|entry| entry.key == part) else { break };
+            at = entry.at;
+            let Is::Table(inner) = &entry.value.is else { break };
+            table = inner;
+        }
+        at
+    }
+
     /// Takes out the entry called `key`.
     pub(super) fn take(&mut self, key: &str) -> Option<Value> {
         let place = self.0.iter().position(|entry| entry.key == key)?;

@@ -16,6 +16,11 @@ pub enum ConfigError {
     /// The applied form is damaged.
     #[error("{0} is damaged; run `qrtotp config apply`")]
     Damaged(PathBuf),
+    /// The file is too long.
+    #[error(
+        "{0} is larger than 64 KiB, the most that is read; write networks instead of addresses, or move rules to conf.d"
+    )]
+    TooLong(PathBuf),
     /// The file can't be trusted or read.
     #[error(transparent)]
     Trust(TrustError),
@@ -51,7 +56,7 @@ impl ConfigError {
             Self::Damaged(_) => "policy_damaged",
             Self::Trust(TrustError::Io { .. } | TrustError::Cut(_)) => "config_unreadable",
             Self::Trust(_) => "config_untrusted",
-            Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
+            Self::TooLong(_) | Self::Syntax { .. } | Self::Value { .. } => "config_invalid",
         }
     }
 }

@@ -34,7 +34,7 @@ impl<'t> Text<'t> {
 
     /// A fault with its file and line.
     pub(super) fn error(&self, fault: &Fault) -> ConfigError {
-        let message = qrtotp_values::text::clean(&fault.message, 200);
+        let message = qrtotp_values::text::clean(&fault.message, 400);
         ConfigError::Syntax { path: self.path.to_owned(), line: self.line(fault.at), message }
     }
 }

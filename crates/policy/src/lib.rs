@@ -40,7 +40,7 @@ pub use check::{Finding, Severity, findings};
 pub use config::{
     Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, Fleet, Require, Unasked, Verify, Watch,
 };
-pub use config_file::{ConfigFile, applied_path};
+pub use config_file::{ConfigFile, LIMIT, applied_path};
 pub use error::ConfigError;
 pub use first_login::FirstLogin;
 pub use proof_service::{PROOF_SERVICE, check_proof_service};

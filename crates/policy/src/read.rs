@@ -34,7 +34,9 @@ impl Config {
         let config = read(document).map_err(|fault| text.error(&fault))?;
         match config.problem() {
             None => Ok(config),
-            Some((key, problem)) => Err(ConfigError::Value { path: text.path.to_owned(), key, problem }),
+            Some((key, problem)) => {
+                Err(text.error(&Fault { at: document.place(key), message: format!("`{key}` {problem}") }))
+            }
         }
     }
 }

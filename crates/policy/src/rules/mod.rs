@@ -158,6 +158,18 @@ impl Pattern {
         self.open && self.text == "tty"
     }
 
+    /// A console that matches it, if nothing but consoles does.
+    #[must_use]
+    pub fn console(&self) -> Option<String> {
+        let other = ["ttyS", "hvc"].iter().any(|name| self.text.starts_with(name));
+        let end = match self.open {
+            true if self.is_any_console() => "1",
+            true => "0",
+            false => "",
+        };
+        (self.is_console() || other).then(|| format!("{}{end}", self.text))
+    }
+
     /// Whether only virtual consoles match it, as a terminal.
     fn is_console(&self) -> bool {
         let digits = self.text.strip_prefix("tty").unwrap_or("?");

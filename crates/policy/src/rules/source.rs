@@ -23,6 +23,11 @@ pub trait Names {
     /// The look-up failed; the error says why.
     fn gid(&self, group: &str) -> Result<Option<u32>, String>;
 
+    /// Whether there is such an account.
+    fn has_user(&self, _name: &str) -> bool {
+        true
+    }
+
     /// The offsets of a time zone, in seconds east of UTC, each with its start; at most eight.
     ///
     /// # Errors
@@ -76,6 +81,9 @@ pub(crate) struct Read {
     pub(crate) tests: Vec<(usize, usize, Test)>,
     /// Points that an admin should reconsider: the rule, and why.
     pub(crate) warnings: Vec<(String, String)>,
+    /// Names that this host does not know: the file, the place, and what they are.
+    pub(crate) unknown: Vec<(usize, usize, String)>,
+    file: usize,
 }
 
 /// `[[test]]`: a hypothetical login, and its expected decision.
@@ -120,9 +128,10 @@ pub(crate) fn read(
     }
     let networks = Networks::read(parts)?;
     for part in parts {
+        read.file = part.file;
         let rules = part.rule.as_ref().map_or(Ok(()), |value| read.rules(value, &networks, names));
         rules.map_err(|fault| (part.file, fault))?;
-        let tests = part.test.as_ref().map_or(Ok(()), |value| read.tests(part.file, value));
+        let tests = part.test.as_ref().map_or(Ok(()), |value| read.tests(value, names));
         tests.map_err(|fault| (part.file, fault))?;
     }
     Ok(read)
@@ -149,7 +158,12 @@ impl Read {
             if !is_word(&name, 32) {
                 return Err(wrong("a rule needs a name of 1 to 32 small letters, digits and dashes".into()));
             }
-            if name == "default" || self.rules.iter().any(|rule| rule.name == name) {
+            if name == "default" {
+                return Err(wrong(
+                    "a rule can't be called `default`: logs call logins so that no rule decides".into(),
+                ));
+            }
+            if self.rules.iter().any(|rule| rule.name == name) {
                 return Err(wrong(format!("there is a rule `{name}` already; give each its own name")));
             }
             if self.rules.len() == MAX_RULES {
@@ -210,7 +224,7 @@ impl Read {
             hours: raw.hours.0,
             since: raw.since.map(|date| self.utc(date.first_second())),
             until: raw.until.map(|date| self.utc(date.first_second() + 86_400)),
-            user: raw.user.0,
+            user: raw.user.0.into_iter().map(|user| self.known_user(user, &raw.name, names)).collect(),
             group,
         };
         let effects = OwnedEffects {
@@ -226,6 +240,16 @@ impl Read {
         Ok(Rule { name: raw.name, conditions, outcome: raw.then.unwrap_or_default(), effects })
     }
 
+    /// The pattern; a name that the host does not know is noted.
+    fn known_user(&mut self, user: At<UserPattern>, rule: &str, names: &dyn Names) -> Pattern {
+        let pattern = user.value.0;
+        if !pattern.open && !names.has_user(&pattern.text) {
+            let text = format!("rule {rule}: there is no user `{}` on this host", pattern.text);
+            self.unknown.push((self.file, user.at, text));
+        }
+        pattern
+    }
+
     /// The time at which the zone's clocks show `local`.
     pub(crate) fn utc(&self, local: i64) -> UnixTime {
         let offset_at = |time| {
@@ -235,15 +259,26 @@ impl Read {
         local - offset_at(local - offset_at(local))
     }
 
-    fn tests(&mut self, file: usize, value: &Value) -> Result<(), Fault> {
+    /// Notes the groups and the user of a test that this host does not know.
+    fn unknown_in_test(&mut self, at: usize, test: &Test, names: &dyn Names) {
+        let unknown = |group: &&String| names.gid(group) == Ok(None);
+        let groups = test.groups.iter().filter(unknown).map(|group| format!("there is no group `{group}`"));
+        let user = Some(&test.user).filter(|user| !user.is_empty() && !names.has_user(user));
+        let user = user.map(|user| format!("there is no user `{user}`"));
+        let found = groups.chain(user).map(|text| (self.file, at, format!("a test: {text} on this host")));
+        self.unknown.extend(found.collect::<Vec<_>>());
+    }
+
+    fn tests(&mut self, value: &Value, names: &dyn Names) -> Result<(), Fault> {
         for value in list(value)? {
             let mut section = Section::of(table(value)?);
             let (mut test, mut at) = (Test::default(), None::<LocalTime>);
             let (mut key, mut place) = (None::<Key>, None::<Place>);
+            let (mut service, mut from) = (None::<Service>, None::<RemoteHost>);
             section.setting("user", &mut test.user)?;
             section.setting("groups", &mut test.groups)?;
-            section.setting("service", &mut test.service)?;
-            section.setting("from", &mut test.from)?;
+            section.setting("service", &mut service)?;
+            section.setting("from", &mut from)?;
             section.setting("tty", &mut test.tty)?;
             section.setting("by", &mut test.by)?;
             section.setting("key", &mut key)?;
@@ -255,9 +290,8 @@ impl Read {
             if test.tty.starts_with("/dev/") {
                 return Err(fault("write the terminal without /dev/"));
             }
-            if test.service.is_empty() {
-                return Err(fault("a test needs a service"));
-            }
+            test.service = service.ok_or_else(|| fault("a test needs a service"))?.0;
+            test.from = from.map(|from| from.0).unwrap_or_default();
             let outcome = test.expect.split_once(" by ").map(|(outcome, _)| outcome);
             if !OUTCOMES.iter().any(|(word, _)| Some(*word) == outcome) {
                 return Err(fault(
@@ -271,7 +305,8 @@ impl Read {
             test.key = key.is_some_and(|key| key != Key::None);
             test.hardware_key = key == Some(Key::Hardware);
             test.familiar = place == Some(Place::Familiar);
-            self.tests.push((file, value.at, test));
+            self.unknown_in_test(value.at, &test, names);
+            self.tests.push((self.file, value.at, test));
         }
         Ok(())
     }
@@ -320,7 +355,8 @@ impl Networks {
     fn resolve(&self, name: &At<String>, into: &mut Vec<Origin>, depth: usize) -> Result<(), Fault> {
         let fault = |message: String| Fault { at: name.at, message };
         if depth > 8 {
-            return Err(fault(format!("the networks `{}` hold themselves", name.value)));
+            let text = "are named by networks more than 8 deep, or hold themselves; write their addresses";
+            return Err(fault(format!("the networks `{}` {text}", name.value)));
         }
         let origin = match name.value.as_str() {
             "local" => Origin::Local,
@@ -352,7 +388,7 @@ impl Networks {
 #[derive(Default)]
 struct RawRule {
     name: String,
-    user: Items<Pattern>,
+    user: Items<At<UserPattern>>,
     group: Items<At<String>>,
     group_optional: bool,
     service: Items<Service>,
@@ -467,10 +503,7 @@ fn problem(rule: &Rule, key_services: &[Cow<'static, str>]) -> Option<&'static s
 
 /// Whether these are terminals that no login over a network has.
 fn is_at_console(tty: &[Pattern]) -> bool {
-    let console = |pattern: &Pattern| {
-        pattern.is_console() || ["ttyS", "hvc"].iter().any(|name| pattern.text.starts_with(name))
-    };
-    !tty.is_empty() && tty.iter().all(console)
+    !tty.is_empty() && tty.iter().all(|pattern| pattern.console().is_some())
 }
 
 /// Valid rules that an admin should reconsider.
@@ -484,7 +517,8 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
     };
     let mut warn = |text: String| found.push((rule.name.clone(), text));
     if rule.outcome == Outcome::Skip {
-        if from.is_empty() && !is_at_console(tty) && *key != Some(true) {
+        let anywhere = |origin: &Origin| *origin == Origin::Remote || origin.to_string().ends_with("/0");
+        if (from.is_empty() || from.iter().any(anywhere)) && !is_at_console(tty) && *key != Some(true) {
             warn("\"skip\" without `from`, `key` or a console in `tty`: a password alone is enough, from anywhere".into());
         }
         if *hardware_key {
@@ -500,7 +534,10 @@ fn warnings(rule: &Rule) -> Vec<(String, String)> {
             ));
         }
     }
-    if rule.effects.remember.is_some() && *key != Some(true) && rule.conditions.can_hold_at_sshd() {
+    // PAM gets no remote host of these, so their logins are told apart by terminal and session.
+    let is_remote = |service: &String| !["su", "su-l", "sudo", "sudo-i", "login"].contains(&service.as_str());
+    let shared = rule.conditions.can_hold_at_sshd() || service.iter().any(is_remote);
+    if rule.effects.remember.is_some() && *key != Some(true) && shared {
         warn(
             "`remember` without `key = true`: anyone with the password is not asked at the same address, such as behind \
              the same router"
@@ -535,7 +572,8 @@ impl Conditions {
     }
 
     /// Whether they hold whenever those of `later` do.
-    fn include(&self, later: &Self) -> bool {
+    #[must_use]
+    pub fn include(&self, later: &Self) -> bool {
         fn any<T>(earlier: &[T], later: &[T], includes: impl Fn(&T, &T) -> bool) -> bool {
             earlier.is_empty()
                 || (!later.is_empty()
@@ -640,8 +678,7 @@ impl Setting for Service {
         if is_service(&name) && name.len() <= LONGEST {
             return Ok(Self(name));
         }
-        let message =
-            "not a file of /etc/pam.d: small letters, digits, dots, dashes and underscores, at most 64 bytes";
+        let message = "write the name of a file of /etc/pam.d, but `other`: small letters, digits, dots, dashes and underscores, at most 64 bytes";
         Err(Fault::new(value, message.into()))
     }
 }
@@ -685,6 +722,43 @@ impl Setting for Pattern {
         }
         let message = "write a name, without /dev/ and of at most 64 bytes; one `*` may stand at its end";
         Err(Fault::new(value, message.into()))
+    }
+}
+
+/// The name of a user, or the beginning of one. sshd_config and other programs read more signs as patterns;
+/// here they would only match themselves.
+struct UserPattern(Pattern);
+
+impl Setting for UserPattern {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let odd = |c: char| c.is_control() || "?*,!\"'[]#".contains(c);
+        if let Ok(pattern) = Pattern::read(value) {
+            let text = &pattern.text;
+            if !text.starts_with(['%', '@', '+']) && !text.contains(odd) && text.trim() == text {
+                return Ok(Self(pattern));
+            }
+        }
+        let message = "write a user's name, or its beginning with one `*` at the end; there is no other pattern and no \"not\": \
+                       put the exception in a rule above. Groups go into `group`";
+        Err(Fault::new(value, message.into()))
+    }
+}
+
+/// Where the login of a test comes from: an address, a host's name, or `local`.
+struct RemoteHost(String);
+
+impl Setting for RemoteHost {
+    fn read(value: &Value) -> Result<Self, Fault> {
+        let text = String::read(value)?;
+        let address = text.split('%').next().unwrap_or_default().parse::<IpAddr>().is_ok();
+        let name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+        if address || text.bytes().all(name) {
+            return Ok(Self(text));
+        }
+        Err(Fault::new(
+            value,
+            "write an address, a host's name or \"local\", without a port and without bits".into(),
+        ))
     }
 }
 

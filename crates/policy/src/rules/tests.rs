@@ -74,11 +74,20 @@ fn every_fault_is_named_with_its_line() {
         (rule("then = 'code'\nwhere = 'new'"), 4, "unknown field `where`"),
         (rule("then = 'code'\nuser = []"), 4, "matches nobody"),
         (rule("then = 'code'\nuser = 'x'"), 4, "expected an array"),
-        (rule("then = 'code'\nuser = ['a*b']"), 4, "one `*` may stand at its end"),
-        (rule("then = 'code'\nuser = ['']"), 4, "write a name"),
+        (rule("then = 'code'\nusers = ['x']"), 4, "`alert`, `message`"),
+        (rule("then = 'code'\nuser = ['a*b']"), 4, "one `*` at the end"),
+        (rule("then = 'code'\nuser = ['!alice']"), 4, "put the exception in a rule above"),
+        (rule("then = 'code'\nuser = ['%wheel']"), 4, "Groups go into `group`"),
+        (rule("then = 'code'\nuser = ['@wheel']"), 4, "write a user's name"),
+        (rule("then = 'code'\nuser = ['svc-?']"), 4, "write a user's name"),
+        (rule("then = 'code'\nuser = ['[ab]lice']"), 4, "write a user's name"),
+        (rule("then = 'code'\nuser = ['a,b']"), 4, "write a user's name"),
+        (rule("then = 'code'\nuser = ['alice ']"), 4, "write a user's name"),
+        (rule("then = 'code'\nuser = [\"a\\nb\"]"), 4, "write a user's name"),
+        (rule("then = 'code'\nuser = ['']"), 4, "write a user's name"),
         (rule("then = 'code'\ntty = ['/dev/tty1']"), 4, "without /dev/"),
-        (rule("then = 'code'\nservice = ['SSHD']"), 4, "not a file of /etc/pam.d"),
-        (rule("then = 'code'\nservice = ['other']"), 4, "not a file of /etc/pam.d"),
+        (rule("then = 'code'\nservice = ['SSHD']"), 4, "the name of a file of /etc/pam.d"),
+        (rule("then = 'code'\nservice = ['other']"), 4, "but `other`"),
         (rule("then = 'code'\nfrom = ['moon']"), 4, "no networks called `moon`"),
         (rule("then = 'code'\nfrom = ['192.0.2.1/24']"), 4, "has bits behind its network"),
         (rule("then = 'code'\nfrom = ['192.0.2.0/33']"), 4, "more bits"),
@@ -154,7 +163,7 @@ fn every_fault_is_named_with_its_line() {
         ),
         ("[[rule]]\nthen = 'code'".into(), 1, "needs a name"),
         ("[[rule]]\nname = 'A'\nthen = 'code'".into(), 1, "small letters"),
-        ("[[rule]]\nname = 'default'\nthen = 'code'".into(), 1, "already"),
+        ("[[rule]]\nname = 'default'\nthen = 'code'".into(), 1, "can't be called `default`"),
         ("rule = 3".into(), 1, "expected an array"),
         ("rule = [3]".into(), 1, "expected a table"),
         (format!("{}\n{}", rule("user = ['x']\nthen = 'code'"), rule("then = 'deny'")), 5, "already"),
@@ -166,12 +175,40 @@ fn every_fault_is_named_with_its_line() {
         ("[policy]\nzone = 'Mars/Crater'".into(), 2, "no time zone"),
         ("[policy]\nzones = 'UTC'".into(), 2, "unknown field `zones`"),
         ("[[test]]\nuser = 'x'\nexpect = 'code by a'".into(), 1, "needs a service"),
+        ("[[test]]\nservice = 'SSHD'\nexpect = 'code by a'".into(), 2, "small letters"),
+        ("[[test]]\nservice = 'su'\nfrom = '10.0.0.1:22'\nexpect = 'code by a'".into(), 3, "without a port"),
+        ("[[test]]\nservice = 'su'\nfrom = '10.0.0.0/8'\nexpect = 'code by a'".into(), 3, "without bits"),
+        ("[defaults]\nfirst_login = 'deny'\nallow_until = '2027-01-01'".into(), 3, "goes with first_login"),
         ("[[test]]\nservice = 'su'\nexpect = 'maybe'".into(), 1, "needs `expect`"),
         ("[[test]]\nservice = 'su'\nexpect = 'code by a'\nat = 'now'".into(), 4, "not a time"),
     ] {
         let message = read(&text).unwrap_err().to_string();
         assert!(message.contains(&format!("line {line}:")) && message.contains(words), "{text}: {message}");
     }
+}
+
+#[test]
+fn names_that_the_host_does_not_know_are_told_with_their_line() {
+    struct Empty;
+    impl Names for Empty {
+        fn gid(&self, _: &str) -> Result<Option<u32>, String> {
+            Ok(None)
+        }
+        fn has_user(&self, name: &str) -> bool {
+            name == "root"
+        }
+        fn zone(&self, _: &str) -> Result<Vec<(UnixTime, i32)>, String> {
+            Ok(Vec::new())
+        }
+    }
+    let text = "[[rule]]\nname = 'a'\nuser = ['root', 'alcie', 'svc-*']\nthen = 'code'\n\
+                [[test]]\nuser = 'root'\ngroups = ['weel']\nservice = 'su'\nexpect = 'code by a'\n";
+    let file = SourceFile { path: "x.toml".into(), bytes: text.into() };
+    let unknown = compile(&[file], &Empty).unwrap().unknown.join("\n");
+    assert_eq!(
+        unknown,
+        "x.toml:3: rule a: there is no user `alcie` on this host\nx.toml:5: a test: there is no group `weel` on this host"
+    );
 }
 
 #[test]

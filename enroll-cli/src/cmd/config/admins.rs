@@ -17,7 +17,7 @@ pub fn an_admin_gets_in(
 ) -> Result<bool, Failure> {
     let now = SystemClock.now();
     let accounts = Accounts { store: Some(store), now };
-    let host = accounts.host(&[], &|_| true, Ways::default());
+    let host = accounts.host(&[], &|_| true, &|_| false, Ways::default());
     let found = accounts.admins().map(|admin| gets_in_at_all(config, &host, &admin, services, now));
     let found: Result<Vec<bool>, Damaged> = found.collect();
     let damaged = |Damaged| Failure::Error("the rules are damaged; run `qrtotp config apply`".into());

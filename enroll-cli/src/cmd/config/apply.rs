@@ -132,6 +132,8 @@ pub fn rollback(path: &Path, args: &Rollback) -> Result<Exit, Failure> {
     check_reason(args.force.as_deref())?;
     let place = AppliedFile::locked(path)?;
     let newest = place.current()?.and_then(|bytes| Applied::newest(&bytes).ok());
+    let newest_number =
+        newest.as_ref().filter(|newest| newest.confirm_by == 0).map(|newest| newest.generation);
     let bytes = match (args.number, newest) {
         (Some(number), _) => place.earlier_bytes(number)?,
         // Those between were never confirmed.
@@ -158,6 +160,12 @@ pub fn rollback(path: &Path, args: &Rollback) -> Result<Exit, Failure> {
     let forced = guarded(path, &compiled, args.force.as_deref(), &text, &mut out)?;
     let generation = place.apply_again(&bytes, forced)?;
     writeln!(out, "logins go by policy {again} again, as policy {generation}")?;
+    if let Some(newest) = args.number.is_none().then_some(newest_number).flatten() {
+        writeln!(
+            out,
+            "`qrtotp config rollback` would now go back to policy {newest}; for an older one, give its number"
+        )?;
+    }
     writeln!(out, "{} is as it was: correct it before the next `qrtotp config apply`", path.display())?;
     share(path, &place, &mut out)?;
     Ok(Exit::Done)

@@ -29,14 +29,15 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
         writeln!(out, "{path}: correct the rules, or the tests that fail")?;
         return Ok(Exit::Refused);
     }
-    let warned = !found.is_empty() || !compiled.warnings.is_empty();
+    let warned = !found.is_empty() || !compiled.warnings.is_empty() || !compiled.unknown.is_empty();
     writeln!(out, "{path}: fine{}", if warned { ", but read the warnings" } else { "" })?;
     Ok(Exit::Done)
 }
 
 /// Writes the valid but questionable parts of the rules.
 pub fn warnings(compiled: &Compiled, out: &mut impl Write) -> std::io::Result<()> {
-    compiled.warnings.iter().try_for_each(|(rule, text)| writeln!(out, "warning: rule {rule}: {text}"))
+    compiled.warnings.iter().try_for_each(|(rule, text)| writeln!(out, "warning: rule {rule}: {text}"))?;
+    compiled.unknown.iter().try_for_each(|text| writeln!(out, "warning: {text}"))
 }
 
 /// Whether logins go by these files.

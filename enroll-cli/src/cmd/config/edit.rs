@@ -11,7 +11,7 @@ use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_s
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
-use qrtotp_policy::{ConfigFile, compile};
+use qrtotp_policy::{ConfigError, ConfigFile, LIMIT, compile};
 use std::ffi::{CString, OsStr};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -51,6 +51,9 @@ pub fn run(path: &Path) -> Result<Exit, Failure> {
 
 /// Why the edited text can't be applied.
 fn problem(path: &Path, edited: &[u8]) -> Result<Option<String>, Failure> {
+    if edited.len() > LIMIT {
+        return Ok(Some(ConfigError::TooLong(path.to_owned()).to_string()));
+    }
     let mut files = ConfigFile::files(path)?;
     if let Some(main) = files.last_mut() {
         main.bytes = edited.to_owned();

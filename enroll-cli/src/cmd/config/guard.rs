@@ -4,7 +4,7 @@
 use super::login_end::{CONSOLE, ELSEWHERE, Emergency, End, Host, Login, Logins, Person};
 use super::words::time;
 use later::later;
-use qrtotp_policy::{Compiled, Damaged, Finding, Severity, Unasked};
+use qrtotp_policy::{Compiled, Damaged, Finding, Pattern, Rule, Severity, Unasked};
 use qrtotp_values::UnixTime;
 
 mod later;
@@ -41,13 +41,26 @@ fn all(
     admins: impl Iterator<Item = Person>,
     now: UnixTime,
 ) -> Result<Vec<Finding>, Damaged> {
-    let mut guard = Guard { logins: Logins { config: &compiled.config, host, now }, found: Vec::new() };
+    let consoles = consoles(&compiled.rules);
+    let logins = Logins { config: &compiled.config, host, now, consoles: &consoles, by: "" };
+    let mut guard = Guard { logins, found: Vec::new() };
     let later = later(compiled, now)?;
     guard.actor()?;
     guard.admins(admins, &later)?;
     guard.emergency(&later)?;
     guard.recent()?;
     Ok(guard.found)
+}
+
+/// tty1, and the other consoles that rules name.
+fn consoles(rules: &[Rule]) -> Vec<String> {
+    let mut found = vec![CONSOLE.tty.to_owned()];
+    for console in rules.iter().flat_map(|rule| &rule.conditions.tty).filter_map(Pattern::console) {
+        if !found.contains(&console) {
+            found.push(console);
+        }
+    }
+    found
 }
 
 struct Guard<'g> {
@@ -69,7 +82,7 @@ impl Guard<'_> {
     fn actor(&mut self) -> Result<(), Damaged> {
         let Some(actor) = &self.logins.host.actor else { return Ok(()) };
         let Host { rhost, tty, .. } = self.logins.host;
-        let console = if tty.starts_with("tty") { tty } else { CONSOLE.tty };
+        let console = if tty.starts_with("tty") || tty.starts_with("hvc") { tty } else { CONSOLE.tty };
         let mut logins = vec![match rhost.is_empty() {
             true => Login { tty: console, ..CONSOLE },
             false => Login { service: "sshd", rhost, tty: "ssh" },
@@ -122,12 +135,12 @@ impl Guard<'_> {
             );
             self.found.push(Finding { severity: Severity::Warning, key: "L2", reason });
         } else if lacks_device {
-            let text = "nobody who can become root gets in at sshd, login or sudo: those who are not denied need a code and have no \
-                        device; enrol one of them first with `qrtotp enroll`";
+            let text = "nobody who can become root gets in at sshd or login, and from there on by sudo or su: those who are not denied \
+                        need a code and have no device; enrol one of them first with `qrtotp enroll`";
             self.no_device("L2", text.into());
         } else {
-            let text = "nobody who can become root gets in at sshd, login or sudo: rules or `unasked` deny them all; put a rule \
-                        that lets one of them in above those";
+            let text = "nobody who can become root gets in at sshd or login, and from there on by sudo or su: rules or `unasked` deny \
+                        them all; put a rule that lets one of them in above those";
             self.refuse("L2", text.into());
         }
         Ok(())
@@ -150,8 +163,8 @@ impl Guard<'_> {
                 let Some(admin) = known.get(asked) else {
                     let begin = time(*now);
                     let text = format!(
-                        "from {begin} on, nobody who can become root gets in at sshd, login or sudo; put a rule that lets one of \
-                         them in at that time above those that deny, or enrol one of them"
+                        "from {begin} on, nobody who can become root gets in at sshd or login, and from there on by sudo or su; put \
+                         a rule that lets one of them in at that time above those that deny, or enrol one of them"
                     );
                     if let Some(name) = locked {
                         let reason = format!(
@@ -180,7 +193,7 @@ impl Guard<'_> {
     }
 
     fn emergency(&mut self, later: &[UnixTime]) -> Result<(), Damaged> {
-        for Emergency { name, person, expired } in &self.logins.host.emergency {
+        for Emergency { name, person } in &self.logins.host.emergency {
             let Some(person) = person else {
                 self.refuse(
                     "L3",
@@ -190,7 +203,7 @@ impl Guard<'_> {
                 );
                 continue;
             };
-            if *expired {
+            if person.is_expired {
                 self.refuse(
                     "L3",
                     format!(
@@ -198,7 +211,7 @@ impl Guard<'_> {
                     ),
                 );
             }
-            match self.logins.end(person, CONSOLE)? {
+            match self.logins.end_at_console(person)? {
                 _ if person.has_no_shell => self.refuse(
                     "L3",
                     format!("the emergency account {name} has a shell that ends every login; `chsh --shell /bin/bash {name}` changes that"),
@@ -238,7 +251,7 @@ impl Guard<'_> {
         later: &[UnixTime],
     ) -> Result<Option<(String, UnixTime)>, Damaged> {
         for now in later {
-            if let End::Denied(rule) = (Logins { now: *now, ..self.logins }).end(person, CONSOLE)? {
+            if let End::Denied(rule) = (Logins { now: *now, ..self.logins }).end_at_console(person)? {
                 return Ok(Some((rule, *now)));
             }
         }

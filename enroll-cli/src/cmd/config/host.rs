@@ -32,6 +32,7 @@ impl Accounts<'_> {
             name: user.name.clone(),
             is_root: user.uid.is_root(),
             is_locked: is_locked(&user.name),
+            is_expired: is_expired(&user.name, self.now),
             has_no_shell: is_no_shell(&user.shell),
             gids: HostDirectory.groups(&user.name),
             device: record
@@ -77,19 +78,26 @@ impl Accounts<'_> {
     }
 
     /// The other facts that the guard needs.
-    pub fn host<'h>(&self, emergency: &[String], asks: &'h dyn Fn(&str) -> bool, ways: Ways) -> Host<'h> {
-        let emergency = emergency.iter().map(|name| Emergency {
-            name: name.clone(),
-            person: self.person(name),
-            expired: is_expired(name, self.now),
-        });
+    pub fn host<'h>(
+        &self,
+        emergency: &[String],
+        asks: &'h dyn Fn(&str) -> bool,
+        one_field: &'h dyn Fn(&str) -> bool,
+        ways: Ways,
+    ) -> Host<'h> {
+        let emergency =
+            emergency.iter().map(|name| Emergency { name: name.clone(), person: self.person(name) });
         Host {
             actor: actor().map(|user| self.with_record(&user)),
             rhost: remote_address(),
             tty: terminal_name(),
             emergency: emergency.collect(),
+            root: User::from_uid(Uid::from_raw(0)).ok().flatten().map(|user| self.with_record(&user)),
+            root_at_sshd: true,
+            proves_passwords: true,
             enrolled: self.enrolled(),
             asks,
+            one_field,
             ways,
             recent: self.recent(),
         }

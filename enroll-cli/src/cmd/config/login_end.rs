@@ -15,6 +15,8 @@ pub struct Person {
     pub is_root: bool,
     /// No password opens it, so nobody logs in with it at the console.
     pub is_locked: bool,
+    /// It is past the day on which it expires.
+    pub is_expired: bool,
     /// Its shell, such as nologin, ends every login.
     pub has_no_shell: bool,
     /// Its gids; `None`: they can't be had.
@@ -32,7 +34,6 @@ pub struct Emergency {
     pub name: String,
     /// `None`: the host does not know it.
     pub person: Option<Person>,
-    pub expired: bool,
 }
 
 /// Facts about the host that the guard needs.
@@ -44,10 +45,17 @@ pub struct Host<'h> {
     /// Their terminal.
     pub tty: String,
     pub emergency: Vec<Emergency>,
+    pub root: Option<Person>,
+    /// sshd lets root in.
+    pub root_at_sshd: bool,
+    /// /etc/pam.d/qrtotp can be used, so passwords can be proven before an enrolment.
+    pub proves_passwords: bool,
     /// Any account has a device.
     pub enrolled: bool,
     /// Whether a service's PAM file asks for a code.
     pub asks: &'h dyn Fn(&str) -> bool,
+    /// Whether it does so in one field together with the password, where two codes have no room.
+    pub one_field: &'h dyn Fn(&str) -> bool,
     /// How logins come in at sshd.
     pub ways: Ways,
     /// Accounts without a device that logged in lately.
@@ -83,7 +91,7 @@ pub fn gets_in_at_all(
     services: &[String],
     now: UnixTime,
 ) -> Result<bool, Damaged> {
-    let logins = Logins { config, host, now };
+    let logins = Logins { config, host, now, consoles: &[], by: "" };
     let gets_in = |service: &String| {
         let login = match service.as_str() {
             "sshd" => Login { service, rhost: ELSEWHERE, tty: "ssh" },
@@ -107,31 +115,56 @@ pub struct Logins<'g> {
     pub config: &'g Config,
     pub host: &'g Host<'g>,
     pub now: UnixTime,
+    /// Terminals of the console: tty1 first, then those that rules name.
+    pub consoles: &'g [String],
+    /// The caller of su.
+    pub by: &'g str,
 }
 
 impl<'g> Logins<'g> {
-    /// The logins through which an admin can become root; the console comes first.
-    fn ways_to_root(&self, admin: &Person) -> Vec<Login<'g>> {
-        let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
-        let mut logins = vec![CONSOLE, Login { service: "sshd", rhost, tty: "ssh" }];
-        if !admin.is_root {
-            logins.push(Login { service: "sudo", rhost: "", tty: "pts/0" });
-        }
-        logins
-    }
-
-    /// The best end of them.
+    /// The best end of the ways to a root shell: a login at the console or sshd, and from there sudo or su.
     pub fn end_to_root(&self, admin: &Person) -> Result<End, Damaged> {
         let mut best = End::Denied(String::new());
-        if admin.has_no_shell {
+        if admin.has_no_shell || admin.is_expired {
             return Ok(best);
         }
-        for (at, login) in self.ways_to_root(admin).into_iter().enumerate() {
-            let end = match self.end(admin, login)? {
-                End::In if at == 0 && admin.is_locked => End::Locked,
-                end => end,
-            };
-            best = best.max(end);
+        for tty in self.consoles {
+            best = best.max(self.end_through(admin, Login { tty, ..CONSOLE }, tty)?);
+        }
+        if !admin.is_root || self.host.root_at_sshd {
+            let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
+            let sshd = Login { service: "sshd", rhost, tty: "ssh" };
+            best = best.max(self.end_through(admin, sshd, "pts/0")?);
+        }
+        Ok(best)
+    }
+
+    /// The end of becoming root at `tty`, which `login` gives.
+    fn end_through(&self, admin: &Person, login: Login<'_>, tty: &str) -> Result<End, Damaged> {
+        let end = match self.end(admin, login)? {
+            End::In if login.service == CONSOLE.service && admin.is_locked => End::Locked,
+            end => end,
+        };
+        if admin.is_root {
+            return Ok(end);
+        }
+        let mut shell = self.end(admin, Login { service: "sudo", rhost: "", tty })?;
+        // su asks for root's password and root's code.
+        if let Some(root) = self.host.root.as_ref().filter(|root| !root.is_locked && !root.is_expired) {
+            let su = Logins { by: &admin.name, ..*self };
+            shell = shell.max(su.end(root, Login { service: "su", rhost: "", tty })?);
+        }
+        Ok(end.min(shell))
+    }
+
+    /// The best end at the console.
+    pub fn end_at_console(&self, person: &Person) -> Result<End, Damaged> {
+        let mut best = self.end(person, CONSOLE)?;
+        for tty in self.consoles.iter().skip(1) {
+            let end = self.end(person, Login { tty, ..CONSOLE })?;
+            if !matches!(end, End::Denied(_)) {
+                best = best.max(end);
+            }
         }
         Ok(best)
     }
@@ -207,6 +240,10 @@ impl<'g> Logins<'g> {
         let decision = self.decision(person, login, key, familiar)?;
         match decision.outcome.unwrap_or_else(|| self.config.default_outcome()) {
             Outcome::Deny => return Ok(End::Denied(decision.rule.to_owned())),
+            Outcome::TwoCodes if (self.host.one_field)(login.service) => {
+                let why = format!("{} (two codes have no room in the one field there)", decision.rule);
+                return Ok(End::Denied(why));
+            }
             Outcome::Code | Outcome::TwoCodes if !person.device && (self.host.asks)(login.service) => {}
             Outcome::Skip | Outcome::Code | Outcome::TwoCodes => return Ok(End::In),
         }
@@ -214,7 +251,7 @@ impl<'g> Logins<'g> {
         let (first_login, until) = first_login_of(self.config, &decision);
         let lets_in = match first_login {
             FirstLogin::Deny => false,
-            FirstLogin::Enroll => enrols,
+            FirstLogin::Enroll => enrols && (self.host.proves_passwords || self.config.enroll.key_is_enough),
             FirstLogin::Token => enrols && person.token,
             FirstLogin::Allow => until.is_some_and(|until| until.days_left(self.now) > 0),
         };
@@ -229,7 +266,7 @@ impl<'g> Logins<'g> {
         familiar: bool,
     ) -> Result<Decision<'d>, Damaged> {
         let Login { service, rhost, tty } = login;
-        let by = if service == "sudo" { person.name.as_str() } else { "" };
+        let by = if service == "sudo" { person.name.as_str() } else { self.by };
         let facts = Facts { user: Some(&person.name), service, tty, by, rhost, key, now: self.now };
         let mut known = Known { groups: || person.gids.clone(), hardware_key, familiar };
         self.config.rules.decide(&facts, &mut known, None)

@@ -5,9 +5,12 @@ use super::host::{Accounts, asks};
 use super::surroundings::{disk, settings, store};
 use crate::cmd::doctor::{Files, Sshd};
 use crate::context::Context;
-use crate::error::Failure;
+use crate::error::{Failure, store_failure};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{Broker, Compiled, Damaged, Finding, FirstLogin, Outcome, Rule, Severity, applied_path};
+use qrtotp_policy::{
+    Broker, Compiled, Conditions, ConfigFile, Damaged, Finding, FirstLogin, Outcome, Rule, Severity,
+    applied_path, check_proof_service,
+};
 use qrtotp_values::{Date, UnixTime};
 use std::ffi::CString;
 use std::iter::once;
@@ -17,9 +20,10 @@ use std::path::Path;
 pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Failure> {
     let context = Context::before_applying(path, compiled);
     let mut found = settings(&context);
-    found.extend(store(&context));
+    found.extend(lost_store(path, &context).or_else(|| store(&context)));
     found.extend(disk(&context.config.state_dir.0));
     found.extend(passed_dates(compiled, SystemClock.now()));
+    found.extend(ConfigFile::not_read(path).iter().map(|path| not_read(path)));
     found.extend(objections(path, compiled)?);
     Ok(found)
 }
@@ -28,6 +32,26 @@ pub fn all_objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, 
 /// store that can't be opened.
 pub fn refuses(finding: &Finding) -> bool {
     finding.severity == Severity::Danger && !finding.key.starts_with("brand") && finding.key != "state_dir"
+}
+
+/// A file of conf.d that nobody reads.
+fn not_read(path: &Path) -> Finding {
+    let reason =
+        format!("{} is not read: its name does not end in .toml; rename or remove it", path.display());
+    Finding { severity: Severity::Warning, key: "conf.d", reason }
+}
+
+/// A store that can't be opened, in place of the present one, which can.
+fn lost_store(path: &Path, context: &Context) -> Option<Finding> {
+    let error = context.check_store().err()?;
+    let present = Context::of(ConfigFile::load(path, SystemClock.now()).ok()?);
+    present.check_store().ok()?;
+    let reason = format!(
+        "every login would be denied: {}; the present store is {}: move it, or correct state_dir",
+        store_failure(&error),
+        present.config.state_dir.0.display()
+    );
+    Some(Finding { severity: Severity::Danger, key: "store", reason })
 }
 
 /// Dates until which accounts without a device got in.
@@ -44,7 +68,12 @@ fn passed_dates(compiled: &Compiled, now: UnixTime) -> Vec<Finding> {
         );
         Some(Finding { severity: Severity::Warning, key: "allow_until", reason })
     };
-    all.filter_map(finding).collect()
+    let mut found: Vec<Finding> = all.filter_map(finding).collect();
+    for rule in compiled.rules.iter().filter(|rule| rule.conditions.until.is_some_and(|end| end <= now)) {
+        let reason = format!("rule {}: its `until` has passed, so it never holds; remove it", rule.name);
+        found.push(Finding { severity: Severity::Warning, key: "until", reason });
+    }
+    found
 }
 
 /// The guard's objections to applying, with severity danger if it refuses.
@@ -53,46 +82,61 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let (now, files) = (SystemClock.now(), Files::read());
     let (accounts, asks) = (Accounts { store: store.as_deref(), now }, asks(&files));
     let sshd = Sshd::ask();
-    let host = accounts.host(&compiled.emergency, &asks, sshd.ways(&files));
+    let one_field_at = |service: &str| one_field(service, &files).is_some();
+    let mut host = accounts.host(&compiled.emergency, &asks, &one_field_at, sshd.ways(&files));
+    host.root_at_sshd = sshd.lets_root_in();
+    host.proves_passwords = check_proof_service().is_ok();
     let before = std::fs::read(applied_path(path)).ok();
     let before = before.and_then(|bytes| Compiled::from_applied(&bytes).ok());
     let found = guard::findings(compiled, before.as_ref(), &host, || accounts.admins(), now);
     let mut found = found.map_err(|Damaged| Failure::Error("the rules can't be decided by".into()))?;
     found.extend(super::sshd::finding(compiled, &files));
     found.extend(super::sshd::unverified_keys(&compiled.rules, &sshd));
-    found.extend(one_field(&compiled.rules, &files));
+    found.extend(no_room_for_two(&compiled.rules, &files));
     found.extend(no_such_service(&compiled.rules, &files));
     found.extend(codes_without_password(&compiled.config.broker, &files));
     Ok(found)
 }
 
+/// The argument by which a service asks for password and code in one field.
+fn one_field(service: &str, files: &Files) -> Option<CString> {
+    let arguments = files.asks(service)?.arguments;
+    arguments.into_iter().find(|argument| [c"forward_pass", c"use_first_pass"].contains(&argument.as_c_str()))
+}
+
 /// Rules that demand two codes at services whose one field has no room for them.
-fn one_field(rules: &[Rule], files: &Files) -> Vec<Finding> {
+fn no_room_for_two(rules: &[Rule], files: &Files) -> Vec<Finding> {
     let mut found = Vec::new();
-    for rule in rules.iter().filter(|rule| rule.outcome == Outcome::TwoCodes) {
-        let named = &rule.conditions.service;
-        // sshd alone says anything of keys; it is tried as if it were named.
-        let may_match = |service: &&String| match named.is_empty() {
-            true => rule.conditions.key.is_none() || service.as_str() == "sshd",
-            false => named.contains(service),
-        };
-        for service in files.services.keys().filter(may_match) {
-            let arguments = files.asks(service).map_or_else(Vec::new, |line| line.arguments);
-            let one_field =
-                |argument: &CString| [c"forward_pass", c"use_first_pass"].contains(&argument.as_c_str());
-            if let Some(argument) = arguments.iter().find(|argument| one_field(argument)) {
-                let reason = format!(
-                    "rule {}: {service} has `{}` in its PAM file and no room for two codes, so it would deny",
-                    rule.name,
-                    argument.to_string_lossy()
-                );
-                // An earlier rule or another condition may keep it from a service that it does not name.
-                let severity = if named.is_empty() { Severity::Warning } else { Severity::Danger };
-                found.push(Finding { severity, key: "pam", reason });
-            }
+    for (at, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.outcome == Outcome::TwoCodes) {
+        for service in files.services.keys() {
+            let Some(argument) =
+                one_field(service, files).filter(|_| may_decide(rule, &rules[..at], service))
+            else {
+                continue;
+            };
+            let reason = format!(
+                "rule {}: {service} has `{}` in its PAM file and no room for two codes, so it would deny; name services without \
+                 it in the rule",
+                rule.name,
+                argument.to_string_lossy()
+            );
+            found.push(Finding { severity: Severity::Danger, key: "pam", reason });
         }
     }
     found
+}
+
+/// Whether a rule can decide at a service, below the rules `above`.
+fn may_decide(rule: &Rule, above: &[Rule], service: &String) -> bool {
+    let conditions = &rule.conditions;
+    let named = conditions.service.is_empty() || conditions.service.contains(service);
+    // sshd alone says anything of keys.
+    let holds = match service.as_str() {
+        "sshd" => conditions.can_hold_at_sshd(),
+        _ => conditions.key.is_none() || conditions.service.contains(service),
+    };
+    let there = Conditions { service: vec![service.clone()], ..conditions.clone() };
+    named && holds && !above.iter().any(|earlier| earlier.conditions.include(&there))
 }
 
 /// Services of rules that have no PAM file, so the rules never hold there.
@@ -163,16 +207,20 @@ mod tests {
             ),
         ]);
         let rule = |text: &str| compiled(&format!("[[rule]]\nname = 'a'\n{text}\n")).rules;
-        for (text, fields, services) in [
+        let above = "service = ['xrdp-sesman']\nthen = 'code'\n[[rule]]\nname = 'b'\nthen = 'two-codes'";
+        for (text, refused, services) in [
             ("then = 'two-codes'", 1, 0),
+            ("user = ['x']\nthen = 'two-codes'", 1, 0),
             ("service = ['xrdp-sesman']\nthen = 'two-codes'", 1, 0),
+            (above, 0, 0),
             ("service = ['sshd']\nthen = 'two-codes'", 0, 0),
             ("key = true\nthen = 'two-codes'", 0, 0),
             ("then = 'code'", 0, 0),
             ("service = ['ssh', 'sshd']\nthen = 'code'", 0, 1),
         ] {
             let rules = rule(text);
-            assert_eq!(one_field(&rules, &files).len(), fields, "{text}");
+            let found = no_room_for_two(&rules, &files);
+            assert_eq!(found.iter().filter(|one| refuses(one)).count(), refused, "{text}");
             assert_eq!(no_such_service(&rules, &files).len(), services, "{text}");
         }
     }

@@ -6,6 +6,7 @@ use crate::applied::compiled;
 use crate::cmd::doctor::{Files, Sshd, lets_in_on_nothing};
 use crate::error::{Exit, Failure};
 use qrtotp_policy::{Compiled, Finding, Origin, Outcome, Rule, Severity};
+use qrtotp_values::text::clean;
 use std::fmt::{Display, Write as _};
 use std::io::Write;
 use std::path::Path;
@@ -86,6 +87,13 @@ fn block(rule: &Rule, above: &[Rule]) -> String {
         note(format!("No block: sshd_config has nothing for {}.", inexpressible.join(", ")));
         return text;
     }
+    let users = conditions.user.iter().map(ToString::to_string);
+    let odd = |name: &String| name.contains(|c: char| c.is_control() || "?,!\"'#".contains(c));
+    let names = users.chain(conditions.group.iter().map(|group| group.name.clone()));
+    if let Some(name) = names.into_iter().find(odd) {
+        note(format!("No block: sshd_config can't hold the name {}.", clean(&name, 64)));
+        return text;
+    }
     if conditions.key != Some(true) {
         note("The rule has no `key = true`; this block is for logins with a key only.".into());
     }
@@ -119,7 +127,8 @@ fn block(rule: &Rule, above: &[Rule]) -> String {
 }
 
 fn joined<T: Display>(items: &[T]) -> String {
-    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    let list = items.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    if list.contains(' ') { format!("\"{list}\"") } else { list }
 }
 
 #[cfg(test)]
@@ -156,6 +165,7 @@ mod tests {
                 "Match User svc-*,git Address 10.20.0.0/24,2001:db8::/48\n",
             ),
             ("group = ['backup']\nkey = true", "Match Group backup\n"),
+            ("group = ['domain users']\nkey = true", "Match Group \"domain users\"\n"),
             ("user = ['git']\nfrom = ['remote']\nkey = true", "Match User git\n"),
             ("user = ['git']\nfrom = ['10.0.0.0/8', 'remote']\nkey = true", "Match User git\n"),
             ("key = true", "Match All\n"),

@@ -78,6 +78,12 @@ impl Sshd {
         (!all.is_empty()).then(|| all.iter().all(|(_, settings)| demands_verification(settings)))
     }
 
+    /// Whether root may log in there by its settings outside of `Match` blocks.
+    pub fn lets_root_in(&self) -> bool {
+        let word = self.all().first().and_then(|(_, settings)| settings.get("permitrootlogin"));
+        !matches!(word, Some("no" | "forced-commands-only"))
+    }
+
     /// The ways in that its settings outside of `Match` blocks offer.
     pub fn ways(&self, files: &Files) -> Ways {
         let service = self.service();

@@ -6,14 +6,22 @@ use std::collections::BTreeSet;
 use std::iter::once;
 
 const WEEK: u16 = 7 * 24 * 60;
-/// Most times that are tried, so that many hours and days together take no minutes.
+/// Most times that are tried, so that many hours and days together take no minutes. The days are tried in any
+/// case.
 const MOST: usize = 4_000;
 
-/// The times after `now` at which a condition on days or hours begins or ceases to hold. Hours count in the
-/// week after `now` and after each of the days.
+/// The times at which accounts without a device no longer get in.
+fn grace_ends(compiled: &Compiled) -> impl Iterator<Item = UnixTime> {
+    let of_rules = compiled.rules.iter().filter_map(|rule| rule.effects.allow_until);
+    of_rules.chain(compiled.config.defaults.allow_until).map(|day| day.first_second() + 86_400)
+}
+
+/// The times after `now` at which a condition on days or hours begins or ceases to hold, or `allow_until`
+/// ends. Hours count in the week after `now` and after each of the days.
 pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damaged> {
     let conditions = || compiled.rules.iter().map(|rule| &rule.conditions);
     let days = conditions().flat_map(|one| [one.since, one.until]).flatten().filter(|day| *day > now);
+    let days: Vec<UnixTime> = days.collect();
     let hours: Vec<Hours> = conditions().flat_map(|one| one.hours.iter().copied()).collect();
     let changes = |minute: &u16| {
         let before = (minute + WEEK - 1) % WEEK;
@@ -21,7 +29,7 @@ pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damage
     };
     let minutes: Vec<u16> = (0..WEEK).filter(changes).collect();
     let mut found = BTreeSet::new();
-    for start in once(now).chain(days) {
+    for start in once(now).chain(days.iter().copied()) {
         found.insert(start);
         let first = minute_of_week(start, compiled.config.rules.offset(start)?);
         for minute in &minutes {
@@ -29,5 +37,8 @@ pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damage
             found.insert(start - start.rem_euclid(60) + ahead * 60);
         }
     }
-    Ok(found.into_iter().filter(|time| *time > now).take(MOST).collect())
+    found.extend(grace_ends(compiled));
+    let mut kept: BTreeSet<UnixTime> = found.into_iter().filter(|time| *time > now).take(MOST).collect();
+    kept.extend(days);
+    Ok(kept.into_iter().collect())
 }

@@ -41,15 +41,20 @@ fn host() -> Host<'static> {
         rhost: "198.51.100.7".into(),
         tty: "pts/0".into(),
         emergency: Vec::new(),
+        root: None,
+        root_at_sshd: true,
+        proves_passwords: true,
         enrolled: true,
         asks: &|_| true,
+        one_field: &|_| false,
         ways: Ways::default(),
         recent: Vec::new(),
     }
 }
 
-fn breakglass(person: Option<Person>, expired: bool) -> Vec<Emergency> {
-    vec![Emergency { name: "breakglass".into(), person, expired }]
+fn breakglass(person: Option<Person>, is_expired: bool) -> Vec<Emergency> {
+    let person = person.map(|person| Person { is_expired, ..person });
+    vec![Emergency { name: "breakglass".into(), person }]
 }
 
 fn found(text: &str, host: &Host<'_>) -> Vec<(&'static str, bool)> {
@@ -135,17 +140,66 @@ fn planted_lock_outs_of_the_person_who_applies_are_refused() {
         ("service = ['sshd']; place = 'familiar'; user = ['an*'] -> deny", "L1"),
         ("place = 'new' -> deny", "L1 L2"),
         // at sudo
-        ("service = ['sudo'] -> deny", "L1"),
-        ("service = ['sudo']; group = ['wheel'] -> deny", "L1"),
-        ("service = ['sudo']; from = ['local'] -> deny", "L1"),
+        ("service = ['sudo'] -> deny", "L1 L2"),
+        ("service = ['sudo']; group = ['wheel'] -> deny", "L1 L2"),
+        ("service = ['sudo']; from = ['local'] -> deny", "L1 L2"),
         ("service = ['sudo']; tty = ['pts/*'] -> deny", "L1"),
         ("service = ['sudo']; tty = ['tty*'] -> code | service = ['sudo'] -> deny", "L1"),
         ("service = ['sudo']; by = ['anna'] -> deny", "L1"),
-        ("service = ['sudo']; user = ['root'] -> code | service = ['sudo'] -> deny", "L1"),
-        ("from = ['local'] -> deny", "L1"),
+        ("service = ['sudo']; user = ['root'] -> code | service = ['sudo'] -> deny", "L1 L2"),
+        ("from = ['local'] -> deny", "L1 L2"),
     ] {
         assert_eq!(refused(&rules(short), &host()).join(" "), keys, "{short}");
     }
+}
+
+#[test]
+fn somebody_must_still_be_able_to_become_root() {
+    let root = Person { is_locked: true, ..person("root", &[9], true) };
+    let nobody = || Host { actor: None, root_at_sshd: false, ..host() };
+    let refused = |short: &str, host: &Host<'_>, bob: Person| {
+        let compiled =
+            compile(&[SourceFile { path: "x".into(), bytes: rules(short).into() }], &Groups).unwrap();
+        let admins = [root.clone(), bob];
+        let found = findings(&compiled, None, host, || admins.clone().into_iter(), NOW).unwrap();
+        found.iter().any(|finding| finding.key == "L2" && finding.severity == Severity::Danger)
+    };
+    let bob = || person("bob", &[0], true);
+    let by_su = || Host { root: Some(person("root", &[9], true)), ..nobody() };
+    let root_denied = "user = ['root']; service = ['login', 'sshd'] -> deny";
+    for (rule, host, bob, expected) in [
+        ("service = ['sudo'] -> deny", nobody(), bob(), true),
+        ("service = ['sudo']; tty = ['pts/*'] -> deny", nobody(), bob(), false),
+        ("service = ['sudo'] -> deny", by_su(), bob(), false),
+        ("service = ['sudo', 'su'] -> deny", by_su(), bob(), true),
+        ("by = ['bob'] -> deny", by_su(), bob(), true),
+        ("user = ['x'] -> deny", nobody(), Person { is_expired: true, ..bob() }, true),
+        (
+            "user = ['bob'] -> code; first_login = 'allow'; allow_until = '2026-11-29'",
+            nobody(),
+            person("bob", &[0], false),
+            true,
+        ),
+    ] {
+        assert_eq!(refused(&format!("{root_denied} | {rule}"), &host, bob), expected, "{rule}");
+    }
+}
+
+#[test]
+fn nobody_enrols_where_no_password_can_be_proven() {
+    let actor = Some(person("anna", &[0, 1], false));
+    let unproven = Host { actor, proves_passwords: false, ..host() };
+    let short = "service = ['sshd', 'sudo'] -> code; first_login = 'enroll'";
+    assert_eq!(refused(&rules(short), &unproven), ["L1"]);
+}
+
+#[test]
+fn two_codes_have_no_room_in_one_field() {
+    let forwards = Host { one_field: &|_| true, ..host() };
+    assert_eq!(refused(&rules("-> two-codes"), &forwards), ["L1", "L2"]);
+    let at_sshd = Host { one_field: &|service| service == "sshd", ..host() };
+    assert_eq!(refused(&rules("group = ['wheel'] -> two-codes"), &at_sshd), ["L1"]);
+    assert!(refused(&rules("service = ['sudo'] -> two-codes"), &at_sshd).is_empty());
 }
 
 #[test]
@@ -198,9 +252,14 @@ fn planted_lock_outs_of_an_emergency_account_are_refused() {
         "tty = ['tty1'] -> deny",
         "tty = ['tty*']; from = ['local'] -> deny",
         "service = ['login'] -> deny",
-        "user = ['breakglass']; service = ['login']; tty = ['tty2'] -> skip | service = ['login'] -> deny",
     ] {
         assert_eq!(refused(&rules(short), &host(there(), false)), ["L3"], "{short}");
+    }
+    for tty in ["tty2", "ttyS0", "ttyS*", "hvc0", "hvc*"] {
+        let short = format!(
+            "user = ['breakglass']; from = ['local']; tty = ['{tty}'] -> skip | user = ['breakglass'] -> deny"
+        );
+        assert!(refused(&rules(&short), &host(there(), false)).is_empty(), "{short}");
     }
     let fine = rules("user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip; alert = true");
     assert_eq!(refused(&fine, &host(there(), false)), Vec::<&str>::new());
