@@ -383,12 +383,12 @@ fn the_key_of_a_token_shows_no_qr_code_of_the_one_that_replaced_it() {
         let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 3, code: None, keys: &[key] };
         issue_token(&mut w.ctx("root"), &issue).unwrap();
         let mut human = Human {
-            script: [say(""), say("n"), say("k"), Say::Phone(0)].into(),
-            meanwhile: super::resume::token_replaced_at(2, &w, first_login, None),
+            script: [say(""), say("i"), say("n"), say("k"), Say::Phone(0)].into(),
+            meanwhile: super::resume::token_replaced_at(3, &w, first_login, None),
             ..with_a_key()
         };
         assert_eq!(login(&mut w, &mut human), Outcome::Denied);
-        assert_eq!((w.reason().as_str(), human.prompts.len()), ("changed_meanwhile", 2), "{first_login:?}");
+        assert_eq!((w.reason().as_str(), human.prompts.len()), ("changed_meanwhile", 3), "{first_login:?}");
     }
 }
 
