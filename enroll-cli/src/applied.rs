@@ -301,7 +301,7 @@ impl AppliedFile {
             &restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
                 .map_err(|_| damaged(&self.file))?,
         )?;
-        self.keep()?;
+        self.keep_in_force();
         self.log(&Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation), "");
         Ok(Some(generation))
     }
@@ -349,8 +349,16 @@ impl AppliedFile {
         }
         self.keep()?;
         self.put(bytes)?;
-        // A number that is kept is not used again, even if the file itself is lost.
-        self.keep()
+        self.keep_in_force();
+        Ok(())
+    }
+
+    /// Keeps a copy of what is in force already: its number is not used again, even if the file is lost.
+    fn keep_in_force(&self) {
+        if let Err(failure) = self.keep() {
+            let _ =
+                writeln!(std::io::stderr(), "qrtotp: it is in force, but no copy of it was kept: {failure}");
+        }
     }
 
     /// Keeps a copy of the present one.

@@ -29,6 +29,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use qrtotp_account::KeyFingerprint;
 use qrtotp_policy::{DEFAULT_PATH, FirstLogin};
 use qrtotp_values::ConfigDuration;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 /// Behind a command's own options stand those that all have.
@@ -354,7 +355,7 @@ pub struct ReplayedLogin {
     /// The user who logs in
     pub user: String,
     /// The PAM service
-    #[arg(long, default_value = "sshd")]
+    #[arg(long, default_value = "sshd", value_parser = as_libpam_reads)]
     pub service: String,
     /// The remote host, or `local`; by default 203.0.113.1, an example address, for sshd, and `local`
     /// for other services
@@ -520,6 +521,11 @@ pub struct Whom {
     /// Issue tokens to the users named in this file, one a line; # begins a comment, - is standard input
     #[arg(long, value_name = "FILE")]
     pub from_file: Option<PathBuf>,
+}
+
+/// A service's name as libpam reads it: without a path, in lower case.
+fn as_libpam_reads(typed: &str) -> Result<String, Infallible> {
+    Ok(typed.rsplit('/').next().unwrap_or_default().to_ascii_lowercase())
 }
 
 #[cfg(test)]

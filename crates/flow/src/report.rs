@@ -15,6 +15,9 @@ use std::borrow::Cow;
 const UNSYNCHRONIZED: &str = "nothing keeps this host's clock right, as far as the kernel knows, and codes fail where it is off; \
                               `qrtotp doctor` says what to do";
 
+/// Detail for the log if a rule with `fresh` refuses a code.
+const NOT_CURRENT: &str = "the rule takes only the code that the app shows now (fresh)";
+
 /// Detail for the log if an answer is not shaped like a code.
 const MALFORMED: &str = "not the form of a code; if the client or sshd answered with the password, use keyboard-interactive \
                          (sshd's KbdInteractiveAuthentication) or forward_pass";
@@ -42,6 +45,9 @@ impl Verification {
     /// A possible explanation of a refusal. Only for refusals: an accepted login does no more than it must.
     pub(super) fn explanation(&self, clock: &dyn Clock) -> Cow<'static, str> {
         let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
+        if *right_for == Some(0) {
+            return NOT_CURRENT.into();
+        }
         if let Some(seconds) = right_for {
             let offset = clock_offset(*seconds);
             return format!("the code is right for a clock {offset}: set it, or run `qrtotp resync`").into();

@@ -76,7 +76,7 @@ impl FileStore {
         let Some(dir) = self.account_dir(name)? else { return Ok(None) };
         let dir = self.lock(dir)?;
         let opened = self.read(dir.as_fd(), name)?;
-        let bytes = read_whole(&opened.file, &opened.state_path)?;
+        let bytes = read_exact::<{ slot::FILE }>(&opened.file.file, 0, &opened.state_path)?;
         let lines =
             bytes.map_or_else(Vec::new, |bytes| slot::lines(&bytes[..slot::SLOT], &bytes[slot::SLOT..]));
         Ok(Some((opened.loaded.state, lines)))
@@ -268,20 +268,9 @@ fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreEr
 
 fn read_state(file: &TrustedFile, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
-    let bytes = read_exact::<{ slot::SLOT + slot::USED }>(&file.file, 0, path)?;
+    let bytes = read_exact::<{ slot::FILE }>(&file.file, 0, path)?;
     let bytes = bytes.ok_or(damaged("it has a wrong size"))?;
-    let (first, second) = (&bytes[..slot::USED], &bytes[slot::SLOT..]);
-    let loaded = if slot::is_longer(first) || slot::is_longer(second) {
-        read_whole(file, path)?.and_then(|bytes| slot::load(&bytes[..slot::SLOT], &bytes[slot::SLOT..]).ok())
-    } else {
-        slot::load(first, second).ok()
-    };
-    loaded.ok_or(damaged("no slot of it is whole"))
-}
-
-#[inline(never)] // otherwise every login would reserve its stack
-fn read_whole(file: &TrustedFile, path: &Path) -> Result<Option<Box<[u8; slot::FILE]>>, StoreError> {
-    Ok(read_exact::<{ slot::FILE }>(&file.file, 0, path)?.map(Box::new))
+    slot::load(&bytes[..slot::SLOT], &bytes[slot::SLOT..]).map_err(|_| damaged("no slot of it is whole"))
 }
 
 /// Blames the account for anything in its directory that can't be opened.

@@ -5,7 +5,7 @@
 //! audit`. No login reads them. The slot's checksum covers the lines of the newest update; the chain proves
 //! each older one.
 
-use qrtotp_account::{KEPT_LEN, State, lines_at_end, split_line};
+use qrtotp_account::{State, lines_at_end, split_line};
 use qrtotp_values::checksum_on;
 use thiserror::Error;
 
@@ -13,14 +13,9 @@ use thiserror::Error;
 pub const SLOT: usize = 4096;
 /// Bytes of the whole file.
 pub const FILE: usize = 2 * SLOT;
-/// Bytes in use in most slots. A larger state is read in full, and has no room for lines of earlier updates.
-pub const USED: usize = 2048;
 const MAGIC: [u8; 4] = *b"QRTS";
 const VERSION: u16 = 6;
 const HEADER: usize = 20;
-/// The most that an answer adds to a state beside new lines: marks, a place, a remembered code, the set of
-/// recovery codes, signs of an attack.
-const GROWTH: usize = 336;
 /// The end of a slot's lines: an empty line.
 const LINES_END: [u8; 2] = [0; 2];
 
@@ -65,7 +60,7 @@ impl Loaded {
 
 /// Appends as many of these lines as there is room for.
 fn append_lines(slot: &mut Vec<u8>, lines: &[u8]) {
-    let room = USED.saturating_sub(slot.len() + LINES_END.len());
+    let room = SLOT.saturating_sub(slot.len() + LINES_END.len());
     slot.extend_from_slice(whole_lines(lines.get(..room).unwrap_or(lines)));
 }
 
@@ -195,14 +190,7 @@ fn decode(slot: &[u8]) -> Option<Whole<'_>> {
     (checksum(version, &header[..16], payload) == sum).then_some(Whole { version, sequence, payload, behind })
 }
 
-/// Whether the slot has more bytes than these, its first ones.
-#[must_use]
-pub fn is_longer(first: &[u8]) -> bool {
-    let length = first.get(6..8).map_or(0, |length| usize::from(u16::from_le_bytes([length[0], length[1]])));
-    HEADER + length > first.len()
-}
-
-/// Reads the newest whole one of the two slots, from all their bytes that are in use.
+/// Reads the newest whole one of the two slots.
 ///
 /// # Errors
 /// No slot is whole, or the newest whole one holds no state: the other one would have codes accepted again.
@@ -219,8 +207,7 @@ pub fn load(first: &[u8], second: &[u8]) -> Result<Loaded, SlotError> {
         slot.map_or_else(Vec::new, |slot| slot.lines().concat())
     });
     let added = lines_at_end(newest.payload).len();
-    let most = HEADER + newest.payload.len() - added + GROWTH + KEPT_LEN;
-    let next = Vec::with_capacity(most.max(USED));
+    let next = Vec::with_capacity(SLOT);
     let added = if added == 0 { kept[1].len() } else { added };
     Ok(Loaded { state, revision, both_whole, sequence, next, kept, added })
 }
@@ -244,7 +231,7 @@ pub fn lines(first: &[u8], second: &[u8]) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use qrtotp_account::{CredentialId, PlaceId, RecordId, Side, ThrottleRules};
+    use qrtotp_account::{CredentialId, KEPT_LEN, PlaceId, RecordId, Side, ThrottleRules};
 
     fn state(step: u64) -> State {
         let mut state = State::new(RecordId([1; 16]));
@@ -253,11 +240,7 @@ mod tests {
     }
 
     fn load(file: &[u8]) -> Result<Loaded, SlotError> {
-        let [first, second] = [&file[..USED], &file[SLOT..SLOT + USED]];
-        if is_longer(first) || is_longer(second) {
-            return super::load(&file[..SLOT], &file[SLOT..]);
-        }
-        super::load(first, second)
+        super::load(&file[..SLOT], &file[SLOT..])
     }
 
     fn write(file: &mut [u8], offset: u64, bytes: &[u8]) {
@@ -528,13 +511,13 @@ mod tests {
                 .collect();
             seen.sort_unstable();
             seen.dedup();
-            let last = n.min(6);
+            let last = n.min(8);
             assert!(seen.ends_with(&(n + 1 - last..=n).collect::<Vec<_>>()), "{n}: {seen:?}");
         }
     }
 
     #[test]
-    fn the_largest_state_fits_into_what_is_read_of_a_slot_and_is_written_without_an_allocation() {
+    fn the_largest_state_fits_into_a_slot_and_is_written_without_an_allocation() {
         let mut state = state(1);
         for n in 0..32 {
             state.raise(CredentialId::from_random([n; 6]), 1, None);
@@ -549,13 +532,16 @@ mod tests {
         state.use_recovery(qrtotp_account::SetId::from_random([1; 6]), 3);
         (1..9).for_each(|at| state.signs.wrong(Side::Nowhere, at));
         state.signs.take_found().for_each(drop);
-        let mut file = first(&with_line(&state, &"x".repeat(1400)));
+        let mut file = first(&with_line(&state, &"x".repeat(KEPT_LEN - 100)));
         let mut loaded = load(&file).unwrap();
         let (offset, bytes) = loaded.succeed(&state);
         write(&mut file, offset, bytes);
         let mut loaded = load(&file).unwrap();
         let room = loaded.next.capacity();
-        let state = with_line(&loaded.state, &"x".repeat(1400));
+        let state = with_line(&loaded.state, &"x".repeat(KEPT_LEN - 100));
+        let mut alone = Vec::new();
+        encode(&loaded.state, 0, 0, &mut alone);
+        assert!(alone.len() + KEPT_LEN <= SLOT, "{}", alone.len());
         assert!(loaded.succeed(&state).1.len() <= SLOT);
         assert_eq!(loaded.next.capacity(), room, "it was allocated while it was written");
     }

@@ -1,5 +1,6 @@
 //! `qrtotp config …`.
 
+use super::as_libpam_reads;
 use clap::{Args, Subcommand, ValueEnum};
 use qrtotp_values::ConfigDuration;
 use std::path::PathBuf;
@@ -109,7 +110,7 @@ pub struct Explain {
     #[arg(long)]
     pub user: String,
     /// The PAM service
-    #[arg(long, default_value = "sshd")]
+    #[arg(long, default_value = "sshd", value_parser = as_libpam_reads)]
     pub service: String,
     /// The remote host, or `local`; by default an address of no network for sshd, and `local` for other
     /// services

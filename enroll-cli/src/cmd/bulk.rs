@@ -1,7 +1,7 @@
 //! The accounts and devices that `qrtotp revoke` and `qrtotp reissue` are about if there are many, and the
 //! question before; and what both say of each account.
 
-use super::config;
+use super::config::{self, count};
 use super::token::json::{JsonList, put_json};
 use super::token::whom::in_group;
 use crate::cli::Bulk;
@@ -56,7 +56,7 @@ impl Target {
     }
 
     pub fn what(&self) -> String {
-        if self.which == Which::Token { "a token".to_owned() } else { counted(self.count(), "device") }
+        if self.which == Which::Token { "a token".to_owned() } else { count(self.count(), "device") }
     }
 
     /// The name in a column.
@@ -112,11 +112,11 @@ impl Targets {
     /// How many devices and tokens of how many accounts.
     fn count(&self) -> String {
         let tokens = self.all.iter().filter(|target| target.which == Which::Token).count();
-        let mut text = counted(self.devices(), "device");
+        let mut text = count(self.devices(), "device");
         if tokens > 0 {
-            text += &format!(" and {}", counted(tokens, "token"));
+            text += &format!(" and {}", count(tokens, "token"));
         }
-        format!("{text} of {}", counted(self.all.len(), "account"))
+        format!("{text} of {}", count(self.all.len(), "account"))
     }
 
     fn say(&mut self, name: &Name, error: &str) {
@@ -182,11 +182,6 @@ fn target(name: Name, record: &Record, before: Option<UnixTime>, now: UnixTime) 
         return None;
     };
     Some(Target { name, which })
-}
-
-/// `1 device`, `2 devices`.
-pub fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The number has to be typed: of accounts, so that a slip in the conditions is seen. `verb` is what happens

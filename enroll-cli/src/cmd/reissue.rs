@@ -1,7 +1,8 @@
 //! `qrtotp reissue`: revokes devices and issues a new enrolment code for each account. A failure does not
 //! stop the others, and a second run continues where the first one ended.
 
-use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, counted, is_over};
+use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
+use super::config::count;
 use super::token::advice;
 use crate::cli::Reissue;
 use crate::context::{Context, known_user, syslog};
@@ -62,7 +63,7 @@ pub fn reissue_all(
         reissue(context, store, target, args.expires)
     });
     let advice = if outcome.done > 0 { advice_about(context, args.expires) } else { String::new() };
-    let text = format!("Reissued the devices of {}.\n{advice}", counted(outcome.done as usize, "account"));
+    let text = format!("Reissued the devices of {}.\n{advice}", count(outcome.done as usize, "account"));
     report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(targets))
 }
@@ -113,7 +114,7 @@ pub fn reissue_devices(
 
 impl Changed for Reissued {
     fn put(&self, target: &Target, out: &mut File) -> io::Result<()> {
-        write!(out, "{} {} revoked", target.column(), counted(self.gone, "device"))?;
+        write!(out, "{} {} revoked", target.column(), count(self.gone, "device"))?;
         match &self.issued {
             None => writeln!(out, "; a newer one is left, so there is no code"),
             Some((token, code)) => {
@@ -138,7 +139,7 @@ impl Changed for Reissued {
     }
 
     fn not_shown(&self, Target { name, .. }: &Target, error: &io::Error) -> String {
-        let gone = counted(self.gone, "device");
+        let gone = count(self.gone, "device");
         match self.issued {
             None => format!("{gone} revoked, but that was not shown: {error}"),
             Some(_) => format!(

@@ -1,7 +1,8 @@
 //! `qrtotp revoke` for many accounts. A failure does not stop the others, and a second run continues where
 //! the first one ended.
 
-use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, counted, is_over};
+use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
+use super::config::count;
 use crate::cli::Bulk;
 use crate::context::{Context, syslog};
 use crate::error::{Exit, Failure};
@@ -22,7 +23,7 @@ pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     let outcome = report.change((context, "bulk_revoked", bulk), &targets.all, |target| {
         revoke(context, &*store, target).map(|_| Revoked)
     });
-    let text = format!("Revoked the devices of {}.\n", counted(outcome.done as usize, "account"));
+    let text = format!("Revoked the devices of {}.\n", count(outcome.done as usize, "account"));
     report.end(&outcome, !targets.unread, &text)?;
     Ok(outcome.exit(&targets))
 }

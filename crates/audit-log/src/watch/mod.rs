@@ -75,6 +75,17 @@ impl Severity {
             Self::Alert => "alert",
         }
     }
+
+    /// The prefix by which the journal gives a line its priority (sd-daemon(3)).
+    #[must_use]
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Self::Info => "<6>",
+            Self::Notice => "<5>",
+            Self::Warning => "<4>",
+            Self::Alert => "<1>",
+        }
+    }
 }
 
 /// A pattern of events that an administrator should look at.

@@ -154,6 +154,11 @@ fn a_fresh_code_is_one_of_the_present_step() {
     let secret = w.import(Params::default());
     let (before, now) = (w.code(&secret, -1), w.code(&secret, 0));
     assert_eq!(w.answer(&before), Outcome::Denied);
+    let line = w.log.0.last().unwrap();
+    assert!(
+        line.contains("takes only the code that the app shows now") && !line.contains("resync"),
+        "{line}"
+    );
     assert_eq!(w.answer(&now), Outcome::Accepted);
 }
 

@@ -9,11 +9,13 @@ mod hours;
 #[cfg(test)]
 mod naive;
 mod network;
+mod sense;
 mod source;
 #[cfg(test)]
 mod table_tests;
 #[cfg(test)]
 mod tests;
+mod values;
 #[cfg(test)]
 pub(super) use tests::NoNames;
 
@@ -22,8 +24,9 @@ pub use compiled::RuleSet;
 pub use decide::{Decision, Effects, Facts, Known, Lookups};
 pub use hours::{Hours, minute_of_week};
 pub use network::{Network, address};
-pub use source::{Names, Test, local_time};
+pub use source::{Names, Test};
 pub(super) use source::{Part, enrols_at, read};
+pub use values::local_time;
 
 use super::FirstLogin;
 use qrtotp_values::UnixTime;

@@ -57,13 +57,41 @@ pub fn write(
         writeln!(out, "the accounts of the store are not looked at: {failure}")?;
     }
     let accounts = Accounts { store: store.as_deref().ok(), now };
-    let rules = [before.config.rules.rules().unwrap_or_default(), after.rules.clone()].concat();
+    let rules_before = before.config.rules.rules().unwrap_or_default();
+    let changed_rules = changed_rules(&rules_before, &after.rules);
+    for line in &changed_rules {
+        writeln!(out, "{line}")?;
+    }
+    let rules = [rules_before, after.rules.clone()].concat();
     let lines = changes(&before.config, &after.config, &rules, &accounts, now)
         .map_err(|Damaged| Failure::Error("the rules are damaged; run `qrtotp config apply`".into()))?;
     for line in &lines {
         writeln!(out, "{line}")?;
     }
-    Ok(!changed.is_empty() || !lines.is_empty())
+    if lines.is_empty() && !changed_rules.is_empty() {
+        writeln!(out, "none of the logins that were tried now is decided differently")?;
+    }
+    Ok(!changed.is_empty() || !changed_rules.is_empty() || !lines.is_empty())
+}
+
+/// The rules that are not the same, whether or not a login that is tried shows it: a rule may be about later
+/// days, or services and accounts that are not tried.
+fn changed_rules(before: &[Rule], after: &[Rule]) -> Vec<String> {
+    let find = |rules: &[Rule], name: &str| rules.iter().find(|rule| rule.name == name).cloned();
+    let mut lines = Vec::new();
+    for rule in before {
+        match find(after, &rule.name) {
+            None => lines.push(format!("rule {}: removed", rule.name)),
+            Some(other) if other != *rule => lines.push(format!("rule {}: changed", rule.name)),
+            Some(_) => {}
+        }
+    }
+    let added = after.iter().filter(|rule| find(before, &rule.name).is_none());
+    lines.extend(added.map(|rule| format!("rule {}: added", rule.name)));
+    if lines.is_empty() && before != after {
+        lines.push("rules: in another order".into());
+    }
+    lines
 }
 
 fn changed_settings(before: &[(String, String)], after: &[(String, String)]) -> Vec<String> {
@@ -233,6 +261,24 @@ mod tests {
         let (before, after) = (compiled(before), compiled(after));
         let rules = [before.rules, after.rules].concat();
         changes(&before.config, &after.config, &rules, &Accounts { store: None, now: 0 }, 0).unwrap()
+    }
+
+    #[test]
+    fn a_rule_that_no_tried_login_shows_is_named() {
+        let rules = |text: &str| compiled(text).rules;
+        let [a, b] = [
+            "[[rule]]\nname = 'a'\nservice = ['dovecot']\nthen = 'deny'\n",
+            "[[rule]]\nname = 'b'\nservice = ['su']\nthen = 'code'\n",
+        ];
+        for (before, after, lines) in [
+            (b.to_owned(), format!("{a}{b}"), &["rule a: added"][..]),
+            (format!("{a}{b}"), b.to_owned(), &["rule a: removed"]),
+            (a.to_owned(), a.replace("deny", "code"), &["rule a: changed"]),
+            (format!("{a}{b}"), format!("{b}{a}"), &["rules: in another order"]),
+            (format!("{a}{b}"), format!("{a}{b}"), &[]),
+        ] {
+            assert_eq!(changed_rules(&rules(&before), &rules(&after)), lines);
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use qrtotp_account::{EnrolmentStatus, Name};
 use qrtotp_flow::{Directory, HostDirectory};
 use qrtotp_store::AccountStore;
 use qrtotp_values::UnixTime;
-use std::collections::BTreeSet;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
 /// The accounts of this host with their records, if there is a store.
@@ -118,7 +119,13 @@ fn user_name(word: &str) -> Option<String> {
 
 /// Whether a service's PAM file asks for a code.
 pub fn asks(files: &Files) -> impl Fn(&str) -> bool {
-    |service| files.asks(service).is_some()
+    once_each(|service| files.asks(service).is_some())
+}
+
+/// Looks at each service once: the guard simulates thousands of logins.
+pub fn once_each(find: impl Fn(&str) -> bool) -> impl Fn(&str) -> bool {
+    let known = RefCell::new(BTreeMap::new());
+    move |service| *known.borrow_mut().entry(service.to_owned()).or_insert_with(|| find(service))
 }
 
 /// The person who runs this command; `None`: a package manager or a timer does.

@@ -29,6 +29,13 @@ pub struct Person {
     pub token: bool,
 }
 
+impl Person {
+    /// Whether su can make somebody this account, who knows its password.
+    fn opens_to_su(&self) -> bool {
+        !self.is_locked && !self.is_expired && !self.has_no_shell
+    }
+}
+
 /// An emergency account.
 pub struct Emergency {
     pub name: String,
@@ -130,6 +137,9 @@ impl<'g> Logins<'g> {
         }
         for tty in self.consoles {
             best = best.max(self.end_through(admin, Login { tty, ..CONSOLE }, tty)?);
+            if best == End::In {
+                return Ok(best);
+            }
         }
         if !admin.is_root || self.host.root_at_sshd {
             let rhost = if self.host.rhost.is_empty() { ELSEWHERE } else { &self.host.rhost };
@@ -150,7 +160,7 @@ impl<'g> Logins<'g> {
         }
         let mut shell = self.end(admin, Login { service: "sudo", rhost: "", tty })?;
         // su asks for root's password and root's code.
-        if let Some(root) = self.host.root.as_ref().filter(|root| !root.is_locked && !root.is_expired) {
+        if let Some(root) = self.host.root.as_ref().filter(|root| root.opens_to_su()) {
             let su = Logins { by: &admin.name, ..*self };
             shell = shell.max(su.end(root, Login { service: "su", rhost: "", tty })?);
         }
@@ -251,7 +261,9 @@ impl<'g> Logins<'g> {
         let (first_login, until) = first_login_of(self.config, &decision);
         let lets_in = match first_login {
             FirstLogin::Deny => false,
-            FirstLogin::Enroll => enrols && (self.host.proves_passwords || self.config.enroll.key_is_enough),
+            FirstLogin::Enroll => {
+                enrols && (self.host.proves_passwords || self.config.enroll.key_is_enough || person.token)
+            }
             FirstLogin::Token => enrols && person.token,
             FirstLogin::Allow => until.is_some_and(|until| until.days_left(self.now) > 0),
         };

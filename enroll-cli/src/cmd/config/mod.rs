@@ -25,6 +25,7 @@ pub use explain::explained;
 pub use objections::objections;
 pub use sshd::blocks as sshd_blocks;
 pub use surroundings::{disk, settings, store};
+pub use words::count;
 
 use crate::applied::{self, expire};
 use crate::cli::Config;

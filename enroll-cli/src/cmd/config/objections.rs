@@ -1,7 +1,7 @@
 //! Objections to applying a configuration.
 
 use super::guard;
-use super::host::{Accounts, asks};
+use super::host::{Accounts, asks, once_each};
 use super::surroundings::{disk, settings, store};
 use crate::cmd::doctor::{Files, Sshd};
 use crate::context::Context;
@@ -82,7 +82,7 @@ pub fn objections(path: &Path, compiled: &Compiled) -> Result<Vec<Finding>, Fail
     let (now, files) = (SystemClock.now(), Files::read());
     let (accounts, asks) = (Accounts { store: store.as_deref(), now }, asks(&files));
     let sshd = Sshd::ask();
-    let one_field_at = |service: &str| one_field(service, &files).is_some();
+    let one_field_at = once_each(|service| one_field(service, &files).is_some());
     let mut host = accounts.host(&compiled.emergency, &asks, &one_field_at, sshd.ways(&files));
     host.root_at_sshd = sshd.lets_root_in();
     host.proves_passwords = check_proof_service().is_ok();

@@ -88,9 +88,10 @@ fn block(rule: &Rule, above: &[Rule]) -> String {
         return text;
     }
     let users = conditions.user.iter().map(ToString::to_string);
-    let odd = |name: &String| name.contains(|c: char| c.is_control() || "?,!\"'#".contains(c));
-    let names = users.chain(conditions.group.iter().map(|group| group.name.clone()));
-    if let Some(name) = names.into_iter().find(odd) {
+    let odd = |name: &String| name.contains(|c: char| c.is_control() || "?,!\"'#=".contains(c));
+    let mut groups = conditions.group.iter().map(|group| group.name.clone());
+    let odd_group = groups.find(|name| odd(name) || name.contains('*'));
+    if let Some(name) = users.clone().find(odd).or(odd_group) {
         note(format!("No block: sshd_config can't hold the name {}.", clean(&name, 64)));
         return text;
     }

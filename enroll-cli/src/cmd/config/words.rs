@@ -9,11 +9,13 @@ use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, utc};
 use std::fmt::Display;
 
+const HALF_A_DAY: i64 = 12 * 3600;
 const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// The requirement of a condition; empty if the rule lacks it. `offset` of the zone, in seconds east of UTC.
 pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> String {
-    let local = |time: UnixTime| Date::of(time + i64::from(offset));
+    // The day may have another offset than now: its noon is in it all the same.
+    let day_at = |noon: UnixTime| Date::of(noon + i64::from(offset)).to_string();
     match condition {
         Condition::Service => list(&conditions.service),
         Condition::Tty => list(&conditions.tty),
@@ -24,8 +26,8 @@ pub fn demanded(conditions: &Conditions, condition: Condition, offset: i32) -> S
         Condition::Place => conditions.familiar.map_or("", place).into(),
         Condition::From => list(&conditions.from),
         Condition::Hours => list(&conditions.hours),
-        Condition::Since => conditions.since.map_or_else(String::new, |since| local(since).to_string()),
-        Condition::Until => conditions.until.map_or_else(String::new, |until| local(until - 1).to_string()),
+        Condition::Since => conditions.since.map_or_else(String::new, |since| day_at(since + HALF_A_DAY)),
+        Condition::Until => conditions.until.map_or_else(String::new, |until| day_at(until - HALF_A_DAY)),
         Condition::User => list(&conditions.user),
         Condition::Group => {
             let names: Vec<&str> = conditions.group.iter().map(|group| group.name.as_str()).collect();
@@ -179,4 +181,21 @@ fn list<T: Display>(items: &[T]) -> String {
         texts.push(format!("{} more", items.len() - MOST));
     }
     texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_of_summer_is_shown_as_it_was_written_in_winter_too() {
+        // The first of July 2027 in Amsterdam.
+        let (since, until) = (Some(1_814_392_800), Some(1_814_479_200));
+        let conditions = Conditions { since, until, ..Conditions::default() };
+        for offset in [3600, 7200] {
+            for condition in [Condition::Since, Condition::Until] {
+                assert_eq!(demanded(&conditions, condition, offset), "2027-07-01", "{condition:?}");
+            }
+        }
+    }
 }

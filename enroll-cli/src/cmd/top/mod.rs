@@ -7,7 +7,7 @@ mod view;
 use super::audit::sources;
 use super::reissue::reissue_devices;
 use crate::cli::Sources;
-use crate::context::{Context, syslog};
+use crate::context::{Context, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
 use app::{Action, App, Row};
@@ -109,7 +109,7 @@ fn act(context: &Context, store: &dyn AccountStore, action: &Action) -> std::io:
                 }
                 Ok(format!("Revoked {gone} devices of {name}."))
             }
-            Err(error) => Err(error),
+            Err(failure) => return Ok(failure.to_string()),
         },
         Action::RevokeToken(name) => {
             qrtotp_flow::revoke_token(&mut context.flow(store, name.as_str(), &mut log), name)
@@ -130,10 +130,13 @@ fn reissue(
     context: &Context,
     store: &dyn AccountStore,
     name: &Name,
-) -> Result<(usize, Option<TokenCode>), AdminError> {
-    let account = store.load(name)?.ok_or_else(|| AdminError::NotEnrolled(name.clone()))?;
+) -> Result<(usize, Option<TokenCode>), Failure> {
+    let failed = |error: AdminError| Failure::admin(&error, name.as_str());
+    // Only a user of this host can enrol again.
+    let uid = known_user(name.as_str())?.uid;
+    let account = store.load(name)?.ok_or_else(|| failed(AdminError::NotEnrolled(name.clone())))?;
     let devices: Vec<_> = account.record.ids().collect();
-    let (gone, issued) = reissue_devices(context, store, (name, account.record.uid), &devices, None)?;
+    let (gone, issued) = reissue_devices(context, store, (name, uid), &devices, None).map_err(failed)?;
     Ok((gone, issued.map(|(_, code)| code)))
 }
 

@@ -7,12 +7,14 @@ mod teller;
 use super::audit::sources;
 use crate::cli::{Watch as Arguments, WatchLeast as Least};
 use crate::error::{Exit, Failure};
+use nix::sys::stat::fstat;
 use place::Place;
 use qrtotp_audit_log::{Anomaly, Severity, Thresholds, Watch};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Config, ConfigError, ConfigFile, minute_of_week};
 use qrtotp_values::UnixTime;
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use teller::Teller;
@@ -40,6 +42,7 @@ pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
     let (place, read, mut counts) = Place::load(args.state.as_deref(), started.saturating_mul(1_000_000));
     let (teller, mut kept) = (Teller::start(args.hook.clone(), place), Instant::now());
     let (mut watch, mut out) = (Watch::new(thresholds(config, started)), std::io::stdout().lock());
+    let journal = is_the_journal(&std::io::stdout());
     for entry in entries {
         let expected =
             |anomaly: &Anomaly| args.expect.iter().any(|(rule, about)| anomaly.is_of(rule, about.as_deref()));
@@ -56,7 +59,8 @@ pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
             if args.json {
                 writeln!(out, "{}", anomaly.to_json())?;
             } else {
-                writeln!(out, "{anomaly}")?;
+                let prefix = if journal { anomaly.severity.prefix() } else { "" };
+                writeln!(out, "{prefix}{anomaly}")?;
             }
             out.flush()?;
             counts.entry(anomaly.rule).and_modify(|count| *count += 1);
@@ -94,4 +98,10 @@ fn thresholds(path: &Path, now: UnixTime) -> Thresholds {
         enrolments_by_admin: watch.enrollments_by_admin.into(),
         is_at_work: Box::new(move |now| watch.works(minute_of_week(now, rules.offset(now).unwrap_or(0)))),
     }
+}
+
+/// Whether this is the journal's socket: JOURNAL_STREAM has its device and inode (systemd.exec(5)).
+fn is_the_journal(out: &impl AsFd) -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    fstat(out).is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }

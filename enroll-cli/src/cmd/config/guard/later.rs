@@ -20,8 +20,8 @@ fn grace_ends(compiled: &Compiled) -> impl Iterator<Item = UnixTime> {
 /// ends. Hours count in the week after `now` and after each of the days.
 pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damaged> {
     let conditions = || compiled.rules.iter().map(|rule| &rule.conditions);
-    let days = conditions().flat_map(|one| [one.since, one.until]).flatten().filter(|day| *day > now);
-    let days: Vec<UnixTime> = days.collect();
+    let days = conditions().flat_map(|one| [one.since, one.until]).flatten().chain(grace_ends(compiled));
+    let days: Vec<UnixTime> = days.filter(|day| *day > now).collect();
     let hours: Vec<Hours> = conditions().flat_map(|one| one.hours.iter().copied()).collect();
     let changes = |minute: &u16| {
         let before = (minute + WEEK - 1) % WEEK;
@@ -37,7 +37,6 @@ pub fn later(compiled: &Compiled, now: UnixTime) -> Result<Vec<UnixTime>, Damage
             found.insert(start - start.rem_euclid(60) + ahead * 60);
         }
     }
-    found.extend(grace_ends(compiled));
     let mut kept: BTreeSet<UnixTime> = found.into_iter().filter(|time| *time > now).take(MOST).collect();
     kept.extend(days);
     Ok(kept.into_iter().collect())
