@@ -146,7 +146,6 @@ impl Signs {
         self.made = match side {
             Side::Own if network.is_none() => self.made, // the session may be that of the login from there
             _ if new => here,
-            _ if here == self.made => here, // one more right answer from there
             _ => PlaceId::default(),
         };
     }

@@ -158,6 +158,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_sshd_reads_as_something_else_has_no_block() {
+        for conditions in ["group = ['a=b']", "user = ['a=b']", "group = ['a*']", "user = [\"o'brien\"]"] {
+            let text = printed(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\nkey = true\n{conditions}\n"));
+            assert!(text.contains("can't hold the name") && !text.contains("\nMatch "), "{text}");
+        }
+    }
+
+    #[test]
     fn each_rule_that_skips_at_sshd_has_its_block() {
         let rule = |conditions: &str| printed(&format!("[[rule]]\nname = 'a'\nthen = 'skip'\n{conditions}"));
         for (conditions, block) in [

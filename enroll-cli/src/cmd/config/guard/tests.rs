@@ -194,6 +194,17 @@ fn nobody_enrols_where_no_password_can_be_proven() {
 }
 
 #[test]
+fn su_to_a_root_without_a_shell_is_no_way_to_root() {
+    let sudo_denied = "[[rule]]\nname = 'x'\nservice = ['sudo']\nthen = 'deny'\n";
+    let with_root = |has_no_shell| {
+        let root = Person { is_root: true, has_no_shell, ..person("root", &[], true) };
+        refused(sudo_denied, &Host { root: Some(root), ..host() }).contains(&"L2")
+    };
+    assert!(!with_root(false));
+    assert!(with_root(true));
+}
+
+#[test]
 fn two_codes_have_no_room_in_one_field() {
     let forwards = Host { one_field: &|_| true, ..host() };
     assert_eq!(refused(&rules("-> two-codes"), &forwards), ["L1", "L2"]);
