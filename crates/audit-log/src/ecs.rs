@@ -20,10 +20,27 @@ const FIELDS: [(&str, [&str; 2]); 9] = [
     ("credential", ["device", "id"]),
 ];
 
-/// Our keys without a field of ECS: labels.
-const LABELS: [&str; 18] = [
-    "tty", "token", "place", "with", "key", "was", "failures", "wait", "left", "keys", "count", "record",
-    "root", "prev", "detail", "audience", "host", "attempt",
+/// Our keys without a field of ECS, and the id that searches begin with: labels.
+const LABELS: [&str; 19] = [
+    "credential",
+    "tty",
+    "token",
+    "place",
+    "with",
+    "key",
+    "was",
+    "failures",
+    "wait",
+    "left",
+    "keys",
+    "count",
+    "record",
+    "root",
+    "prev",
+    "detail",
+    "audience",
+    "host",
+    "attempt",
 ];
 
 /// An entry as an ECS document.
@@ -59,6 +76,7 @@ pub fn ecs(entry: &Entry) -> Value {
     for (key, path) in &FIELDS {
         copy(key, path);
     }
+    copy("service", &["process", "name"]);
     copy("by", &["user", "effective", "name"]);
     copy("label", &["device", "model", "name"]);
     for key in LABELS {
@@ -69,6 +87,7 @@ pub fn ecs(entry: &Entry) -> Value {
     }
     if let Some(address) = event.get("rhost").and_then(|host| host.parse::<IpAddr>().ok()) {
         put(&mut document, &["source", "ip"], Value::from(address.to_string()));
+        put(&mut document, &["related", "ip"], json!([address.to_string()]));
     }
     if !entry.host.is_empty() {
         put(&mut document, &["host", "name"], Value::from(entry.host.as_str()));
@@ -158,6 +177,10 @@ mod tests {
         assert_eq!(
             (&document["source"]["ip"], &document["user"]["name"]),
             (&json!("2001:db8::7"), &json!("alice"))
+        );
+        assert_eq!(
+            (&document["related"]["ip"], &document["process"]["name"]),
+            (&json!(["2001:db8::7"]), &json!("sshd"))
         );
         assert_eq!(
             (&document["labels"]["qrtotp_failures"], &document["host"]["name"]),
