@@ -184,15 +184,15 @@ fn a_log_without_our_lines_is_no_proof_and_saved_heads_show_a_removed_beginning(
     sandbox.overwrite("/tmp/heads", &heads);
     let against =
         || sandbox.run(&["qrtotp", "audit", "verify", "--against", "/tmp/heads", "--file", "/tmp/auth.log"]);
-    fail(&sandbox, "alice", &phone, 20);
-    let _ = sandbox.log.wait(&["reason=unlock user=alice", " seq=45 "]);
+    fail(&sandbox, "alice", &phone, 30);
+    let _ = sandbox.log.wait(&["reason=unlock user=alice", " seq=65 "]);
     let lines = written(&sandbox, |_| ());
     let _ = against().success();
     // Nothing to compare with is no success.
     sandbox.overwrite("/tmp/empty", "");
     let none = ["qrtotp", "audit", "verify", "--against", "/tmp/empty", "--file", "/tmp/auth.log"];
     assert_eq!(sandbox.run(&none).status.code(), Some(2));
-    let last = lines.iter().filter(|line| line.contains(" seq=")).cloned().collect::<Vec<_>>().split_off(38);
+    let last = lines.iter().filter(|line| line.contains(" seq=")).cloned().collect::<Vec<_>>().split_off(58);
     sandbox.overwrite("/tmp/auth.log", &format!("{}\n", last.join("\n")));
     assert!(!verify(&sandbox).stdout.contains("MISSING"), "the store does not know");
     assert!(against().stdout.contains("alice seq 5: MISSING"), "{}", against().stdout);
@@ -375,8 +375,8 @@ fn a_rotated_log_is_whole_against_a_checkpoint_file_and_a_line_behind_the_checkp
     let made = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success().stdout;
     let file = made.trim().rsplit(": ").next().unwrap();
     let _ = sandbox.run(&["cp", file, "/tmp/checkpoint"]).success();
-    fail(&sandbox, "alice", &phone, 20);
-    let _ = sandbox.log.wait(&["reason=unlock user=alice", " seq=45 "]);
+    fail(&sandbox, "alice", &phone, 30);
+    let _ = sandbox.log.wait(&["reason=unlock user=alice", " seq=65 "]);
     let against = ["--against", "/tmp/checkpoint"];
     for first in [1, 3, 5] {
         let whole = verified_from(&sandbox, "alice", first, &against).success();
@@ -397,8 +397,8 @@ fn the_first_line_of_an_account_is_missed_if_the_account_was_made_after_the_last
     let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
     sandbox.add_user("bob");
     let phone = sandbox.import("bob");
-    fail(&sandbox, "bob", &phone, 20); // the store does not have the first line any more
-    let _ = sandbox.log.wait(&["reason=unlock user=bob", " seq=42 "]);
+    fail(&sandbox, "bob", &phone, 30); // the store does not have the first line any more
+    let _ = sandbox.log.wait(&["reason=unlock user=bob", " seq=62 "]);
     let _ = verified(&sandbox, &[]).success();
     let missed = verified_from(&sandbox, "bob", 2, &[]);
     assert!(missed.stdout.contains("bob seq 1: MISSING"), "{}{}", missed.stdout, missed.stderr);
