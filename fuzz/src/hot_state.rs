@@ -60,7 +60,7 @@ fn slots(mut input: Input<'_>) {
             }
             _ => {}
         }
-        bytes.resize(slot::USED, 0);
+        bytes.resize(slot::SLOT, 0);
     }
     let [first, second] = &written;
     let whole = [reference(first), reference(second)];
