@@ -76,10 +76,8 @@ fn many_accounts(artefacts: &Artefacts, found: &mut Findings) -> Result<()> {
     let proven = format!("{accounts} accounts, {lines} events: {lines} proven, 0 taken on trust");
     host.measure("verify --against", &verify, "auth.log", &[&proven])?.judge(found)?;
     let later = lines / 2;
-    let proven = format!(
-        "{accounts} accounts, {later} events: {} proven, {accounts} taken on trust",
-        later - accounts
-    );
+    // The store still has the first of these lines, and proves it.
+    let proven = format!("{accounts} accounts, {later} events: {later} proven, 0 taken on trust");
     host.measure("verify --against, from the middle", &verify, "later.log", &[&proven])?.judge(found)
 }
 
