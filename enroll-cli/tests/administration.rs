@@ -270,6 +270,9 @@ fn if_nobody_is_meant_nothing_is_said_to_be_done() {
     instance.run(&["init"]).ok();
     let none = instance.run_with(&["token", "issue", "--from-file", "-"], "# nobody\n");
     assert!(none.code == Some(1) && none.stderr.contains("no token was issued"), "{none:?}");
+    let json = instance.run_with(&["token", "issue", "--from-file", "-", "--json"], "");
+    let said: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((json.code, said["result"].as_str()), (Some(1), Some("refused")), "one object: {json:?}");
     let gone = instance.run(&["account", "remove", "nobody"]);
     assert!(gone.code == Some(1) && !gone.stdout.contains("[y/N]"), "{gone:?}");
     let empty = instance.run(&["enroll", "", "--qr", "none"]);

@@ -28,7 +28,7 @@ const CHAINED: [&str; 10] = [
 /// More characters than a line of ours has.
 const LONGEST: usize = 64 * 1024;
 
-/// So many keys most lines have at most.
+/// Most lines have no more keys than this.
 const USUAL: usize = 20;
 /// More keys than a line of ours has.
 const MOST_KEYS: usize = 64;

@@ -161,7 +161,8 @@ impl Read {
             }
             if name == "default" {
                 return Err(wrong(
-                    "a rule can't be called `default`: logs call logins so that no rule decides".into(),
+                    "a rule can't be called `default`: in the log, that is the name for logins that no rule decides"
+                        .into(),
                 ));
             }
             if self.rules.iter().any(|rule| rule.name == name) {

@@ -30,7 +30,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Whether su can make somebody this account, who knows its password.
+    /// Whether a user who knows its password can become this account by su.
     fn opens_to_su(&self) -> bool {
         !self.is_locked && !self.is_expired && !self.has_no_shell
     }

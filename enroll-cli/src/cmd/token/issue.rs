@@ -287,12 +287,12 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
     if exit == Exit::Error {
         return Ok(exit); // the output failed
     }
-    list.end(&mut out)?;
     if seen.is_empty() && exit == Exit::Done {
         let text = "nobody is named, so no token was issued; a group without members here may have some in a directory \
                     that does not list them: name them with --from-file";
         return Err(Failure::Refused(text.into()));
     }
+    list.end(&mut out)?;
     if let Some(code) = issuer.code.filter(|_| any && !json) {
         writeln!(out, "{}", advice(&issuer.context.config, code.min(issuer.lifetime).as_seconds()))?;
     } else if any && !json && issuer.keys_now {
