@@ -45,8 +45,8 @@ pub(super) enum Verification {
         credential: Option<(CredentialId, Label)>,
         /// The account has so many devices that their windows were narrowed.
         narrowed: bool,
-        /// The code is right for a clock that is this many seconds ahead of ours. 0: for ours, but a rule with
-        /// `fresh` refuses it.
+        /// The code is right for a clock that is this many seconds ahead of ours. 0: for ours, but a rule
+        /// with `fresh` refuses it.
         right_for: Option<i64>,
     },
 }
