@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(parse(""), Ok(Task::Serve(defaults())));
         let page = include_str!("../../docs/qrtotpd.8");
         for (option, value) in [("--idle-exit", 60), ("--pam-time", 120)] {
-            let told = HELP.lines().find(|line| line.trim_start().starts_with(option)).unwrap_or_default();
-            assert!(told.ends_with(&format!("[default: {value}]")), "{told}");
+            let help = HELP.lines().find(|line| line.trim_start().starts_with(option)).unwrap_or_default();
+            assert!(help.ends_with(&format!("[default: {value}]")), "{help}");
             assert!(page.contains(&format!("; default {value}.")), "{option}");
         }
         let unit = include_str!("../../conf/systemd/qrtotpd.service");

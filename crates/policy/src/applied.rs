@@ -494,10 +494,10 @@ mod tests {
             ("enroll.services", "[\"sshd\", \"su\"]"),
         ];
         let settings = compiled.settings();
-        let mut told: Vec<(&str, &str)> =
+        let mut listed: Vec<(&str, &str)> =
             settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        told.sort_by_key(|(key, _)| expected.iter().position(|(known, _)| known == key));
-        assert_eq!(told, expected);
+        listed.sort_by_key(|(key, _)| expected.iter().position(|(known, _)| known == key));
+        assert_eq!(listed, expected);
         assert_eq!(super::settings(&compiled.encode(Stamp::default())).unwrap(), settings);
     }
 

@@ -153,8 +153,8 @@ impl Bench {
         let user =
             ["setpriv", "--reuid", "qrtotp-verifier", "--regid", "qrtotp-verifier", "--clear-groups", "--"];
         let argv = [&user[..], &["/usr/local/bin/floor", FLOOR, &count, &clients]].concat();
-        let told = self.fleet.verifiers[self.asked].sandbox.run(&argv).success().stdout;
-        let (times, total) = told.split_once("total ").context("the floor says no total")?;
+        let output = self.fleet.verifiers[self.asked].sandbox.run(&argv).success().stdout;
+        let (times, total) = output.split_once("total ").context("the floor says no total")?;
         let times = times.lines().map(|line| Ok(line.parse()?)).collect::<Result<_>>()?;
         Ok((times, total.trim().parse::<f64>()? / 1e9))
     }
@@ -169,9 +169,9 @@ impl Bench {
         let plan: String = users.iter().map(line).collect();
         self.host.sandbox.overwrite("/tmp/plan", &plan);
         let argv = ["driver", "/tmp/plan", &processes.to_string()];
-        let told = self.host.sandbox.run(&argv).success().stdout;
+        let output = self.host.sandbox.run(&argv).success().stdout;
         let (mut times, mut total) = (Vec::new(), f64::NAN);
-        for line in told.lines() {
+        for line in output.lines() {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["total", took, _] => total = took.parse::<f64>()? / 1e9,
                 ["0", took, _] => times.push(took.parse()?),

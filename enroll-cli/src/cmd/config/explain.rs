@@ -268,7 +268,7 @@ mod tests {
         compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Host).unwrap().config
     }
 
-    fn told(config: &Config, facts: &Facts<'_>, groups: &[&str], all: bool) -> String {
+    fn explanation(config: &Config, facts: &Facts<'_>, groups: &[&str], all: bool) -> String {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let mut out = Vec::new();
         let explained =
@@ -289,7 +289,7 @@ mod tests {
             now,
             ..Facts::default()
         };
-        let text = told(&config, &facts, &["contractors"], false);
+        let text = explanation(&config, &facts, &["contractors"], false);
         for line in [
             "groups of kim: 4000001\n",
             "  automation                       key      no key was accepted\n",
@@ -301,7 +301,7 @@ mod tests {
             assert!(text.contains(line), "{line}{text}");
         }
         assert!(!text.contains("root-shell"), "{text}");
-        let text = told(&config, &facts, &["contractors"], true);
+        let text = explanation(&config, &facts, &["contractors"], true);
         assert!(
             text.contains("  root-shell                       service  sshd, not su-l, sudo-i\n"),
             "{text}"
@@ -326,8 +326,12 @@ mod tests {
              [[rule]]\nname = 'c'\nkey = true\nsince = '2026-12-01'\nthen = 'code'\n\
              [[rule]]\nname = 'd'\nuntil = '2026-12-01'\nthen = 'code'\n[defaults]\nfirst_login = 'token'",
         );
-        let text =
-            told(&config, &Facts { rhost: "a.example", now: 1_800_000_000, ..Facts::default() }, &[], false);
+        let text = explanation(
+            &config,
+            &Facts { rhost: "a.example", now: 1_800_000_000, ..Facts::default() },
+            &[],
+            false,
+        );
         for line in [
             "from     the name a.example, not 192.0.2.0/24, local\n",
             "by       no caller, not deploy\n",
@@ -337,7 +341,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}{text}");
         }
-        let text = told(&config, &Facts { key: Some(true), ..Facts::default() }, &[], false);
+        let text = explanation(&config, &Facts { key: Some(true), ..Facts::default() }, &[], false);
         assert!(text.contains("user     no account of this host, not x\n"), "{text}");
         assert!(text.contains("since    1970-01-01 is before 2026-12-01\n"), "{text}");
     }

@@ -33,8 +33,8 @@ pub fn run(path: &Path, args: &ReplayedLogin) -> Result<Exit, Failure> {
     write!(out, "{}", lines(&stack, run.as_deref(), outcome, &args.service))?;
     out.write_all(&rules)?;
     let context = Context::load(path)?;
-    let (told, enrolled) = account(&context, &args.user)?;
-    write!(out, "{told}")?;
+    let (described, enrolled) = account(&context, &args.user)?;
+    write!(out, "{described}")?;
     let unasked = context.config.defaults.unasked;
     let login = Replayed { auth: &stack, run: run.as_deref(), account: &account_part, outcome, unasked };
     let (mut in_short, exit) = login.in_short(ways.as_deref());

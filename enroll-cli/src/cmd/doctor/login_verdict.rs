@@ -28,9 +28,9 @@ impl Replayed<'_> {
             let text = "sshd lets nobody in; `qrtotp doctor` says why.";
             return (text.into(), Exit::Refused);
         }
-        let told: Vec<(String, bool)> = ways.iter().map(|way| self.way(way)).collect();
-        let exit = if told.iter().any(|(_, gets_in)| *gets_in) { Exit::Done } else { Exit::Refused };
-        let texts: Vec<String> = told.into_iter().map(|(text, _)| text).collect();
+        let described: Vec<(String, bool)> = ways.iter().map(|way| self.way(way)).collect();
+        let exit = if described.iter().any(|(_, gets_in)| *gets_in) { Exit::Done } else { Exit::Refused };
+        let texts: Vec<String> = described.into_iter().map(|(text, _)| text).collect();
         (texts.join(" Or: "), exit)
     }
 

@@ -128,8 +128,8 @@ mod tests {
 
     fn ways(text: &str) -> String {
         let settings = Settings(text.replace("; ", "\n"));
-        let told = |way: Way| format!("{}:{:?}", way.proofs.join("+"), way.asks);
-        Methods::of(&settings).ways().into_iter().map(told).collect::<Vec<_>>().join(" ")
+        let described = |way: Way| format!("{}:{:?}", way.proofs.join("+"), way.asks);
+        Methods::of(&settings).ways().into_iter().map(described).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

@@ -162,8 +162,8 @@ mod tests {
             format!("{FIRST}auth required pam_deny.so\n"),
             format!("{FIRST}auth required pam_unix.so\nauth include nowhere\n"),
         ] {
-            let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
-            assert_eq!(verdict, Severity::Fail, "{text}: {told}");
+            let (verdict, what) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
+            assert_eq!(verdict, Severity::Fail, "{text}: {what}");
         }
     }
 
@@ -175,8 +175,8 @@ mod tests {
             format!("{FIRST}{UNIX}auth required pam_faillock.so authsucc\n"),
             format!("{FIRST}{UNIX}account required pam_exec.so /x\n"),
         ] {
-            let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
-            assert_eq!(verdict, Severity::Warn, "{text}: {told}");
+            let (verdict, what) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
+            assert_eq!(verdict, Severity::Warn, "{text}: {what}");
         }
     }
 
@@ -190,9 +190,9 @@ mod tests {
             (login("requisite"), &alone, Severity::Ok),
             (format!("{UNIX}{OURS}"), &alone, Severity::Ok),
         ] {
-            let (verdict, told) = found(&[("qrtotp", &format!("{FIRST}{proof}{ACCOUNT}")), ("sshd", &login)]);
-            assert_eq!(verdict, expected, "{login} {proof}: {told}");
-            assert_eq!(told.contains("an account that pam_faillock.so locked"), expected == Severity::Warn);
+            let (verdict, what) = found(&[("qrtotp", &format!("{FIRST}{proof}{ACCOUNT}")), ("sshd", &login)]);
+            assert_eq!(verdict, expected, "{login} {proof}: {what}");
+            assert_eq!(what.contains("an account that pam_faillock.so locked"), expected == Severity::Warn);
         }
     }
 

@@ -554,20 +554,20 @@ mod tests {
 
     #[test]
     fn a_refused_configuration_fails_in_its_own_words_and_one_that_was_not_asked_is_unknown() {
-        let told = |script: &str| {
+        let finding_of = |script: &str| {
             let mut command = std::process::Command::new("/bin/sh");
             command.args(["-c", script]);
             silent(&crate::program::output(command).unwrap_err(), "sshd")
         };
-        let refused = told("for i in 1 2 3 4 5; do echo \"line $i: bad\" >&2; done; exit 255");
+        let refused = finding_of("for i in 1 2 3 4 5; do echo \"line $i: bad\" >&2; done; exit 255");
         assert!(
             refused.severity == Severity::Fail && refused.what.contains("line 2: bad; line 3: bad"),
             "{refused:?}"
         );
-        assert_eq!(told("exit 1").id, "sshd-cannot-start", "without a word");
+        assert_eq!(finding_of("exit 1").id, "sshd-cannot-start", "without a word");
         for script in ["echo 'Missing privilege separation directory: /run/sshd' >&2; exit 255", "kill -9 $$"]
         {
-            assert_eq!(told(script).id, "sshd-unknown", "{script}");
+            assert_eq!(finding_of(script).id, "sshd-unknown", "{script}");
         }
     }
 
@@ -609,10 +609,12 @@ mod tests {
         let settings = |uses: &str| Sshd::Settings(vec![(None, Settings(format!("{GOOD}usedns {uses}\n")))]);
         let (networks, local) =
             ("from = [\"192.0.2.0/24\"]\nthen = \"deny\"", "from = [\"local\"]\nthen = \"deny\"");
-        for (rule, uses, told) in [(networks, "yes", true), (networks, "no", false), (local, "yes", false)] {
+        for (rule, uses, is_found) in
+            [(networks, "yes", true), (networks, "no", false), (local, "yes", false)]
+        {
             let mut report = Report::new(0);
             names_for_addresses(&settings(uses), Some(&ruled(rule)), &mut report);
-            assert_eq!(report.findings.len(), usize::from(told), "{rule} {uses}");
+            assert_eq!(report.findings.len(), usize::from(is_found), "{rule} {uses}");
         }
     }
 

@@ -82,13 +82,13 @@ pub fn run(named: &Path, args: &AddVerifier) -> Result<Exit, Failure> {
     }
     let etcd = client(&etcd_directory, &settings)?;
     let peer = etcd_files::peer_url(new);
-    let told = match members(&etcd)?.into_iter().find(|member| member.peers.contains(&peer)) {
+    let message = match members(&etcd)?.into_iter().find(|member| member.peers.contains(&peer)) {
         Some(member) if member.is_learner => promote(&etcd, &member, new)?,
         Some(_) => format!("This verifier knows {} now.", new.name),
         None => add(named, (&etcd, &settings), &known, new, args.bundle.as_deref())?,
     };
     etcd_files::write_members(&etcd_directory, &known)?;
-    writeln!(std::io::stdout(), "{told}")?;
+    writeln!(std::io::stdout(), "{message}")?;
     Ok(Exit::Done)
 }
 

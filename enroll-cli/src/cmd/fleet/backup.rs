@@ -62,16 +62,16 @@ pub fn restore(named: &Path, file: &Path) -> Result<Exit, Failure> {
     let restored = run(&mut etcdutl);
     let _ = std::fs::remove_file(&copy);
     restored?;
-    let mut told = String::new();
+    let mut former_data = String::new();
     if data.exists() {
         let old = above.join(format!("before-restore-{}", SystemClock.now()));
         std::fs::rename(data, &old).map_err(|error| failed(data, error))?;
-        told = format!(" The former data is in {}.", shown(&old));
+        former_data = format!(" The former data is in {}.", shown(&old));
     }
     std::fs::rename(&new, data).map_err(|error| failed(&new, error))?;
     writeln!(
         std::io::stdout(),
-        "Restored {} here.{told}\nDo the same on every verifier, with the same file; then, on every verifier:\n    \
+        "Restored {} here.{former_data}\nDo the same on every verifier, with the same file; then, on every verifier:\n    \
          systemctl start qrtotp-etcd qrtotpd-verifier\nNobody can log in until you run, on one of them:\n    \
          qrtotp fleet accept-restore",
         shown(file)

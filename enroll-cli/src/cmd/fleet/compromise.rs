@@ -181,14 +181,14 @@ fn take_strangers(targets: &mut Targets) -> Vec<Target> {
 fn end_strangers(context: &Context, store: &FleetStore, strangers: &[Target], yes: bool) -> Exit {
     for target in strangers {
         let (name, count) = (&target.name, target.count());
-        let told = match yes.then(|| revoke_devices(context, store, target)) {
+        let revoked = match yes.then(|| revoke_devices(context, store, target)) {
             None => format!("{count} devices would be revoked"),
             Some(Ok(gone)) => format!("{gone} devices revoked"),
             Some(Err(error)) => format!("its devices are NOT revoked: {error}"),
         };
         let _ = writeln!(
             std::io::stderr(),
-            "qrtotp: {name}: {told}; this verifier does not know the user, so there is no code"
+            "qrtotp: {name}: {revoked}; this verifier does not know the user, so there is no code"
         );
     }
     if strangers.is_empty() { Exit::Done } else { Exit::Refused }

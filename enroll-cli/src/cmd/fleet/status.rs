@@ -49,7 +49,7 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
     for verifier in verifiers.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
         let begun = Deadline::after(LIMIT);
-        let told = match report(verifier, &config, &authorities) {
+        let result = match report(verifier, &config, &authorities) {
             Ok(FleetResponse::Done) => {
                 reached += 1;
                 format!("ok, {} ms", LIMIT.saturating_sub(begun.left()).as_millis())
@@ -59,9 +59,9 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
             Err(error) => error.to_string(),
         };
         if json {
-            all.push(json!({"name": verifier, "result": told}));
+            all.push(json!({"name": verifier, "result": result}));
         } else {
-            writeln!(out, "{verifier}  {told}")?;
+            writeln!(out, "{verifier}  {result}")?;
         }
     }
     if json {

@@ -255,48 +255,48 @@ impl<'a> Importer<'a> {
     /// become recovery codes.
     fn changes(&self, device: &Device<'_>, scratch: bool) -> Vec<String> {
         let (name, foreign) = (&device.account.name, device.foreign);
-        let mut told = Vec::new();
+        let mut remarks = Vec::new();
         match (foreign.scratch.as_deref().unwrap_or_default().len(), scratch) {
             (0, _) => {}
-            (count, true) => told.push(format!(
+            (count, true) => remarks.push(format!(
                 "{count} scratch codes go on working, each once. They have 8 digits (26 bits), while our recovery codes \
                  have 80 bits:\n  `qrtotp recovery regenerate {name}` makes such, and ends these."
             )),
-            (count, false) => told.push(format!(
+            (count, false) => remarks.push(format!(
                 "{count} scratch codes are left out: the account has recovery codes already, and those are stronger."
             )),
         }
-        told.extend(foreign.notes.iter().map(ToString::to_string));
+        remarks.extend(foreign.notes.iter().map(ToString::to_string));
         match self.used_of(foreign) {
-            None => told.push(
+            None => remarks.push(
                 "The code that the device shows now may have been used elsewhere, so only the next one is accepted (--unused \
                  accepts it)."
                     .into(),
             ),
             Some(0) => {}
-            Some(_) => told.push("Codes that were used there are not accepted here.".into()),
+            Some(_) => remarks.push("Codes that were used there are not accepted here.".into()),
         }
         if foreign.drift != 0 {
             let seconds = i64::from(foreign.drift) * i64::from(foreign.params.period());
             let side = if seconds < 0 { "behind" } else { "ahead" };
-            told.push(format!("Its clock is taken to be {} s {side}, as before.", seconds.abs()));
+            remarks.push(format!("Its clock is taken to be {} s {side}, as before.", seconds.abs()));
         }
         if let Some((back, ahead)) = self.window_of(foreign) {
             let own = Window::own(back, ahead);
             let Window { back: host_back, ahead: host_ahead } = self.context.config.verify.window();
-            told.push(format!(
+            remarks.push(format!(
                 "Its window is its own: codes from {} back to {} ahead, in steps; the host's is {host_back} back to {host_ahead} \
                  ahead.",
                 own.back, own.ahead
             ));
             if (back, ahead) != (own.back.into(), own.ahead.into()) {
-                told.push(format!(
+                remarks.push(format!(
                     "It was {back} back to {ahead} ahead, and {MAX_OWN_SIDE} to each side are the most that is taken over. \
                      `qrtotp resync {name}` takes in a\n  clock that is further off."
                 ));
             }
         }
-        told
+        remarks
     }
 }
 

@@ -129,7 +129,7 @@ fn shown(path: &Path, what: &str) -> String {
 
 /// sshd's AuthorizedKeysFile for this user.
 fn settings(user: &User, notes: &mut Vec<String>) -> String {
-    let told = match program() {
+    let read = match program() {
         // The name would be read as more than a name.
         Some(_) if user.name.contains(',') => Err("it can't be asked about a name with a comma".to_owned()),
         Some(program) => Settings::ask(program, Some(&user.name)).map_err(|silence| match silence {
@@ -137,7 +137,7 @@ fn settings(user: &User, notes: &mut Vec<String>) -> String {
         }),
         None => Err("there is none".to_owned()),
     };
-    let settings = told.unwrap_or_else(|why| {
+    let settings = read.unwrap_or_else(|why| {
         notes.push(format!(
             "`sshd -T` does not tell its settings ({why}), so these files were read: {DEFAULT_FILES}"
         ));

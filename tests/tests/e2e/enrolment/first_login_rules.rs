@@ -240,10 +240,10 @@ fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_ho
     let phone: Phone = sandbox.import("bobby");
     let _sshd = sandbox.start_sshd("");
     let services = ["sshd", "su", "sudo"];
-    for (days, told) in [(-1, None), (0, Some("Today is the last day")), (6, Some("7 days are left"))] {
+    for (days, expected) in [(-1, None), (0, Some("Today is the last day")), (6, Some("7 days are left"))] {
         let until = day(&sandbox, days);
         sandbox.configure(&format!("[defaults]\nfirst_login = \"allow\"\nallow_until = \"{until}\"\n"));
-        let Some(told) = told else {
+        let Some(expected) = expected else {
             for service in services {
                 let mut client = with_password(&sandbox, service, "alice");
                 client.expect("Verification code: ");
@@ -263,7 +263,7 @@ fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_ho
             let shown = client.success();
             assert!(!shown.contains("Verification code"), "{service}: {shown}");
             // sudo asks modules to be silent (PAM_SILENT), and lets in nevertheless.
-            assert_eq!(shown.contains(told), service != "sudo", "{service}: {shown}");
+            assert_eq!(shown.contains(expected), service != "sudo", "{service}: {shown}");
             let ignored = "event=login result=ignored reason=grace_period user=alice service=";
             let _ = sandbox.log.wait_after(seen, &[&format!("{ignored}{service}")]);
         }

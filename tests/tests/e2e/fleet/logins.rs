@@ -17,8 +17,8 @@ fn one_enrolment_is_good_at_all_hosts_and_each_code_once_in_the_whole_fleet() {
     assert_eq!(one.answer(&first), PAM_SUCCESS);
     assert_eq!(two.answer(&first), PAM_AUTH_ERR, "it was used at the other host");
     assert_eq!(two.answer(&phone.code()), PAM_SUCCESS);
-    let told = one.sandbox.log.wait(&["event=login result=accepted reason=fleet user=alice", "attempt "]);
-    let attempt = told.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
+    let accepted = one.sandbox.log.wait(&["event=login result=accepted reason=fleet user=alice", "attempt "]);
+    let attempt = accepted.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
     let _ = fleet.verifier().log.wait(&[
         "event=login result=accepted reason=code user=alice",
         "host=web1",

@@ -192,7 +192,7 @@ impl Disk {
                 self.change(Change::Entries(vec![self.entry(to, Some(id))]));
             }
             Event::Remove(path) => self.change(Change::Entries(vec![self.entry(path, None)])),
-            Event::Told(_) => {}
+            Event::Reported(_) => {}
         }
     }
 

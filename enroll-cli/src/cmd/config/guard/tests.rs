@@ -355,13 +355,13 @@ fn an_emergency_account_without_a_shell_is_refused() {
 fn those_who_logged_in_lately_and_have_no_device_are_told() {
     let recent: Vec<Person> = (0..7).map(|n| person(&format!("user{n}"), &[5], false)).collect();
     let host = Host { recent, ..host() };
-    for (short, told) in [
+    for (short, is_found) in [
         ("user = ['x'] -> code", true),
         ("user = ['user*'] -> skip; notice = true", false),
         ("service = ['sshd'] -> code; first_login = 'enroll'", false),
     ] {
         let found = found(&rules(short), &host);
-        assert_eq!(found.contains(&("L5", false)), told, "{short}");
+        assert_eq!(found.contains(&("L5", false)), is_found, "{short}");
     }
 }
 
@@ -400,8 +400,8 @@ fn a_lock_out_that_begins_later_is_refused_too() {
             .remove(0)
             .reason
     };
-    let told = reason("hours = ['sun 08:00-18:00'] -> code | -> deny");
-    assert!(told.contains("from 2026-11-29 18:00 UTC on"), "{told}");
+    let why = reason("hours = ['sun 08:00-18:00'] -> code | -> deny");
+    assert!(why.contains("from 2026-11-29 18:00 UTC on"), "{why}");
 }
 
 #[test]
