@@ -485,7 +485,7 @@ pub enum Token {
 #[derive(Debug, Args)]
 pub struct Issue {
     #[command(flatten)]
-    pub whom: Whom,
+    pub users: TokenUsers,
     /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
     #[arg(long, value_name = "TIME")]
     pub expires: Option<ConfigDuration>,
@@ -512,7 +512,7 @@ pub struct Issue {
 /// The users that get a token.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct Whom {
+pub struct TokenUsers {
     /// The user that gets the token
     pub user: Option<String>,
     /// Issue tokens to all members of this group, also those whose primary group it is

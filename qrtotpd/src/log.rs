@@ -29,7 +29,7 @@ pub struct Refusals<U = u32> {
 }
 
 /// A caller of a host's broker; `None`: all uids without an account, of which there may be very many.
-pub type Who = Option<u32>;
+pub type CallerUid = Option<u32>;
 
 struct Count {
     by: String,
@@ -113,7 +113,7 @@ impl<U: Eq + Hash> Refusals<U> {
 /// The log for one caller's request.
 pub struct Log {
     refusals: Arc<Refusals>,
-    who: Who,
+    who: CallerUid,
     by: String,
     /// The service of `[broker.services]` that receives the verdict.
     audience: Option<String>,
@@ -121,7 +121,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn open(refusals: &Arc<Refusals>, who: Who, by: String) -> Self {
+    pub fn open(refusals: &Arc<Refusals>, who: CallerUid, by: String) -> Self {
         Self { refusals: Arc::clone(refusals), who, by, audience: None, syslog: Syslog::open(PROGRAM) }
     }
 

@@ -142,29 +142,29 @@ mod tests {
 
     #[test]
     fn no_more_work_at_a_time_than_turns_and_who_is_away_holds_none() {
-        let turns = Arc::<WorkLimits>::default();
+        let limits = Arc::<WorkLimits>::default();
         let working = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| {
-                    let turn = WorkPermit::wait(&turns);
+                    let permit = WorkPermit::wait(&limits);
                     for _ in 0..20 {
                         assert!(working.fetch_add(1, Ordering::SeqCst) < AT_WORK);
                         thread::yield_now();
                         working.fetch_sub(1, Ordering::SeqCst);
-                        turn.away(thread::yield_now);
+                        permit.away(thread::yield_now);
                     }
                 });
             }
         });
-        assert_eq!(*turns.at_work(), 0);
+        assert_eq!(*limits.at_work(), 0);
     }
 
     #[test]
     fn all_turns_are_free_while_everybody_is_away() {
-        let turns = Arc::<WorkLimits>::default();
-        let held: Vec<_> = (0..AT_WORK).map(|_| WorkPermit::wait(&turns)).collect();
-        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(WorkPermit::wait(&turns))).join()));
+        let limits = Arc::<WorkLimits>::default();
+        let held: Vec<_> = (0..AT_WORK).map(|_| WorkPermit::wait(&limits)).collect();
+        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(WorkPermit::wait(&limits))).join()));
         assert!(done.is_ok());
     }
 

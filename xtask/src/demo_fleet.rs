@@ -111,7 +111,7 @@ fn new_phone(verifier: &Verifier) -> Phone {
     let phone = Phone::random();
     let uri = format!("{}\n", phone.uri("alice"));
     verifier.administer(&["import", "uri", "alice", "--unused", "--revoked-too"], &uri).success();
-    phone.settle(15);
+    phone.wait_for_seconds_left(15);
     phone
 }
 

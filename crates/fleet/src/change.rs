@@ -249,7 +249,7 @@ impl FleetStore {
         };
         if !self.guard.admits(&reply, floor, None) {
             // The transaction was carried out; only what followed failed.
-            self.look(left).map_err(|error| match error {
+            self.check(left).map_err(|error| match error {
                 FleetError::NoQuorum(why) => FleetError::Unclear(why),
                 other => other,
             })?;

@@ -236,7 +236,7 @@ impl Tree {
         }
     }
 
-    fn lacks(&self, module: &str) -> bool {
+    fn is_missing(&self, module: &str) -> bool {
         let places = self.module_places(module);
         !places.is_empty() && !places.iter().any(|place| place.exists())
     }
@@ -407,7 +407,7 @@ impl<'t> Reader<'t> {
             module: Some(module.to_owned()),
             arguments: words.map(str::to_owned).collect(),
             control_text: control.to_owned(),
-            missing: self.tree.lacks(module),
+            missing: self.tree.is_missing(module),
             without_function: self.tree.lacks_function(module, part),
             ..self.entry(place, parsed, level)
         };

@@ -3,7 +3,7 @@
 
 use super::config::{self, count};
 use super::token::json::{JsonList, put_json};
-use super::token::whom::in_group;
+use super::token::users::in_group;
 use crate::cli::Bulk;
 use crate::context::Context;
 use crate::error::{Exit, Failure};

@@ -162,7 +162,7 @@ impl Bench {
     /// Logs the users in, one after the other or from so many processes. The same as [`Bench::floor`].
     fn drive(&self, users: &[(String, Phone)], processes: usize, ago: u64) -> Result<(Vec<u64>, f64)> {
         self.know(users);
-        users[0].1.settle(15); // all of them log in within one period
+        users[0].1.wait_for_seconds_left(15); // all of them log in within one period
         let now = clock::now();
         let code = |phone: &Phone| phone.code_of_step(phone.step() - ago);
         let line = |(user, phone): &(String, Phone)| format!("{SERVICE} {user} {} {now}\n", code(phone));
@@ -205,7 +205,7 @@ impl Bench {
         let mut times = [Vec::new(), Vec::new()];
         for (round, (user, phone)) in users.iter().enumerate() {
             for (host, times) in hosts.iter().zip(&mut times) {
-                phone.settle(15);
+                phone.wait_for_seconds_left(15);
                 host.overwrite("/root/code", &phone.code());
                 let took = ssh(host, user)?;
                 times.extend((round >= WARM_UP).then_some(took));

@@ -151,8 +151,8 @@ fn encode(rule: &Rule) -> Vec<u8> {
     out.push(place(FIRST_LOGINS.iter().position(|kind| Some(*kind) == effects.first_login)));
     out.extend_from_slice(&effects.allow_until.map_or(i64::MIN, Date::first_second).to_le_bytes());
     put_text(effects.message.as_deref().unwrap_or_default(), &mut out);
-    if let Some(span) = effects.remember {
-        out.extend_from_slice(&u32::try_from(span.as_seconds()).unwrap_or(0).to_le_bytes());
+    if let Some(duration) = effects.remember {
+        out.extend_from_slice(&u32::try_from(duration.as_seconds()).unwrap_or(0).to_le_bytes());
     }
     out
 }

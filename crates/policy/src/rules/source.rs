@@ -431,7 +431,7 @@ impl RawRule {
         let allows = self.first_login == Some(FirstLogin::Allow);
         let silent = |message: &String| !printable(message, 200);
         let remembers = self.remember.is_some();
-        let too_long = |span: ConfigDuration| !(60..=86_400).contains(&span.as_seconds());
+        let too_long = |duration: ConfigDuration| !(60..=86_400).contains(&duration.as_seconds());
         [
             (self.then.is_none(), "`then` is missing: \"code\", \"two-codes\", \"skip\" or \"deny\""),
             (!asks && self.first_login.is_some(), "`first_login` goes with \"code\" and \"two-codes\""),

@@ -228,7 +228,7 @@ impl Explained<'_> {
             "allow_until": until.map(|until| until.to_string()),
             "fresh": effects.fresh,
             "recovery": !effects.no_recovery,
-            "remember": effects.remember.map(|span| span.to_string()),
+            "remember": effects.remember.map(|duration| duration.to_string()),
             "notice": effects.notice,
             "alert": effects.alert,
             "message": effects.message,

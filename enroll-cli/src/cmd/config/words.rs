@@ -133,7 +133,7 @@ fn with_effects(outcome: Outcome, effects: &Effects<'_>) -> String {
         effects.first_login.map(|first_login| format!("first_login = {}", first_login_word(first_login))),
     );
     words.extend(effects.allow_until.map(|until| format!("allow_until = {until}")));
-    words.extend(effects.remember.map(|span| format!("remember = {span}")));
+    words.extend(effects.remember.map(|duration| format!("remember = {duration}")));
     for (is, word) in [
         (effects.fresh, "fresh"),
         (effects.no_recovery, "recovery = false"),

@@ -213,12 +213,12 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
     let mut usual: &[Finding] = &[];
     let denied = config.is_some_and(|config| config.defaults.unasked == Unasked::Deny)
         && account_part_denies(files, service);
-    let judged = all.iter().map(|(connection, settings)| {
+    let checked = all.iter().map(|(connection, settings)| {
         let found = findings_of(settings, line.forwards()).into_iter();
         (connection, found.map(|one| if denied { denied_later(one) } else { one }).collect::<Vec<_>>())
     });
-    let judged: Vec<_> = judged.collect();
-    for (connection, found) in &judged {
+    let checked: Vec<_> = checked.collect();
+    for (connection, found) in &checked {
         let Some(connection) = connection else {
             usual = found;
             report.add_all(found.iter().cloned());
@@ -457,7 +457,7 @@ mod tests {
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
                         hostbasedauthentication yes\nauthenticationmethods publickey,keyboard-interactive\n";
 
-    fn said(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
+    fn verdicts(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
         findings_of(&Settings(text.to_owned()), forwards)
             .into_iter()
             .map(|found| (found.severity, found.id))
@@ -466,17 +466,17 @@ mod tests {
 
     #[test]
     fn the_shipped_settings_are_fine() {
-        assert_eq!(said(GOOD, false), []);
-        assert_eq!(said(&GOOD.replace("publickey,keyboard", "keyboard"), false), []);
+        assert_eq!(verdicts(GOOD, false), []);
+        assert_eq!(verdicts(&GOOD.replace("publickey,keyboard", "keyboard"), false), []);
         assert_eq!(
-            said(&GOOD.replace("publickey,keyboard", "gssapi-with-mic keyboard"), false),
+            verdicts(&GOOD.replace("publickey,keyboard", "gssapi-with-mic keyboard"), false),
             [],
             "it is off"
         );
         let forwarded = GOOD
             .replace("passwordauthentication no", "passwordauthentication yes")
             .replace("publickey,keyboard-interactive", "password");
-        assert_eq!(said(&forwarded, true), []);
+        assert_eq!(verdicts(&forwarded, true), []);
     }
 
     #[test]
@@ -500,7 +500,7 @@ mod tests {
             ("publickey,keyboard-interactive", "keyboard-interactive:bsdauth", "sshd-nobody-gets-in"),
             ("publickey,keyboard-interactive", "gssapi-with-mic", "sshd-nobody-gets-in"),
         ] {
-            assert_eq!(said(&GOOD.replace(from, to), false), [(Severity::Fail, id)], "{to}");
+            assert_eq!(verdicts(&GOOD.replace(from, to), false), [(Severity::Fail, id)], "{to}");
         }
     }
 
@@ -544,12 +544,12 @@ mod tests {
     #[test]
     fn the_method_password_beside_the_right_one_is_a_warning() {
         let text = GOOD.replace("passwordauthentication no", "passwordauthentication yes");
-        assert_eq!(said(&text, false), [], "not offered");
+        assert_eq!(verdicts(&text, false), [], "not offered");
         let any = text
             .replace("publickey,keyboard-interactive", "any")
             .replace("hostbasedauthentication yes", "hostbasedauthentication no")
             .replace("pubkeyauthentication yes", "pubkeyauthentication no");
-        assert_eq!(said(&any, false), [(Severity::Warn, "sshd-password-method")]);
+        assert_eq!(verdicts(&any, false), [(Severity::Warn, "sshd-password-method")]);
     }
 
     #[test]

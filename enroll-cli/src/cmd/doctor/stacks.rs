@@ -113,8 +113,8 @@ impl<'s> Service<'s> {
         let fail = |what: String| Finding::fail("nobody-gets-in", self.name, &what);
         let part = stack.part.word();
         // Without session lines of its own a service may open no session.
-        let judged = stack.part != Part::Session || (!stack.from_other && !stack.entries.is_empty());
-        if !judged || stack.success(&self.right).is_some() {
+        let is_checked = stack.part != Part::Session || (!stack.from_other && !stack.entries.is_empty());
+        if !is_checked || stack.success(&self.right).is_some() {
             return None;
         }
         if stack.part == Part::Auth && stack.success(&Facts { code_twice: true, ..self.right }).is_some() {

@@ -275,7 +275,7 @@ impl Entries<'_> {
             .enumerate()
             .map(|(number, (foreign, label, from))| device(group, label, foreign, &secrets[..number], from))
             .collect();
-        importer.take_and_tell(&devices)?;
+        importer.take_and_report(&devices)?;
         Ok(())
     }
 }

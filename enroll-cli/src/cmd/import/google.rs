@@ -110,7 +110,7 @@ impl Google<'_> {
             only_first: self.only_first,
             before: &[],
         };
-        let done = self.importer.take_and_tell(&[device]);
+        let done = self.importer.take_and_report(&[device]);
         self.found.push((account.name.clone(), foreign.secret));
         done
     }

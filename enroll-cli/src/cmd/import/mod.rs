@@ -181,7 +181,7 @@ impl<'a> Importer<'a> {
 
     /// Takes devices of one account and says what came of each and what changes for its owner. True: they are
     /// new here.
-    fn take_and_tell(&mut self, devices: &[Device<'_>]) -> Result<bool, Failure> {
+    fn take_and_report(&mut self, devices: &[Device<'_>]) -> Result<bool, Failure> {
         let outcomes = self.take(devices)?;
         for (device, outcome) in devices.iter().zip(&outcomes) {
             self.tell(device, outcome)?;

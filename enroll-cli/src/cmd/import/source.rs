@@ -81,12 +81,12 @@ impl Source {
 
     /// A file of `user`: in their home, or where root keeps such files. `None` if there is none.
     pub fn of_user(path: &Path, user: &User, reach: Reach) -> Result<Option<Self>, Failure> {
-        let deed = match reach {
-            Reach::Must => owner::Deed::Read,
-            Reach::May => owner::Deed::Find,
+        let task = match reach {
+            Reach::Must => owner::OwnerTask::Read,
+            Reach::May => owner::OwnerTask::Find,
         };
         let place = Place::Owners { path: path.to_owned(), user: user.clone() };
-        let found = owner::ask(deed, path, user, &[])?;
+        let found = owner::ask(task, path, user, &[])?;
         Ok(found.map(|bytes| Self { bytes, shown: shown(path), place: Some(place) }))
     }
 
@@ -157,7 +157,7 @@ impl Source {
         let (dir, name, user) = match &self.place {
             None => return Ok(()),
             Some(Place::Owners { path, user }) => {
-                return owner::ask(owner::Deed::Shred, path, user, &self.bytes).map(drop);
+                return owner::ask(owner::OwnerTask::Shred, path, user, &self.bytes).map(drop);
             }
             Some(Place::Here { dir, name, user }) => (dir, name.as_str(), user),
         };

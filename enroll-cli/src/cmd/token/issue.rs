@@ -2,7 +2,7 @@
 
 use super::json::{JsonList, put_json};
 use super::keys::{BoundKey, Keys, keys_now};
-use super::whom::{Names, in_file, in_group};
+use super::users::{Names, in_file, in_group};
 use crate::cli;
 use crate::context::{Account, Context, known_user, syslog};
 use crate::error::{Exit, Failure};
@@ -168,7 +168,7 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
         noted: HashSet::new(),
         log: syslog(),
     };
-    let cli::Whom { user, group, from_file } = args.whom;
+    let cli::TokenUsers { user, group, from_file } = args.users;
     // A code passes through, and std's own standard output would keep it in its buffer.
     let out = unbuffered_stdout()?;
     match (user, group, from_file) {

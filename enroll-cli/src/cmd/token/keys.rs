@@ -236,12 +236,12 @@ mod tests {
         let nobody = User::from_name("nobody").unwrap().unwrap();
         let mut status = as_user(&nobody, "/bin/cat");
         status.args(["/proc/self/stat", "/proc/self/status"]);
-        let said = output(status).unwrap();
-        let numbers: Vec<&str> = said.split(") ").nth(1).unwrap().split(' ').collect();
-        let pid = said.split(' ').next().unwrap();
-        assert_eq!((numbers[3], numbers[4]), (pid, "0"), "its session, and no terminal: {said}");
+        let status_file = output(status).unwrap();
+        let numbers: Vec<&str> = status_file.split(") ").nth(1).unwrap().split(' ').collect();
+        let pid = status_file.split(' ').next().unwrap();
+        assert_eq!((numbers[3], numbers[4]), (pid, "0"), "its session, and no terminal: {status_file}");
         let uid = nobody.uid;
-        assert!(said.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")), "{said}");
+        assert!(status_file.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")), "{status_file}");
     }
 
     #[test]

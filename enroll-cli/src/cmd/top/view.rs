@@ -123,10 +123,10 @@ fn accounts(app: &App, room: usize, width: usize, lines: &mut Vec<Line<'static>>
                 let name = fit(row.name.as_str(), 17);
                 let last = row.last_used.map_or("-".to_owned(), utc);
                 let last = last.get(..16).unwrap_or(&last);
-                let standing = if row.disabled { "DISABLED" } else { row.standing };
+                let enrolment = if row.disabled { "DISABLED" } else { row.enrolment };
                 format!(
                     "{mark} {name} {:<9} {:>3} {last:<16} {:>9} {:>6} {:>3} {:>8}",
-                    standing, row.devices, row.strangers, row.places, row.own, row.recovery
+                    enrolment, row.devices, row.strangers, row.places, row.own, row.recovery
                 )
             }
         };

@@ -180,7 +180,7 @@ fn of_two_people_who_redeem_one_token_at_once_one_succeeds() {
         let phone = first.take_key(&sandbox);
         let mut second = entered(&sandbox, "alice");
         second.expect(RESUMED);
-        phone.settle(10);
+        phone.wait_for_seconds_left(10);
         let code = phone.code();
         first.send(&code);
         second.send(&code);
@@ -206,7 +206,7 @@ fn whoever_takes_a_fresh_picture_ends_the_one_before_it() {
     second.send("n");
     second.expect(CHOICES);
     let new = second.take_key(&sandbox);
-    old.settle(15);
+    old.wait_for_seconds_left(15);
     first.send(&old.code());
     assert!(!enrolled(&mut first));
     let _ = sandbox.log.wait(&["event=login result=denied reason=token_shown_again user=alice"]);

@@ -140,7 +140,7 @@ fn each_answer_of_a_user_whom_the_verifier_remembers_has_one_line_there() {
     let fleet = Fleet::new("");
     let phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     for (code, answer) in [
         (phone.previous_code(), PAM_SUCCESS),
         (phone.wrong_code(), PAM_AUTH_ERR),

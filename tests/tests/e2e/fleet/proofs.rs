@@ -31,7 +31,7 @@ fn revoke(fleet: &Fleet, user: &str) {
 }
 
 fn answer(host: &Host, (user, phone): &(String, Phone)) -> i32 {
-    phone.settle(8);
+    phone.wait_for_seconds_left(8);
     host.sandbox.answer(user, &phone.code())
 }
 
@@ -90,7 +90,7 @@ fn with_all_that_a_stolen_host_has_nothing_is_read_enrolled_or_lowered() {
     let phone = &phones[0].1;
     let (stolen_one, other) = (fleet.host("web1", "web"), fleet.host("db1", "all"));
     other.sandbox.add_crowd(&users("user", 1));
-    phone.settle(60);
+    phone.wait_for_seconds_left(60);
     let used = phone.code_of_step(phone.step() - 1);
     assert_eq!(other.sandbox.answer("user0", &used), PAM_SUCCESS);
     let code = phone.code();
@@ -149,7 +149,7 @@ fn a_stolen_host_that_guesses_is_told_of_at_the_20th_account_and_disables_none()
         login.answer(&phone.code_of_step(step)).run().authenticate()
     };
     let owners = &phones[100 - times(10, 100)..];
-    owners[0].1.settle(60);
+    owners[0].1.wait_for_seconds_left(60);
     let step = owners[0].1.step();
     assert!(owners.iter().all(|owner| log_in(owner, step - 1) == PAM_SUCCESS), "their usual place");
     assert_eq!(guess(19, &victims[..19])["denied"], "19");

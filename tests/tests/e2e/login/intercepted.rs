@@ -27,7 +27,7 @@ fn after_an_owner_s_code_came_from_elsewhere_too_ssh_asks_new_places_for_two_and
         client.send(code);
         client
     };
-    phone.settle(15);
+    phone.wait_for_seconds_left(15);
     let [stolen, now, next] = [0, 1, 2].map(|steps| phone.code_of_step(phone.step() - 1 + steps));
     login(PHISHER, &stolen).success();
     assert!(!login(HOME, &stolen).failure().contains(INSIDE), "the phisher was faster");

@@ -144,7 +144,7 @@ impl Disk {
     }
 
     /// Makes everything durable.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn wait_for_seconds_left(&mut self) {
         self.durable = self.live.clone();
         self.pending.clear();
     }

@@ -109,7 +109,7 @@ fn cut(record: &Record) -> Found {
     let begin = record.begin();
     let mut disk = Disk::new();
     record.events[..begin].iter().for_each(|event| disk.take(event));
-    disk.settle();
+    disk.wait_for_seconds_left();
     let mut claims = check::Claims::new();
     let mut found = Found::default();
     for event in &record.events[begin..] {
