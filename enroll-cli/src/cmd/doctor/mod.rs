@@ -16,6 +16,8 @@ mod proof;
 pub mod report;
 mod sshd;
 mod sshd_files;
+mod sshd_rules;
+mod sshd_running;
 mod stacks;
 mod store;
 #[cfg(test)]
@@ -94,9 +96,9 @@ pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     }
     module::check(&files, &mut report);
     sshd::check(&sshd, &files, settings, &mut report);
-    sshd::reloaded(&sshd, &mut report);
-    sshd::hardware_keys(&sshd, context.as_ref(), &mut report);
-    sshd::names_for_addresses(&sshd, context.as_ref(), &mut report);
+    sshd_running::reloaded(&sshd, &mut report);
+    sshd_rules::hardware_keys(&sshd, context.as_ref(), &mut report);
+    sshd_rules::names_for_addresses(&sshd, context.as_ref(), &mut report);
     if let Some(context) = &context {
         store::check(context, &files, in_use, &mut report);
     }

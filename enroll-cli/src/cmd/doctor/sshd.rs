@@ -6,19 +6,15 @@ use super::files::Files;
 use super::methods::{Asks, KEY, Methods};
 use super::pam::SSHD;
 use super::report::{Finding, Report};
-use super::sshd_files::{Connection, MAIN, SshdFiles, members_of};
+use super::sshd_files::{Connection, SshdFiles, members_of};
+use super::sshd_rules::exempting_rule;
 use super::stacks::{Primary, Service};
 use crate::cli::With;
-use crate::context::Context;
 use crate::program::Silence;
 use crate::sshd::{Settings, program};
 use nix::unistd::geteuid;
 use pam_stack::{Code, Entry, Part};
-use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_policy::{Config, Facts, Known, Origin, Outcome, Unasked};
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use qrtotp_policy::{Config, Unasked};
 use std::path::Path;
 
 /// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
@@ -59,7 +55,8 @@ impl Sshd {
         Self::Settings(all)
     }
 
-    fn all(&self) -> &[(Option<Connection>, Settings)] {
+    /// The settings for every connection; the first ones are those outside of `Match` blocks.
+    pub fn all(&self) -> &[(Option<Connection>, Settings)] {
         match self {
             Self::Settings(all) => all,
             Self::Absent | Self::Unknown(_) => &[],
@@ -274,18 +271,6 @@ fn denied_later(finding: Finding) -> Finding {
     }
 }
 
-/// The rule that asks no code of such a connection with a key.
-fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<String> {
-    let config = config?;
-    let Connection { user, address, .. } = connection;
-    let now = SystemClock.now();
-    let facts =
-        Facts { user: Some(user), service: SSHD, tty: "ssh", by: "", rhost: address, key: Some(true), now };
-    let mut known = Known { groups: || HostDirectory.groups(user), hardware_key: true, familiar: true };
-    let decision = config.rules.decide(&facts, &mut known, None).ok()?;
-    (decision.outcome == Some(Outcome::Skip)).then(|| decision.rule.to_owned())
-}
-
 /// Faults of the settings if PAM asks for a code. `forwards`: in one text with the password.
 fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
     let fail = |id, what: &str| Finding::fail(id, SSHD, what).fix(SNIPPET);
@@ -334,104 +319,6 @@ fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
         found.push(Finding::warn("sshd-password-method", SSHD, what).fix("PasswordAuthentication no"));
     }
     found
-}
-
-/// Whether the running sshd goes by its files, and has read them since they were changed.
-pub fn reloaded(sshd: &Sshd, report: &mut Report) {
-    let Some((_, settings)) = sshd.all().first() else { return };
-    let pid_file = Path::new(settings.get("pidfile").unwrap_or("/run/sshd.pid"));
-    // Started anew for each connection, by inetd or systemd, it reads its files each time.
-    let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
-        return;
-    };
-    let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return };
-    let command = String::from_utf8_lossy(&command);
-    let is_sshd = command.split('\0').next().is_some_and(|program| program.contains("sshd"));
-    if let Some(option) = overriding(&command).filter(|_| is_sshd) {
-        let what = format!("the running sshd was started with {option}, so it goes by other settings");
-        report.add(
-            Finding::warn("sshd-other-settings", SSHD, &what)
-                .why("logins go by them, and not by those that were looked at here")
-                .fix("move them into /etc/ssh/sshd_config, take the option out of the service, restart sshd"),
-        );
-    }
-    let Some(read) = pid_file.metadata().ok().map(|file| (file.mtime(), file.mtime_nsec())) else { return };
-    let files = SshdFiles::below(Path::new("/"), &|_| Vec::new()).read;
-    let newer: Vec<String> = files
-        .iter()
-        .filter(|file| file.metadata().is_ok_and(|file| changed(&file) > read))
-        .map(|file| file.display().to_string())
-        .collect();
-    if newer.is_empty() {
-        return;
-    }
-    let what =
-        format!("the running sshd has not read {} since the last change", super::report::names(&newer));
-    report.add(
-        Finding::fail("sshd-not-reloaded", SSHD, &what)
-            .why("logins go by its old settings, and not by those that were looked at here")
-            .fix("sshd -t && systemctl reload ssh"),
-    );
-}
-
-/// The last change; `cp -p` and `mv` keep the time of the content.
-fn changed(file: &Metadata) -> (i64, i64) {
-    (file.ctime(), file.ctime_nsec()).max((file.mtime(), file.mtime_nsec()))
-}
-
-/// The option of sshd's command line that replaces or overrides its file. sshd also writes a title there:
-/// `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`.
-fn overriding(command: &str) -> Option<String> {
-    const WITH_VALUE: &str = "CEbcfghkopu";
-    let mut words = command.split([' ', '\0']);
-    while let Some(word) = words.next() {
-        let Some(flags) = word.strip_prefix('-') else { continue };
-        let Some((at, flag)) = flags.char_indices().find(|(_, flag)| WITH_VALUE.contains(*flag)) else {
-            continue;
-        };
-        let value = Some(&flags[at + 1..]).filter(|value| !value.is_empty()).or_else(|| words.next())?;
-        if flag == 'o' || flag == 'f' && value != MAIN {
-            return Some(format!("-{flag} {value}"));
-        }
-    }
-    None
-}
-
-/// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
-pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
-    let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
-    let takes = |rule: &&qrtotp_policy::Rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key;
-    let Some(rule) = rules.iter().find(takes) else { return };
-    let (rule, fix) = (&rule.name, "in sshd_config: PubkeyAuthOptions verify-required");
-    report.add(match sshd.verifies_keys() {
-        None => {
-            let what = format!("rule {rule} takes hardware keys, and sshd's settings can't be read here");
-            Finding::warn("hardware-key-pin-unknown", SSHD, &what).fix("look whether `sshd -T` prints verify-required")
-        }
-        Some(true) => {
-            let what = "hardware keys need their PIN or fingerprint; without attestation a software key can't be told from a real one";
-            Finding::ok("hardware-key-pin", SSHD, what)
-        }
-        Some(false) => {
-            let what = format!("rule {rule} takes hardware keys, and sshd does not demand their PIN or fingerprint (verify-required)");
-            Finding::fail("hardware-key-pin", SSHD, &what).why("anyone who finds a key gets in with it alone").fix(fix)
-        }
-    });
-}
-
-/// Whether sshd gives PAM the client's name instead of its address, if a rule compares networks.
-pub fn names_for_addresses(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
-    let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
-    let network = |origin: &Origin| matches!(origin, Origin::Network(_));
-    let Some(rule) = rules.iter().find(|rule| rule.conditions.from.iter().any(network)) else { return };
-    if sshd.all().iter().any(|(_, settings)| settings.get("usedns") == Some("yes")) {
-        let what = format!("UseDNS gives PAM the client's name, and rule {} compares addresses", rule.name);
-        report.add(
-            Finding::warn("sshd-use-dns", SSHD, &what)
-                .why("a name is in no network, so the rule does not match clients that have one")
-                .fix("in sshd_config: UseDNS no"),
-        );
-    }
 }
 
 /// Whether sshd lets PAM alone decide, and its PAM file asks for nothing but a code.
@@ -505,27 +392,6 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_running_sshd_that_override_its_file_are_found() {
-        for (command, option) in [
-            ("/usr/sbin/sshd\0-D\0", None),
-            ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", None),
-            ("/usr/sbin/sshd\0-De\0-f\0/etc/ssh/sshd_config\0-p2222\0", None),
-            ("/usr/sbin/sshd\0-D\0-oUsePAM=no\0", Some("-o UsePAM=no")),
-            ("sshd: /usr/sbin/sshd -Df /x [listener] 0 of 10-100 startups", Some("-f /x")),
-            ("sshd\0-p\0-2\0-o\0UsePAM=no\0", Some("-o UsePAM=no")),
-        ] {
-            assert_eq!(overriding(command).as_deref(), option, "{command:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_was_moved_in_place_with_its_old_time_is_changed() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert!(changed(&file.metadata().unwrap()) > (1_000_000_000, 0));
-    }
-
-    #[test]
     fn whether_anything_but_pam_proves_something_is_known() {
         for (methods, alone) in [
             ("publickey,keyboard-interactive", false),
@@ -585,61 +451,5 @@ mod tests {
         for (id, severity) in [("sshd-key-alone", Severity::Info), ("sshd-no-pam", Severity::Fail)] {
             assert_eq!(denied_later(Finding::fail(id, SSHD, "x")).severity, severity);
         }
-    }
-
-    /// A host with this rule.
-    fn ruled(rule: &str) -> Context {
-        struct Nobody;
-        impl qrtotp_policy::Names for Nobody {
-            fn gid(&self, _: &str) -> Result<Option<u32>, String> {
-                Ok(None)
-            }
-            fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
-                Ok(Vec::new())
-            }
-        }
-        let text = format!("[[rule]]\nname = \"a\"\n{rule}\n");
-        let source = qrtotp_policy::SourceFile { path: "x".into(), bytes: text.into() };
-        let config = qrtotp_policy::compile(&[source], &Nobody).unwrap().config;
-        Context { config, key_dir: "/".into() }
-    }
-
-    #[test]
-    fn names_in_place_of_addresses_are_told_where_a_rule_compares_networks() {
-        let settings = |uses: &str| Sshd::Settings(vec![(None, Settings(format!("{GOOD}usedns {uses}\n")))]);
-        let (networks, local) =
-            ("from = [\"192.0.2.0/24\"]\nthen = \"deny\"", "from = [\"local\"]\nthen = \"deny\"");
-        for (rule, uses, is_found) in
-            [(networks, "yes", true), (networks, "no", false), (local, "yes", false)]
-        {
-            let mut report = Report::new(0);
-            names_for_addresses(&settings(uses), Some(&ruled(rule)), &mut report);
-            assert_eq!(report.findings.len(), usize::from(is_found), "{rule} {uses}");
-        }
-    }
-
-    #[test]
-    fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
-        let context = ruled("key = \"hardware\"\nthen = \"skip\"");
-        let settings = |options: &str| (None, Settings(format!("{GOOD}pubkeyauthoptions {options}\n")));
-        let (yes, no) = (settings("touch-required,verify-required"), settings("none"));
-        let unknown = Finding::warn("sshd-unknown", "sshd", "x");
-        for (sshd, severity) in [
-            (Sshd::Settings(vec![yes]), Severity::Ok),
-            (Sshd::Settings(vec![settings("verify-required"), no]), Severity::Fail),
-            (Sshd::Unknown(unknown), Severity::Warn),
-            (Sshd::Absent, Severity::Warn),
-        ] {
-            let mut report = Report::new(0);
-            hardware_keys(&sshd, Some(&context), &mut report);
-            assert_eq!(report.findings[0].severity, severity, "{:?}", report.findings);
-        }
-    }
-
-    #[test]
-    fn a_rule_that_asks_no_code_of_a_connection_is_the_reason_for_its_match_block() {
-        let connection =
-            Connection { user: "svc-x".into(), address: "10.20.0.0".into(), ..Connection::default() };
-        assert_eq!(exempting_rule(Some(&Config::default()), &connection), None);
     }
 }
