@@ -16,9 +16,12 @@
 #![warn(missing_docs)]
 
 mod applied;
+#[cfg(test)]
+mod applied_tests;
 mod brand;
 mod bytes;
 mod check;
+mod compile;
 mod config;
 mod config_file;
 mod document;
@@ -33,7 +36,8 @@ mod stored;
 mod tests;
 mod version_1;
 
-pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest, restamped, settings};
+pub use applied::{Applied, Stamp, restamped, settings};
+pub use compile::{Compiled, Failed, SourceFile, compile, digest};
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
