@@ -126,7 +126,8 @@ fn a_log_and_a_copy_can_come_through_pipes() {
 fn nothing_is_logged_again_from_a_log_that_can_not_be_read_to_its_end() {
     let (sandbox, _) = logged_in();
     let _ = written(&sandbox, |_| ());
-    let cut = "cd /tmp; { head -n 2 auth.log; seq 30000; tail -n +3 auth.log; } | gzip | head -c 20000 >cut.gz
+    let cut =
+        "cd /tmp; { head -n 2 auth.log; seq 30000; tail -n +3 auth.log; } | gzip | head -c 20000 >cut.gz
         qrtotp audit repair --file cut.gz";
     let said = sandbox.run(&["sh", "-c", cut]);
     assert!(said.stdout.starts_with("0 lines logged again; "), "{said:?}");
