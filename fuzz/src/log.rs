@@ -42,7 +42,7 @@ fn entry_of(line: &str) -> Option<Entry> {
     if line.starts_with('{') { from_journal(line, Some(2998), |_| false) } else { from_syslog(line) }
 }
 
-/// What others read of it is sound.
+/// Each form in which it is shown can be made.
 fn shown(entry: &Entry) {
     assert!(!entry.event.line.contains('\n'));
     let _ = (plain(entry), ecs(entry), ocsf(entry));
