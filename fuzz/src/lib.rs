@@ -11,6 +11,7 @@ mod frames;
 mod hot_state;
 mod imports;
 mod input;
+mod log;
 mod record;
 mod uri;
 mod world;
@@ -32,6 +33,7 @@ pub const TARGETS: &[(&str, Check)] = &[
     ("hot_state", hot_state::check),
     ("imports", imports::check),
     ("json", exports::json),
+    ("log", log::check),
     ("migration", exports::migration),
     ("pskc", exports::pskc),
     ("record", record::check),

@@ -40,7 +40,7 @@ const fn target(name: &'static str, longest: u32) -> Target {
 }
 
 /// The same as in fuzz/src/lib.rs.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     target("arguments", 256),
     target("codes", 64),
     target("config", 512),
@@ -51,6 +51,7 @@ pub const TARGETS: [Target; 15] = [
     target("hot_state", 700),
     target("imports", 512),
     target("json", 1024),
+    target("log", 1024),
     target("migration", 512),
     target("pskc", 2048),
     target("record", 2048),

@@ -1,8 +1,8 @@
 //! `qrtotp config …`.
 
-use super::as_libpam_reads;
 use clap::{Args, Subcommand, ValueEnum};
 use qrtotp_values::ConfigDuration;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -143,4 +143,9 @@ pub struct Explain {
     /// Use the edited files instead of the applied configuration
     #[arg(long)]
     pub edited: bool,
+}
+
+/// A service's name as libpam reads it: without a path, in lower case.
+pub fn as_libpam_reads(typed: &str) -> Result<String, Infallible> {
+    Ok(typed.rsplit('/').next().unwrap_or_default().to_ascii_lowercase())
 }

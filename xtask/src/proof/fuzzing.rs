@@ -17,9 +17,9 @@ use crate::{
     step::say,
 };
 
-/// Inputs of each target, and scripts of whole conversations.
+/// Inputs of each target, and of those that take longer: conversations and logs.
 const RUNS: u64 = 10_000_000;
-const CONVERSATIONS: u64 = 1_000_000;
+const SLOW_RUNS: u64 = 1_000_000;
 
 const HEAD: &str = "\
 | target | inputs | edges covered | seconds | findings | planted fault found after |
@@ -53,7 +53,7 @@ pub fn run() -> Result<Findings> {
 
 /// A target's figures, as a row of the table, and its failures.
 fn row(program: &Path, target: &Target) -> Result<(String, Vec<String>)> {
-    let runs = if target.name == "conversation" { CONVERSATIONS } else { RUNS };
+    let runs = if matches!(target.name, "conversation" | "log") { SLOW_RUNS } else { RUNS };
     let until = Until::Runs(runs);
     // The planted fault shows what a run of this length can find.
     let planted = fuzz::fuzz(program, target, until, true)?;

@@ -20,7 +20,7 @@ const LOGS: [(&str, &str); 2] = [("/var/log", "auth.log"), ("/var/log", "secure"
 /// Most bytes of a line; of a longer one the rest is left out.
 const LONGEST: u64 = 64 * 1024;
 
-/// Whether a file was not read to its end.
+/// Whether a file or the journal was not read to its end.
 static WERE_CUT: AtomicBool = AtomicBool::new(false);
 
 pub type Entries = Box<dyn Iterator<Item = Entry>>;
@@ -49,7 +49,7 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
     Ok(Box::new(Merge::new(all)))
 }
 
-/// Whether a file could not be read to its end, so that lines may be missing.
+/// Whether a file or the journal could not be read to its end, so that lines may be missing.
 pub fn were_cut() -> bool {
     WERE_CUT.load(Ordering::Relaxed)
 }
@@ -77,7 +77,7 @@ pub fn begins(sources: &Sources) -> Option<(i64, bool)> {
     let files = if named { sources.file.clone() } else { rotated() };
     let of_files = files
         .iter()
-        .filter(|path| path.as_os_str() != "-") // can be read once only
+        .filter(|path| can_be_read_twice(path))
         .filter_map(|path| lines_of(path).take(100).find_map(|line| time_of(&line, now)));
     let journal = if named { None } else { journal_lines(&["--no-tail"], None) };
     of_files.chain(journal.and_then(|mut lines| lines.find_map(|line| time_of(&line, now)))).min()
@@ -190,7 +190,9 @@ fn journal_lines(how: &[&str], since: Option<i64>) -> Option<impl Iterator<Item 
         // The line's own time may be a little before the log's.
         journalctl.arg(format!("--since=@{}", since.div_euclid(1_000_000).saturating_sub(60).max(0)));
     }
-    printed(journalctl)
+    let mut lines = printed(journalctl)?;
+    lines.path = Some("the journal".into());
+    Some(lines)
 }
 
 /// Whether this program is setuid root.
@@ -224,19 +226,31 @@ fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
 
 /// Their lines.
 fn lines_in(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = String>, Failure> {
-    for path in paths.iter().filter(|path| path.as_os_str() != "-") {
-        File::open(path)
-            .map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))?;
-    }
+    paths.iter().try_for_each(|path| check_readable(path))?;
     Ok(paths.into_iter().flat_map(|path| lines_of(&path)))
+}
+
+/// # Errors
+/// The file can't be opened, or a file of this name does not exist.
+pub fn check_readable(path: &Path) -> Result<(), Failure> {
+    let opened = match path {
+        _ if path.as_os_str() == "-" => Ok(()),
+        // A pipe's writer goes away if it is closed again.
+        _ if can_be_read_twice(path) => File::open(path).map(drop),
+        _ => path.metadata().map(drop),
+    };
+    opened.map_err(|error| Failure::Error(format!("cannot read {}: {error}", path.display())))
+}
+
+/// Standard input and pipes, also those of a shell's `<(command)`, can be read once only.
+fn can_be_read_twice(path: &Path) -> bool {
+    path.as_os_str() != "-" && path.is_file()
 }
 
 /// The entries of one verifier's log. Its user may have another uid there than here.
 fn log_of_verifier(path: &Path) -> Result<impl Iterator<Item = Entry> + use<>, Failure> {
     let lines = lines_in(vec![path.to_owned()])?;
-    // A pipe can be read once only.
-    let can_be_read_twice = path.as_os_str() != "-" && path.is_file();
-    let uid = can_be_read_twice.then(|| lines_of(path).find_map(|line| verifier_in_journal(&line)));
+    let uid = can_be_read_twice(path).then(|| lines_of(path).find_map(|line| verifier_in_journal(&line)));
     let uid = uid.flatten().or_else(verifiers_uid);
     Ok(lines.filter_map(move |line| entry_in(&line, uid)))
 }
@@ -306,7 +320,7 @@ fn printed(mut program: Command) -> Option<Lines<BufReader<std::process::ChildSt
 struct Lines<R> {
     reader: R,
     child: Option<Child>,
-    /// The file whose lines these are; taken at its end.
+    /// What these lines are of, if it is to be told that some are left out; taken at the end.
     path: Option<PathBuf>,
 }
 
@@ -325,7 +339,7 @@ impl<R: BufRead> Lines<R> {
             Ok(_) if self.child.as_mut().is_none_or(|child| child.wait().is_ok_and(|end| end.success())) => {
                 None
             }
-            Ok(_) => Some("it can't be unpacked".to_owned()),
+            Ok(_) => Some("the program that reads it failed".to_owned()),
             Err(error) => Some(error.to_string()),
         };
         if let (Some(path), Some(why)) = (self.path.take(), why) {
@@ -389,6 +403,16 @@ mod tests {
         std::fs::write(&path, lines.join("\n")).unwrap();
         let writers: Vec<Writer> = log_of_verifier(&path).unwrap().map(|entry| entry.writer).collect();
         assert_eq!(writers, [Writer::Verifier, Writer::User(1000), Writer::Verifier]);
+    }
+
+    #[test]
+    fn a_program_that_fails_after_some_lines_is_told() {
+        let mut program = Command::new("sh");
+        program.args(["-c", "echo one; echo two; exit 3"]);
+        let mut lines = printed(program).unwrap();
+        lines.path = Some("the journal".into());
+        assert_eq!(lines.collect::<String>(), "one\ntwo\n");
+        assert!(were_cut());
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
     let now = SystemClock.now();
     let each = |finding: &Finding| {
         match &finding.fault {
-            Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) => {
+            Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) && !sources::were_cut() => {
                 let mut line = line.clone();
                 logfmt(&mut line, "detail", &format!("{RECOVERED} by qrtotp audit repair"));
                 log.write(Priority::Notice, &line);
@@ -304,7 +304,7 @@ fn save(
     unknown: &mut BTreeSet<String>,
 ) -> Result<(), Failure> {
     let (shown, mut saved, mut check) = (path.display(), false, Check::default());
-    std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
+    sources::check_readable(path)?;
     for line in sources::lines_of(path) {
         let Some(entry) = any_form(&line).filter(|entry| !entry.is_forged()) else { continue };
         // Heads stand alone in a line. In a log, any user can claim to be `qrtotp`.

@@ -108,7 +108,7 @@ impl Counters {
         if to <= from {
             return Ok(());
         }
-        let mut trust = Trust::default();
+        let (mut trust, before) = (Trust::default(), self.counts.clone());
         for entry in sources::since(from.saturating_mul(1_000_000))? {
             let time = if entry.time == 0 { entry.when() } else { entry.time };
             // Older lines tell whether newer ones count.
@@ -117,7 +117,11 @@ impl Counters {
                 self.count(&entry);
             }
         }
-        self.read_until = to;
+        if sources::were_cut() {
+            self.counts = before; // the next run reads these lines again
+        } else {
+            self.read_until = to;
+        }
         Ok(())
     }
 

@@ -26,6 +26,8 @@ pub struct Row {
     pub places: u32,
     pub own: u32,
     pub recovery: u32,
+    /// Whether the lanes of strangers and of own processes are closed.
+    pub closed: [bool; 2],
     pub disabled: bool,
     /// A live token: its id, who issued it, when it ends.
     pub token: Option<(String, Option<String>, UnixTime)>,
@@ -70,6 +72,8 @@ pub struct Question {
     pub word: String,
     pub typed: String,
     pub text: String,
+    /// A line above the question.
+    pub warning: Option<String>,
 }
 
 pub struct App {
@@ -278,7 +282,23 @@ impl App {
     }
 
     fn ask(&mut self, action: Action, word: String, text: String) {
-        self.question = Some(Question { action, word, typed: String::new(), text: clean(&text, LONGEST) });
+        let text = clean(&text, LONGEST);
+        self.question = Some(Question { action, word, typed: String::new(), text, warning: None });
+    }
+
+    /// The account that loses its devices if the open question is confirmed.
+    pub fn losing(&self) -> Option<&Name> {
+        match &self.question.as_ref()?.action {
+            Action::Revoke(name) | Action::Reissue(name) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Shows a line above the open question.
+    pub fn warn(&mut self, text: &str) {
+        if let Some(question) = &mut self.question {
+            question.warning = Some(clean(text, LONGEST));
+        }
     }
 
     fn answer(&mut self, key: KeyCode) -> Option<Action> {

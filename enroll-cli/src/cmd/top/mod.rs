@@ -5,6 +5,7 @@ mod app;
 mod view;
 
 use super::audit::sources;
+use super::config::no_admin_is_left;
 use super::reissue::reissue_devices;
 use crate::cli::Sources;
 use crate::context::{Context, known_user, syslog};
@@ -72,8 +73,10 @@ fn console(
             continue;
         }
         let Event::Key(key) = event::read()? else { continue };
+        let had_question = app.question.is_some();
         match app.key(key) {
-            None => {}
+            None if had_question => {}
+            None => warn_of_last_admin(store, app),
             Some(Action::Quit) => return Ok(()),
             Some(Action::Redraw) => {
                 terminal.clear()?;
@@ -87,6 +90,14 @@ fn console(
                 due = Instant::now();
             }
         }
+    }
+}
+
+/// Says above a new question that nobody who can become root keeps a device, as the commands do.
+fn warn_of_last_admin(store: &dyn AccountStore, app: &mut App) {
+    let Some(name) = app.losing() else { return };
+    if no_admin_is_left(store, |admin| admin == name.as_str()) {
+        app.warn(&format!("{name} is the only account with a device that can become root."));
     }
 }
 
@@ -189,6 +200,7 @@ fn row(
         places: throttle.all_places().iter().map(|place| place.lane.failures).sum(),
         own: throttle.own.lane.failures,
         recovery: throttle.recovery.failures,
+        closed: throttle.closed(&rules),
         disabled: throttle.is_disabled(&rules),
         token: record
             .token

@@ -20,6 +20,7 @@ fn row(name: &str) -> Row {
         places: 2,
         own: 0,
         recovery: 1,
+        closed: [name == "alice", false],
         disabled: name == "bob",
         token: (name == "bob").then(|| ("t-9QX0AB".into(), Some("anna".into()), 1_795_950_000)),
     }
@@ -69,6 +70,7 @@ fn each_page_fits_80x24_without_colour_and_no_name_moves_the_cursor() {
     assert_eq!(cells(&accounts[3])[..3], [">", "bob", "DISABLED"], "{accounts:#?}");
     assert_eq!(cells(&accounts[3])[6..], ["3", "2", "0", "1"], "{accounts:#?}");
     assert!(accounts[4].starts_with("  zoë-with-a-very-l enrolled "), "{accounts:#?}");
+    assert_eq!(cells(&accounts[2])[5..], ["3!", "2", "0", "1"], "{accounts:#?}");
     let _ = press(&mut app, "3");
     let tokens = picture(&app);
     assert!(tokens[2].contains("t-9QX0AB") && tokens[2].contains("anna"), "{tokens:#?}");
@@ -101,6 +103,21 @@ fn nothing_is_changed_before_the_right_word_is_typed() {
     let mut asked = app();
     let _ = press(&mut asked, "2jrbo");
     assert!(picture(&asked)[22].ends_with("Type its name: bo_"), "{:#?}", picture(&asked));
+}
+
+#[test]
+fn a_warning_stands_above_the_question_that_it_belongs_to() {
+    let mut app = app();
+    for (keys, losing) in [("2ju", None), ("\nr", Some("bob")), ("\ni", Some("bob")), ("\n3r", None)] {
+        let _ = press(&mut app, keys);
+        assert_eq!(app.losing().map(Name::as_str), losing, "{keys}");
+    }
+    let _ = press(&mut app, "\n2r");
+    app.warn("bob is the last one.");
+    assert_eq!(picture(&app)[21], "bob is the last one.");
+    let _ = press(&mut app, "\n");
+    app.warn("there is no question");
+    assert_eq!(picture(&app)[21], "");
 }
 
 #[test]

@@ -25,6 +25,11 @@ pub fn draw(app: &App, frame: &mut Frame<'_>) {
         Page::Accounts | Page::Tokens => accounts(app, room, width, &mut lines),
     }
     lines.resize(height - 2, Line::default());
+    if let (Some(warning), Some(line)) =
+        (app.question.as_ref().and_then(|question| question.warning.clone()), lines.last_mut())
+    {
+        *line = Line::styled(warning, Style::new().add_modifier(Modifier::BOLD));
+    }
     lines.push(match &app.question {
         Some(question) => {
             let (text, typed) = (&question.text, clean(&question.typed, 64));
@@ -124,9 +129,12 @@ fn accounts(app: &App, room: usize, width: usize, lines: &mut Vec<Line<'static>>
                 let last = row.last_used.map_or("-".to_owned(), utc);
                 let last = last.get(..16).unwrap_or(&last);
                 let enrolment = if row.disabled { "DISABLED" } else { row.enrolment };
+                let lane = |failures: u32, closed| format!("{failures}{}", if closed { "!" } else { "" });
+                let [strangers, own] = row.closed;
+                let (strangers, own) = (lane(row.strangers, strangers), lane(row.own, own));
                 format!(
-                    "{mark} {name} {:<9} {:>3} {last:<16} {:>9} {:>6} {:>3} {:>8}",
-                    enrolment, row.devices, row.strangers, row.places, row.own, row.recovery
+                    "{mark} {name} {enrolment:<9} {:>3} {last:<16} {strangers:>9} {:>6} {own:>3} {:>8}",
+                    row.devices, row.places, row.recovery
                 )
             }
         };

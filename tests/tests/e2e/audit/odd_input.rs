@@ -113,3 +113,27 @@ fn a_copy_of_the_log_is_compared_whatever_a_user_wrote_to_it_and_so_is_a_compres
         assert!(said.stdout.contains("Nothing was changed"), "{copy}: {}{}", said.stdout, said.stderr);
     }
 }
+
+#[test]
+fn a_log_and_a_copy_can_come_through_pipes() {
+    let (sandbox, _) = logged_in();
+    let _ = written(&sandbox, |_| ());
+    let steps = "cd /tmp; mkfifo log copy; cat auth.log >log & cat auth.log >copy &
+        qrtotp audit verify --file log --against copy
+        bash -c 'qrtotp audit verify --file <(cat auth.log) --against <(cat auth.log)'";
+    let said = sandbox.run(&["timeout", "20", "sh", "-ec", steps]).success().stdout;
+    assert_eq!(said.matches("Nothing was changed").count(), 2, "{said}");
+    assert_eq!(said.matches("0 lost").count() + said.matches("proven").count(), 2, "{said}");
+}
+
+#[test]
+fn nothing_is_logged_again_from_a_log_that_can_not_be_read_to_its_end() {
+    let (sandbox, _) = logged_in();
+    let _ = written(&sandbox, |_| ());
+    let cut =
+        "cd /tmp; { head -n 2 auth.log; seq 30000; tail -n +3 auth.log; } | gzip | head -c 20000 >cut.gz
+        qrtotp audit repair --file cut.gz";
+    let said = sandbox.run(&["sh", "-c", cut]);
+    assert!(said.stdout.starts_with("0 lines logged again; "), "{said:?}");
+    assert!(said.status.code() == Some(1) && said.stderr.contains("cannot read all of cut.gz"), "{said:?}");
+}

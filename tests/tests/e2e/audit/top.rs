@@ -69,6 +69,9 @@ fn events_accounts_and_tokens_are_shown_and_unlock_and_revoke_work_as_the_comman
     let accounts = step(&sandbox, "> alice", &["2"]);
     assert!(accounts.contains("  bob ") && accounts.contains("strangers places own"), "{accounts}");
     step(&sandbox, "> bob", &["Down"]);
+    sandbox.overwrite("/etc/sudoers.d/tests", "bob ALL=(ALL) ALL\n");
+    step(&sandbox, "bob is the only account with a device that can become root.", &["r"]);
+    step(&sandbox, "Nothing was changed.", &["Escape"]);
     step(&sandbox, "Type y: y_", &["u", "y"]);
     step(&sandbox, "Unlocked bob: 1 failures", &["Enter"]);
     let _ = sandbox.log.wait(&["event=throttle_lifted reason=unlock user=bob"]);
