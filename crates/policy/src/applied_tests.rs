@@ -1,4 +1,4 @@
-//! What is compiled, applied and read again.
+//! Configurations that are compiled, applied and read again.
 
 #![allow(clippy::unwrap_used)]
 use super::*;

@@ -37,10 +37,10 @@ mod tests;
 mod version_1;
 
 pub use applied::{Applied, Stamp, restamped, settings};
-pub use compile::{Compiled, Failed, SourceFile, compile, digest};
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
+pub use compile::{Compiled, Failed, SourceFile, compile, digest};
 pub use config::{
     Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, Fleet, Require, Unasked, Verify, Watch,
 };

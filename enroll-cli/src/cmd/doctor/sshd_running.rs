@@ -37,8 +37,7 @@ pub fn reloaded(sshd: &Sshd, report: &mut Report) {
     if newer.is_empty() {
         return;
     }
-    let what =
-        format!("the running sshd has not read {} since the last change", names(&newer));
+    let what = format!("the running sshd has not read {} since the last change", names(&newer));
     report.add(
         Finding::fail("sshd-not-reloaded", SSHD, &what)
             .why("logins go by its old settings, and not by those that were looked at here")
