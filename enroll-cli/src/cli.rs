@@ -17,7 +17,7 @@ mod watch;
 
 pub use account::Account;
 pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
-pub use config::{Apply, Config, Explain, Key, Place, Rollback};
+pub use config::{Apply, Config, Explain, Familiarity, Key, Rollback};
 pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
 pub use doctor::{Doctor, DoctorWhat, ReplayedLogin};
 pub use enroll::{Enroll, Qr};

@@ -6,7 +6,7 @@ use crate::input;
 use crate::language::{catalogue, say};
 use crate::no_echo::NoEcho;
 use crate::picture::Appearance;
-use crate::qr_style::{Drawing, Picture, Place, choose};
+use crate::qr_style::{Drawing, Picture, TerminalFacts, choose};
 use qrtotp_flow::{
     Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed, choice,
     host_name, shown_before,
@@ -24,10 +24,10 @@ use zeroize::Zeroizing;
 const WIDTH: usize = 77;
 
 /// The terminal's abilities, from standard output and the environment.
-pub fn place() -> Place {
+pub fn place() -> TerminalFacts {
     let stdout = std::io::stdout();
     let size = terminal_size::terminal_size_of(&stdout);
-    Place {
+    TerminalFacts {
         tty: stdout.is_terminal(),
         size: size.map(|(width, height)| (width.0.into(), height.0.into())).filter(|size| *size != (0, 0)),
         locale: ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).ok()),
@@ -44,7 +44,7 @@ pub fn unbuffered_stdout() -> std::io::Result<File> {
 /// Talks to the person at standard input and output.
 pub struct Terminal {
     out: File,
-    place: Place,
+    place: TerminalFacts,
     qr: Qr,
     polarity: Polarity,
     user: String,
@@ -55,7 +55,7 @@ pub struct Terminal {
 
 impl Terminal {
     pub fn new(
-        place: Place,
+        place: TerminalFacts,
         (qr, invert): (Qr, bool),
         user: &str,
         contact: Option<String>,

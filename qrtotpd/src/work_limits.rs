@@ -89,7 +89,7 @@ pub struct Limit<K: Eq + Hash = u32> {
 }
 
 /// A user's place in it; freed when dropped.
-pub struct Place<'a, K: Eq + Hash = u32>(&'a Limit<K>, K);
+pub struct LimitPermit<'a, K: Eq + Hash = u32>(&'a Limit<K>, K);
 
 impl Limit {
     /// PAM children.
@@ -110,13 +110,13 @@ impl<K: Eq + Hash + Clone> Limit<K> {
     }
 
     /// `None`: `who`, or all together, have reached the limit.
-    pub fn begin(&self, who: &K) -> Option<Place<'_, K>> {
+    pub fn begin(&self, who: &K) -> Option<LimitPermit<'_, K>> {
         let mut running = self.running();
         let own = running.get(who).copied().unwrap_or(0);
         let free = own < self.each && running.values().sum::<usize>() < self.all;
         free.then(|| {
             *running.entry(who.clone()).or_default() += 1;
-            Place(self, who.clone())
+            LimitPermit(self, who.clone())
         })
     }
 }
@@ -127,7 +127,7 @@ impl<K: Eq + Hash> Limit<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<'_, K> {
+impl<K: Eq + Hash> Drop for LimitPermit<'_, K> {
     fn drop(&mut self) {
         leave(&mut self.0.running(), &self.1);
     }

@@ -233,7 +233,7 @@ impl<'a> Event<'a> {
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("event=");
         out.push_str(self.kind.as_str());
-        let mut line = Line(out);
+        let mut line = LineWriter(out);
         line.text("severity", self.anomaly.map_or("", |_| self.priority().as_str()));
         line.text("result", self.verdict.map_or("", Verdict::as_str));
         line.text("reason", self.reason);
@@ -292,9 +292,9 @@ fn severity(anomaly: Anomaly, subject: &Subject) -> Priority {
 }
 
 /// A line that has been begun.
-struct Line<'o>(&'o mut String);
+struct LineWriter<'o>(&'o mut String);
 
-impl Line<'_> {
+impl LineWriter<'_> {
     /// A key with a text, unless that is empty.
     fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {

@@ -88,7 +88,7 @@ pub struct Rollback {
 
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Place {
+pub enum Familiarity {
     /// A correct code came from here
     Familiar,
     /// Any other
@@ -124,7 +124,7 @@ pub struct Explain {
     pub by: String,
     /// Assume that a correct code came from the same place in the last 30 days, or not
     #[arg(long, default_value = "new")]
-    pub place: Place,
+    pub place: Familiarity,
     /// Assume that sshd accepted a public key, or one that is registered as a hardware key
     #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
     pub key: Option<Key>,

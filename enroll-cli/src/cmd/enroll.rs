@@ -3,7 +3,7 @@
 use crate::cli::Enroll;
 use crate::cmd::doctor::Files;
 use crate::cmd::doctor::report::names;
-use crate::context::{Account, Context, known_user, named_or_self, syslog};
+use crate::context::{Context, HostUser, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::picture::{Appearance, Request};
 use crate::qr_style::needs_explicit_style;
@@ -16,7 +16,7 @@ use qrtotp_policy::PROOF_SERVICE;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "enroll")?;
-    let Account { name, uid } = known_user(&typed)?;
+    let HostUser { name, uid } = known_user(&typed)?;
     context.refuse_fleets(&name)?;
     let place = place();
     if needs_explicit_style(args.qr, &place) {

@@ -4,7 +4,7 @@
 use super::accounts::{MODULE, PASSWORD};
 use super::dialogue::{Dialogue, INSIDE, SAY};
 use super::phone::Phone;
-use super::report::Report;
+use super::report::SelftestReport;
 use super::world::World;
 use crate::error::Failure;
 use std::process::Command;
@@ -28,7 +28,7 @@ const RECOVERY_TWICE: (&str, &str) = ("recovery-twice", "the same recovery code 
 const REVOKED: (&str, &str) = ("revoked", "a revoked device is refused at the next login");
 const TOKEN_TWICE: (&str, &str) = ("token-twice", "a token is worth nothing once it was used");
 
-pub fn check(world: &World, report: &mut Report) -> Result<(), Failure> {
+pub fn check(world: &World, report: &mut SelftestReport) -> Result<(), Failure> {
     std::fs::write("/etc/pam.d/su", PAM_FILE)?;
     let issued = world.qrtotp(&["token", "issue", MODULE, "--code", "--json"], "")?;
     let issued: serde_json::Value =
@@ -86,7 +86,11 @@ fn answered(world: &World, answer: &str) -> Result<(bool, String), Failure> {
 }
 
 /// The device that was enrolled, and an unused recovery code. `None`: it was not, which is reported.
-fn first_login(world: &World, token: &str, report: &mut Report) -> Result<Option<(Phone, String)>, Failure> {
+fn first_login(
+    world: &World,
+    token: &str,
+    report: &mut SelftestReport,
+) -> Result<Option<(Phone, String)>, Failure> {
     let mut dialogue = su()?;
     let shown = (|| {
         dialogue.expect(QUESTION)?;

@@ -5,7 +5,7 @@ use super::login_end::ELSEWHERE;
 use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
-use crate::cli::{Explain, Key, Place};
+use crate::cli::{Explain, Familiarity, Key};
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
@@ -57,7 +57,7 @@ pub fn explained(path: &Path, args: &Explain, out: &mut impl Write) -> Result<Ou
     let assumed = Assumed {
         groups: args.groups.as_deref(),
         hardware_key,
-        familiar: args.place == Place::Familiar,
+        familiar: args.place == Familiarity::Familiar,
         all: args.all,
     };
     let explained = explain(&config, &facts, &assumed).map_err(damaged)?;

@@ -7,14 +7,15 @@ use super::methods::{Asks, KEY, Methods};
 use super::pam::SSHD;
 use super::report::{Finding, Report};
 use super::sshd_files::{Connection, SshdFiles, members_of};
-use super::sshd_rules::exempting_rule;
 use super::stacks::{Primary, Service};
 use crate::cli::With;
 use crate::program::Silence;
-use crate::sshd::{Settings, program};
+use crate::sshd::{SshdSettings, program};
 use nix::unistd::geteuid;
-use pam_stack::{Code, Entry, Part};
-use qrtotp_policy::{Config, Unasked};
+use pam_stack::{PamCode, PamLine, Part};
+use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_flow::{Directory, HostDirectory};
+use qrtotp_policy::{Config, Facts, Known, Outcome, Unasked};
 use std::path::Path;
 
 /// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
@@ -27,7 +28,7 @@ pub enum Sshd {
     /// Its settings can't be had.
     Unknown(Finding),
     /// The settings, and those for the connections that Match blocks name.
-    Settings(Vec<(Option<Connection>, Settings)>),
+    Settings(Vec<(Option<Connection>, SshdSettings)>),
 }
 
 impl Sshd {
@@ -38,7 +39,7 @@ impl Sshd {
                 Finding::warn("sshd-unknown", program, "tells its settings only to root").fix(AS_ROOT),
             );
         }
-        let usual = match Settings::ask(program, None) {
+        let usual = match SshdSettings::ask(program, None) {
             Ok(settings) => settings,
             Err(silence) => return Self::Unknown(silent(&silence, program)),
         };
@@ -47,7 +48,7 @@ impl Sshd {
         let by_name = usual.is_on("usedns");
         let mut all = vec![(None, usual)];
         for connection in files.connections.into_iter().filter(|one| by_name || one.host == one.address) {
-            match Settings::ask_for(program, &connection.specification()) {
+            match SshdSettings::ask_for(program, &connection.specification()) {
                 Ok(settings) => all.push((Some(connection), settings)),
                 Err(silence) => return Self::Unknown(silent(&silence, program)),
             }
@@ -56,7 +57,7 @@ impl Sshd {
     }
 
     /// The settings for every connection; the first ones are those outside of `Match` blocks.
-    pub fn all(&self) -> &[(Option<Connection>, Settings)] {
+    pub fn all(&self) -> &[(Option<Connection>, SshdSettings)] {
         match self {
             Self::Settings(all) => all,
             Self::Absent | Self::Unknown(_) => &[],
@@ -155,7 +156,7 @@ impl Default for Ways {
     }
 }
 
-fn demands_verification(settings: &Settings) -> bool {
+fn demands_verification(settings: &SshdSettings) -> bool {
     let options = settings.get("pubkeyauthoptions").unwrap_or_default();
     options.split([',', ' ']).any(|one| one == "verify-required")
 }
@@ -247,10 +248,10 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
 fn account_part_denies(files: &Files, service: &str) -> bool {
     let stack = files.tree.stack(service, Part::Account);
     let run = stack.run(|entry, past| match entry.is_ours() {
-        true => vec![Code::PERM_DENIED],
-        false => pam_stack::Facts::RIGHT.of(entry, stack.part, past),
+        true => vec![PamCode::PERM_DENIED],
+        false => pam_stack::ModuleFacts::RIGHT.of(entry, stack.part, past),
     });
-    run.is_none() && stack.entries.iter().any(Entry::is_ours)
+    run.is_none() && stack.entries.iter().any(PamLine::is_ours)
 }
 
 /// sshd lets in without a code, and `unasked = "deny"` does not.
@@ -271,8 +272,20 @@ fn denied_later(finding: Finding) -> Finding {
     }
 }
 
+/// The rule that asks no code of such a connection with a key.
+fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<String> {
+    let config = config?;
+    let Connection { user, address, .. } = connection;
+    let now = SystemClock.now();
+    let facts =
+        Facts { user: Some(user), service: SSHD, tty: "ssh", by: "", rhost: address, key: Some(true), now };
+    let mut known = Known { groups: || HostDirectory.groups(user), hardware_key: true, familiar: true };
+    let decision = config.rules.decide(&facts, &mut known, None).ok()?;
+    (decision.outcome == Some(Outcome::Skip)).then(|| decision.rule.to_owned())
+}
+
 /// Faults of the settings if PAM asks for a code. `forwards`: in one text with the password.
-fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
+fn findings_of(settings: &SshdSettings, forwards: bool) -> Vec<Finding> {
     let fail = |id, what: &str| Finding::fail(id, SSHD, what).fix(SNIPPET);
     let methods = Methods::of(settings);
     if !methods.pam {
@@ -327,7 +340,7 @@ fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
 /// Its settings can't be read.
 pub fn lets_in_on_nothing(files: &Files) -> Result<bool, Silence> {
     let Some(program) = program() else { return Ok(false) };
-    let settings = Settings::ask(program, None)?;
+    let settings = SshdSettings::ask(program, None)?;
     let service = settings.get("pamservicename").unwrap_or(SSHD);
     if files.asks(service).is_none() || !Methods::of(&settings).questions_alone() {
         return Ok(false);
@@ -345,7 +358,7 @@ mod tests {
                         hostbasedauthentication yes\nauthenticationmethods publickey,keyboard-interactive\n";
 
     fn verdicts(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
-        findings_of(&Settings(text.to_owned()), forwards)
+        findings_of(&SshdSettings(text.to_owned()), forwards)
             .into_iter()
             .map(|found| (found.severity, found.id))
             .collect()
@@ -401,7 +414,7 @@ mod tests {
             ("publickey,keyboard-interactive keyboard-interactive", true),
             ("any", true),
         ] {
-            let settings = Settings(GOOD.replace("publickey,keyboard-interactive", methods));
+            let settings = SshdSettings(GOOD.replace("publickey,keyboard-interactive", methods));
             let found = Methods::of(&settings);
             assert_eq!((found.pam_alone(), found.questions_alone()), (alone, alone), "{methods}");
         }
@@ -451,5 +464,12 @@ mod tests {
         for (id, severity) in [("sshd-key-alone", Severity::Info), ("sshd-no-pam", Severity::Fail)] {
             assert_eq!(denied_later(Finding::fail(id, SSHD, "x")).severity, severity);
         }
+    }
+
+    #[test]
+    fn a_rule_that_asks_no_code_of_a_connection_is_the_reason_for_its_match_block() {
+        let connection =
+            Connection { user: "svc-x".into(), address: "10.20.0.0".into(), ..Connection::default() };
+        assert_eq!(exempting_rule(Some(&Config::default()), &connection), None);
     }
 }

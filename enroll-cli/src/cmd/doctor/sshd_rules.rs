@@ -1,26 +1,10 @@
-//! Whether sshd's settings fit the rules: hardware keys with a PIN, addresses instead of names, connections
-//! that need no code.
+//! Whether sshd's settings fit the rules: hardware keys with a PIN, addresses instead of names.
 
 use super::pam::SSHD;
 use super::report::{Finding, Report};
 use super::sshd::Sshd;
-use super::sshd_files::Connection;
 use crate::context::Context;
-use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_policy::{Config, Facts, Known, Origin, Outcome};
-
-/// The rule that asks no code of such a connection with a key.
-pub fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<String> {
-    let config = config?;
-    let Connection { user, address, .. } = connection;
-    let now = SystemClock.now();
-    let facts =
-        Facts { user: Some(user), service: SSHD, tty: "ssh", by: "", rhost: address, key: Some(true), now };
-    let mut known = Known { groups: || HostDirectory.groups(user), hardware_key: true, familiar: true };
-    let decision = config.rules.decide(&facts, &mut known, None).ok()?;
-    (decision.outcome == Some(Outcome::Skip)).then(|| decision.rule.to_owned())
-}
+use qrtotp_policy::{Origin, Outcome};
 
 /// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
 pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
@@ -64,7 +48,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::report::Severity;
     use super::*;
-    use crate::sshd::Settings;
+    use crate::sshd::SshdSettings;
 
     /// A host with this rule.
     fn ruled(rule: &str) -> Context {
@@ -85,7 +69,7 @@ mod tests {
 
     #[test]
     fn names_in_place_of_addresses_are_told_where_a_rule_compares_networks() {
-        let settings = |uses: &str| Sshd::Settings(vec![(None, Settings(format!("usedns {uses}\n")))]);
+        let settings = |uses: &str| Sshd::Settings(vec![(None, SshdSettings(format!("usedns {uses}\n")))]);
         let (networks, local) =
             ("from = [\"192.0.2.0/24\"]\nthen = \"deny\"", "from = [\"local\"]\nthen = \"deny\"");
         for (rule, uses, is_found) in
@@ -100,7 +84,7 @@ mod tests {
     #[test]
     fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
         let context = ruled("key = \"hardware\"\nthen = \"skip\"");
-        let settings = |options: &str| (None, Settings(format!("pubkeyauthoptions {options}\n")));
+        let settings = |options: &str| (None, SshdSettings(format!("pubkeyauthoptions {options}\n")));
         let (yes, no) = (settings("touch-required,verify-required"), settings("none"));
         let unknown = Finding::warn("sshd-unknown", "sshd", "x");
         for (sshd, severity) in [
@@ -113,12 +97,5 @@ mod tests {
             hardware_keys(&sshd, Some(&context), &mut report);
             assert_eq!(report.findings[0].severity, severity, "{:?}", report.findings);
         }
-    }
-
-    #[test]
-    fn a_rule_that_asks_no_code_of_a_connection_is_the_reason_for_its_match_block() {
-        let connection =
-            Connection { user: "svc-x".into(), address: "10.20.0.0".into(), ..Connection::default() };
-        assert_eq!(exempting_rule(Some(&Config::default()), &connection), None);
     }
 }

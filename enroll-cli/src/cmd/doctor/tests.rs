@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub use super::files::tests::host;
-use super::pam::{Known, SSHD, check};
+use super::pam::{OutsideFacts, SSHD, check};
 use super::report::{Finding, Report, Severity};
 use super::stacks::Primary;
 use qrtotp_policy::{Config, DEFAULT_PATH, Names, SourceFile, compile};
@@ -64,8 +64,12 @@ fn found(texts: &[(&str, &str)], sshd: Primary, config: &str) -> Vec<Finding> {
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
     let (_dir, files) = host(&all);
     let config = Config::parse(Path::new("x"), config.as_bytes()).unwrap();
-    let known =
-        Known { config_path: Path::new(DEFAULT_PATH), config: Some(&config), sshd, sshd_service: SSHD };
+    let known = OutsideFacts {
+        config_path: Path::new(DEFAULT_PATH),
+        config: Some(&config),
+        sshd,
+        sshd_service: SSHD,
+    };
     let mut report = Report::new(0);
     check(&files, &known, &mut report);
     report.findings
@@ -631,7 +635,7 @@ fn whoever_is_asked_for_no_code_must_get_in_all_the_same() {
             let config = Some(&config);
             let (config_path, sshd) = (Path::new(DEFAULT_PATH), Primary::Program);
             let mut report = Report::new(0);
-            check(&files, &Known { config_path, config, sshd, sshd_service: SSHD }, &mut report);
+            check(&files, &OutsideFacts { config_path, config, sshd, sshd_service: SSHD }, &mut report);
             problems(&report.findings)
         };
         assert_eq!(id(alone), [(FAIL, "exempt-denied", SSHD.to_owned())]);

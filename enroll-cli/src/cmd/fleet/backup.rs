@@ -25,7 +25,7 @@ pub fn backup(named: &Path, file: &Path) -> Result<Exit, Failure> {
         return Err(Failure::Refused(format!("{} is there already; name another file", shown(file))));
     }
     let directory = verifier::etcd_directory(named);
-    let settings = etcd_files::Settings::read(&directory)?;
+    let settings = etcd_files::EtcdSettings::read(&directory)?;
     let mut etcdctl = Command::new("etcdctl");
     etcdctl.args(["--endpoints", &settings.clients, "--cacert"]).arg(directory.join("ca.pem"));
     // The client's own certificate belongs to the verifier's user, and we are root.
@@ -42,7 +42,7 @@ pub fn backup(named: &Path, file: &Path) -> Result<Exit, Failure> {
 
 /// Replaces the data of this verifier's etcd member by a backup.
 pub fn restore(named: &Path, file: &Path) -> Result<Exit, Failure> {
-    let settings = etcd_files::Settings::read(&verifier::etcd_directory(named))?;
+    let settings = etcd_files::EtcdSettings::read(&verifier::etcd_directory(named))?;
     let data = settings.data.as_path();
     let failed = |path: &Path, error: std::io::Error| Failure::Error(format!("{}: {error}", shown(path)));
     let mut backup = File::open(file).map_err(|error| failed(file, error))?;

@@ -33,11 +33,11 @@ pub struct Source {
     pub bytes: Zeroizing<Vec<u8>>,
     /// Its path, for people.
     pub shown: String,
-    place: Option<Place>,
+    place: Option<FileLocation>,
 }
 
 /// Where a file is.
-enum Place {
+enum FileLocation {
     /// In this directory, opened as root or as a user.
     Here { dir: OwnedFd, name: String, user: Option<User> },
     /// Where a process of its own reaches it.
@@ -85,7 +85,7 @@ impl Source {
             Reach::Must => owner::OwnerTask::Read,
             Reach::May => owner::OwnerTask::Find,
         };
-        let place = Place::Owners { path: path.to_owned(), user: user.clone() };
+        let place = FileLocation::Owners { path: path.to_owned(), user: user.clone() };
         let found = owner::ask(task, path, user, &[])?;
         Ok(found.map(|bytes| Self { bytes, shown: shown(path), place: Some(place) }))
     }
@@ -146,7 +146,7 @@ impl Source {
     ) -> Result<Self, TrustError> {
         let file = open_file(&dir, name, path, false, Readers::OwnerOnly)?;
         let bytes = Zeroizing::new(read_all(&file, path, limit)?);
-        let place = Place::Here { dir, name: name.to_owned(), user: user.cloned() };
+        let place = FileLocation::Here { dir, name: name.to_owned(), user: user.cloned() };
         Ok(Self { bytes, shown: shown(path), place: Some(place) })
     }
 
@@ -156,10 +156,10 @@ impl Source {
         let shown = &self.shown;
         let (dir, name, user) = match &self.place {
             None => return Ok(()),
-            Some(Place::Owners { path, user }) => {
+            Some(FileLocation::Owners { path, user }) => {
                 return owner::ask(owner::OwnerTask::Shred, path, user, &self.bytes).map(drop);
             }
-            Some(Place::Here { dir, name, user }) => (dir, name.as_str(), user),
+            Some(FileLocation::Here { dir, name, user }) => (dir, name.as_str(), user),
         };
         let overwrite = || {
             self.overwrite(dir, name, parts).map_err(|error| {

@@ -2,10 +2,10 @@
 //! are worthless, because the record has the fingerprints.
 
 use super::authorized_keys::{Entry, entries};
-use crate::context::{Account, person};
+use crate::context::{HostUser, person};
 use crate::error::Failure;
 use crate::program::{Silence, output};
-use crate::sshd::{Settings, program};
+use crate::sshd::{SshdSettings, program};
 use nix::unistd::User;
 use qrtotp_account::KeyFingerprint;
 use qrtotp_values::text::clean;
@@ -58,7 +58,7 @@ pub struct Keys {
 }
 
 /// The keys by which sshd would let `account` in now without any restriction.
-pub fn keys_now(account: &Account) -> Result<Keys, Failure> {
+pub fn keys_now(account: &HostUser) -> Result<Keys, Failure> {
     let user = person(account)?;
     let mut keys = Keys::default();
     let files: Vec<PathBuf> = settings(&user, &mut keys.notes)
@@ -132,7 +132,7 @@ fn settings(user: &User, notes: &mut Vec<String>) -> String {
     let read = match program() {
         // The name would be read as more than a name.
         Some(_) if user.name.contains(',') => Err("it can't be asked about a name with a comma".to_owned()),
-        Some(program) => Settings::ask(program, Some(&user.name)).map_err(|silence| match silence {
+        Some(program) => SshdSettings::ask(program, Some(&user.name)).map_err(|silence| match silence {
             Silence::Unasked(why) | Silence::Refuses(why) => clean(&why, 200),
         }),
         None => Err("there is none".to_owned()),
@@ -141,7 +141,7 @@ fn settings(user: &User, notes: &mut Vec<String>) -> String {
         notes.push(format!(
             "`sshd -T` does not tell its settings ({why}), so these files were read: {DEFAULT_FILES}"
         ));
-        Settings(String::new())
+        SshdSettings(String::new())
     });
     for (keyword, what) in [
         (
