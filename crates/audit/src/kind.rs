@@ -39,6 +39,9 @@ macro_rules! kinds {
         }
 
         impl Kind {
+            #[cfg(test)]
+            pub(super) const ALL: &[Self] = &[$(Self::$kind),*];
+
             /// The event's word.
             #[must_use]
             pub fn as_str(self) -> &'static str {

@@ -50,6 +50,6 @@ pub use first_login::FirstLogin;
 pub use proof_service::{PROOF_SERVICE, check_proof_service};
 pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,
-    Outcome, OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
+    Outcome, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
 pub use version_1::upgraded;

@@ -93,11 +93,7 @@ fn first_login(
 ) -> Result<Option<(Phone, String)>, Failure> {
     let mut dialogue = su()?;
     let shown = (|| {
-        dialogue.expect(QUESTION)?;
-        dialogue.send("");
-        dialogue.expect(TOKEN)?;
-        dialogue.send(token);
-        dialogue.expect(NO_TERMINAL)?;
+        offer_token(&mut dialogue, token)?;
         dialogue.send("i");
         dialogue.expect(CHOICES)?;
         dialogue.send("k");
@@ -115,6 +111,15 @@ fn first_login(
     report.check(FIRST.0, FIRST.1, got_in && enrolled.is_some(), &seen);
     report.check(TYPED.0, TYPED.1, typed && enrolled.is_some(), "no code of the shown key was accepted");
     Ok(enrolled.filter(|_| got_in))
+}
+
+/// Asks to enrol with the token's code: what is shown then, `None` if no key is.
+fn offer_token(dialogue: &mut Dialogue, token: &str) -> Option<String> {
+    dialogue.expect(QUESTION)?;
+    dialogue.send("");
+    dialogue.expect(TOKEN)?;
+    dialogue.send(token);
+    dialogue.expect(NO_TERMINAL)
 }
 
 /// The key as it is shown for typing: in groups, on the lines behind the one that says so.
@@ -136,13 +141,7 @@ fn recovery_codes(shown: &str) -> Vec<String> {
 /// After a revocation the token that was used once must not enrol again.
 fn token_again(world: &World, token: &str) -> Result<(bool, String), Failure> {
     let mut dialogue = su()?;
-    let shown = (|| {
-        dialogue.expect(QUESTION)?;
-        dialogue.send("");
-        dialogue.expect(TOKEN)?;
-        dialogue.send(token);
-        dialogue.expect(NO_TERMINAL)
-    })();
+    let shown = offer_token(&mut dialogue, token);
     let (got_in, seen) = ended(world, dialogue);
     Ok((got_in || shown.is_some(), seen))
 }

@@ -5,7 +5,7 @@ use super::values::{
     At, Caller, Familiarity, Items, Key, LocalTime, RemoteHost, Service, Terminal, UserPattern, is_word,
 };
 use super::{
-    Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
+    Conditions, Effects, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, Pattern, Rule,
 };
 use crate::FirstLogin;
 use crate::bytes::printable;
@@ -229,7 +229,7 @@ impl Read {
             user: raw.user.0.into_iter().map(|user| self.known_user(user, &raw.name, names)).collect(),
             group,
         };
-        let effects = OwnedEffects {
+        let effects = Effects {
             first_login: raw.first_login,
             allow_until: raw.allow_until,
             fresh: raw.fresh,
