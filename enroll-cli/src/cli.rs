@@ -4,17 +4,23 @@ mod account;
 mod audit;
 mod config;
 mod device;
+mod doctor;
+mod enroll;
 mod explain;
 mod fleet;
 mod import;
 mod key;
 mod place;
+mod setup;
+mod token;
 mod watch;
 
 pub use account::Account;
 pub use audit::{Audit, Form as AuditForm, Show, Sources, What as AuditWhat};
-pub use config::{Apply, Config, Explain, Key, Place, Rollback};
+pub use config::{Apply, Config, Explain, Familiarity, Key, Rollback};
 pub use device::{Bulk, Device, Reissue, Rename, Revoke, RevokeAnybody};
+pub use doctor::{Doctor, DoctorWhat, ReplayedLogin};
+pub use enroll::{Enroll, Qr};
 pub use explain::explain;
 pub use fleet::{
     AddVerifier, Compromise, Fleet, FleetHost, FleetImport, Init, Invite, Join, JoinVerifier, OfflineCodes,
@@ -23,13 +29,13 @@ pub use fleet::{
 pub use import::{Google, How, Import, Keys, KeysOfFile, Oath};
 pub use key::{AddKey, HardwareKey};
 pub use place::Places;
+pub use setup::{Enrol, Setup, With};
+pub use token::{Issue, Token, TokenUsers};
 pub use watch::{Least as WatchLeast, Watch};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use qrtotp_account::KeyFingerprint;
-use qrtotp_policy::{DEFAULT_PATH, FirstLogin};
+use clap::{Args, Parser, Subcommand};
+use qrtotp_policy::DEFAULT_PATH;
 use qrtotp_values::ConfigDuration;
-use std::convert::Infallible;
 use std::path::PathBuf;
 
 /// Behind a command's own options stand those that all have.
@@ -275,162 +281,11 @@ pub struct List {
     pub stale: Option<ConfigDuration>,
 }
 
-#[derive(Clone, Debug, Args)]
-pub struct Setup {
-    /// sshd, sudo, su, login or other files of /etc/pam.d; without any, it asks you, and makes the changes if
-    /// you agree
-    #[arg(conflicts_with_all = ["undo", "keep"], value_name = "SERVICE")]
-    pub services: Vec<String>,
-    /// The factor that users prove before the code at sshd; by default the one that it takes today
-    #[arg(long, value_name = "WHAT", value_enum)]
-    pub with: Option<With>,
-    /// Accounts without a device at a login: sets `first_login` in qrtotp.toml
-    #[arg(long, value_name = "WHAT", value_enum, conflicts_with_all = ["undo", "keep"])]
-    pub first_login: Option<Enrol>,
-    /// Never ask these users for a code, nor groups written @GROUP; at sshd a key alone lets them in
-    #[arg(long, value_name = "USER", value_delimiter = ',', conflicts_with_all = ["undo", "keep"])]
-    pub exempt: Vec<String>,
-    /// Make the changes; --yes is the same
-    #[arg(long, alias = "yes")]
-    pub apply: bool,
-    /// Undo the changes after this time (at least 1m) unless you run `setup --keep`
-    #[arg(long, value_name = "TIME", default_value = "10m")]
-    pub confirm: ConfigDuration,
-    /// Don't undo the changes automatically; only if you can reach the console
-    #[arg(long, conflicts_with = "confirm")]
-    pub no_timer: bool,
-    /// Make the trial login as this user; by default, as the user you logged in as, unless that is root
-    #[arg(long, value_name = "USER", conflicts_with = "no_trial")]
-    pub trial: Option<String>,
-    /// Skip the trial login
-    #[arg(long)]
-    pub no_trial: bool,
-    /// Confirm the last changes, so that the timer does not undo them
-    #[arg(long, conflicts_with_all = ["apply", "undo"])]
-    pub keep: bool,
-    /// Put back what was there before the last change
-    #[arg(long, conflicts_with = "apply")]
-    pub undo: bool,
-    /// Change nothing: list the PAM files that would no longer name the module if every set-up were undone
-    #[arg(long, requires = "undo")]
-    pub check: bool,
-    /// JSON
-    #[arg(long, conflicts_with_all = ["undo", "keep", "trial"])]
-    pub json: bool,
-}
-
 #[derive(Debug, Args)]
 pub struct Selftest {
     /// JSON
     #[arg(long)]
     pub json: bool,
-}
-
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Doctor {
-    /// Show failures and warnings only
-    #[arg(long)]
-    pub problems: bool,
-    /// JSON, with times in Unix seconds
-    #[arg(long)]
-    pub json: bool,
-    /// Show what would mend the findings of this id, if that is mechanical and can be undone
-    #[arg(long, value_name = "ID", conflicts_with_all = ["problems", "json"])]
-    pub fix: Option<String>,
-    /// Change it. PAM files and sshd's settings as `qrtotp setup --apply` does: undone after 10 minutes
-    /// without `qrtotp setup --keep`
-    #[arg(long, requires = "fix")]
-    pub apply: bool,
-    /// Don't undo the change automatically; only if you can reach the console
-    #[arg(long, requires = "apply")]
-    pub no_timer: bool,
-    #[command(subcommand)]
-    pub what: Option<DoctorWhat>,
-}
-
-/// A login that is told, not made.
-#[derive(Debug, Args)]
-pub struct ReplayedLogin {
-    /// The user who logs in
-    pub user: String,
-    /// The PAM service
-    #[arg(long, default_value = "sshd", value_parser = as_libpam_reads)]
-    pub service: String,
-    /// The remote host, or `local`; by default 203.0.113.1, an example address, for sshd, and `local`
-    /// for other services
-    #[arg(long, value_name = "ADDRESS")]
-    pub from: Option<String>,
-    /// The caller of sudo or su
-    #[arg(long, value_name = "USER", default_value = "")]
-    pub by: String,
-    /// Assume that sshd accepted a public key, or one that is registered as a hardware key
-    #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
-    pub key: Option<Key>,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum DoctorWhat {
-    /// Explain what would happen at a login: sshd's demands, the PAM lines, the rule, the questions
-    ///
-    /// Assumes that all answers are right and that the user comes from a new place. Exit code 1 if nobody
-    /// gets in.
-    Login(ReplayedLogin),
-    /// Explain the last refused login of an account, from the log
-    ///
-    /// Exit code 1 if the log has none.
-    Last {
-        /// The user
-        user: String,
-        #[command(flatten)]
-        sources: Sources,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct Enroll {
-    /// The user to enrol; by default, you
-    pub user: Option<String>,
-    /// What to call the device, for example "Alice's phone"
-    #[arg(long, value_name = "TEXT")]
-    pub label: Option<String>,
-    /// How to draw the QR code; required if the output is a pipe
-    #[arg(long, value_name = "STYLE", value_enum, default_value_t = Qr::Auto)]
-    pub qr: Qr,
-    /// Swap light and dark, for terminals with a light background that show no colours
-    #[arg(long)]
-    pub invert: bool,
-    /// Save the QR code as a picture, too: a new file, .svg or .png, with mode 0600
-    ///
-    /// It never overwrites a file, follows a link, or goes where others could replace it. Anyone who has the
-    /// file can make the codes: prefer --ephemeral. If the enrolment fails, the file is deleted.
-    /// Its colours and logo are those of `[brand]` in the configuration.
-    #[arg(long, value_name = "FILE")]
-    pub save: Option<PathBuf>,
-    /// Delete the saved picture as soon as the first code is accepted or the dialogue ends
-    ///
-    /// Ctrl-C, a hang-up and SIGTERM also delete it. After SIGKILL, an out-of-memory kill or a power cut,
-    /// delete the file yourself: its key works if the enrolment was completed, or can still be resumed.
-    #[arg(long, requires = "save")]
-    pub ephemeral: bool,
-    /// Don't ask for a code from a device that is already enrolled (root only; logged)
-    #[arg(long)]
-    pub no_verify: bool,
-}
-
-/// How to draw a QR code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Qr {
-    /// The style that locale and terminal can show
-    Auto,
-    /// Half blocks, the smallest; on a terminal in black and white, right on every background
-    Utf8,
-    /// "@@" and spaces, for every terminal
-    Ascii,
-    /// Coloured spaces, right on every background
-    Ansi,
-    /// No picture: the key and its URI as text
-    None,
 }
 
 #[derive(Debug, Args)]
@@ -454,80 +309,6 @@ pub enum Recovery {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub enum Token {
-    /// Issue a token, or many
-    ///
-    /// An account that already has a valid token keeps it and is reported; the other accounts still get
-    /// theirs. Exit code 1 if any got none.
-    Issue(Issue),
-    /// List all accounts' tokens, ended ones too
-    List {
-        /// JSON, with times in Unix seconds
-        #[arg(long)]
-        json: bool,
-    },
-    /// Show one account's token
-    Show {
-        /// The user
-        user: String,
-        /// JSON, with times in Unix seconds
-        #[arg(long)]
-        json: bool,
-    },
-    /// Take a token back
-    Revoke {
-        /// The user
-        user: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct Issue {
-    #[command(flatten)]
-    pub whom: Whom,
-    /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
-    #[arg(long, value_name = "TIME")]
-    pub expires: Option<ConfigDuration>,
-    /// With a one-time code that the person must type, too; it is shown once, here. On a verifier always
-    #[arg(long)]
-    pub code: bool,
-    /// Bind it to the ssh keys that let the user in now; logging in with one of them proves who enrols
-    ///
-    /// Reads the files of sshd's AuthorizedKeysFile with the user's own rights and lists the keys that it
-    /// binds. Check the list: any process of the user may have added a key. Keys that are added later are
-    /// worthless. Lines with any option (restrict, command=, from=, cert-authority ...) are left out and
-    /// named. Certificates and keys of an AuthorizedKeysCommand are not seen. If no key is left, no token is
-    /// issued. With several accounts, those with a device are skipped and named.
-    #[arg(long)]
-    pub keys_now: bool,
-    /// Bind it to the ssh key with this fingerprint, as `ssh-keygen -lf FILE` prints it; may be repeated
-    #[arg(long, value_name = "SHA256:...", conflicts_with_all = ["group", "from_file"])]
-    pub key: Vec<KeyFingerprint>,
-    /// JSON, with times in Unix seconds; an array where several accounts are asked for
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The users that get a token.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct Whom {
-    /// The user that gets the token
-    pub user: Option<String>,
-    /// Issue tokens to all members of this group, also those whose primary group it is
-    #[arg(long, value_name = "GROUP")]
-    pub group: Option<String>,
-    /// Issue tokens to the users named in this file, one a line; # begins a comment, - is standard input
-    #[arg(long, value_name = "FILE")]
-    pub from_file: Option<PathBuf>,
-}
-
-/// A service's name as libpam reads it: without a path, in lower case.
-fn as_libpam_reads(typed: &str) -> Result<String, Infallible> {
-    Ok(typed.rsplit('/').next().unwrap_or_default().to_ascii_lowercase())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -536,46 +317,5 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Cli::command().debug_assert();
-    }
-}
-
-/// The factor that users prove before the code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum With {
-    /// The password that the service asks for today
-    Password,
-    /// An ssh key (sshd only): no password is asked for
-    Key,
-    /// An ssh key or the password (sshd only)
-    Either,
-}
-
-/// What happens to an account without a device at a login.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Enrol {
-    /// The login is denied
-    Deny,
-    /// It may enrol there if you issued a token for it
-    Token,
-    /// It may enrol there
-    Enroll,
-}
-
-impl Enrol {
-    /// The word in qrtotp.toml.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Deny => "deny",
-            Self::Token => "token",
-            Self::Enroll => "enroll",
-        }
-    }
-
-    pub fn setting(self) -> FirstLogin {
-        match self {
-            Self::Deny => FirstLogin::Deny,
-            Self::Token => FirstLogin::Token,
-            Self::Enroll => FirstLogin::Enroll,
-        }
     }
 }

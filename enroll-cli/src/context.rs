@@ -189,19 +189,19 @@ pub fn named_or_self(user: Option<String>, command: &str) -> Result<String, Fail
 }
 
 /// A user in the host's user database.
-pub struct Account {
+pub struct HostUser {
     pub name: Name,
     pub uid: u32,
 }
 
 /// The user that was typed, under the canonical name.
-pub fn known_user(typed: &str) -> Result<Account, Failure> {
+pub fn known_user(typed: &str) -> Result<HostUser, Failure> {
     let person = HostDirectory.find(typed)?.ok_or_else(|| unknown(typed))?;
-    Ok(Account { name: Name::new(&person.name).map_err(bad_name)?, uid: person.uid })
+    Ok(HostUser { name: Name::new(&person.name).map_err(bad_name)?, uid: person.uid })
 }
 
 /// The account's entry in the user database.
-pub fn person(account: &Account) -> Result<User, Failure> {
+pub fn person(account: &HostUser) -> Result<User, Failure> {
     let user = User::from_name(account.name.as_str()).ok().flatten();
     user.filter(|user| user.uid.as_raw() == account.uid).ok_or_else(|| {
         Failure::Error(format!("the user database does not tell the home of {}; try again", account.name))

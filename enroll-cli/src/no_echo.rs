@@ -8,14 +8,14 @@ use std::os::fd::AsFd;
 
 /// A terminal without echo, until dropped. Begin before the question is shown: what is typed from then on is
 /// not shown.
-pub struct Hidden<F: AsFd> {
+pub struct NoEcho<F: AsFd> {
     terminal: F,
     before: Termios,
     /// Dropped after the echo is back.
     interrupts: Interrupts,
 }
 
-impl<F: AsFd> Hidden<F> {
+impl<F: AsFd> NoEcho<F> {
     /// Switches the echo off. `None`: it is no terminal, so nothing is shown anyhow.
     ///
     /// # Errors
@@ -26,11 +26,11 @@ impl<F: AsFd> Hidden<F> {
         }
         let before = tcgetattr(&terminal)?;
         let interrupts = Interrupts::hold(ENDING.into_iter().chain([Signal::SIGTSTP]))?;
-        let hidden = Self { terminal, before, interrupts };
-        let mut quiet = hidden.before.clone();
+        let no_echo = Self { terminal, before, interrupts };
+        let mut quiet = no_echo.before.clone();
         quiet.local_flags.remove(LocalFlags::ECHO);
-        tcsetattr(&hidden.terminal, SetArg::TCSAFLUSH, &quiet)?;
-        Ok(Some(hidden))
+        tcsetattr(&no_echo.terminal, SetArg::TCSAFLUSH, &quiet)?;
+        Ok(Some(no_echo))
     }
 
     /// Waits until a line was typed; a terminal hands out whole ones.
@@ -42,7 +42,7 @@ impl<F: AsFd> Hidden<F> {
     }
 }
 
-impl<F: AsFd> Drop for Hidden<F> {
+impl<F: AsFd> Drop for NoEcho<F> {
     fn drop(&mut self) {
         let _ = tcsetattr(&self.terminal, SetArg::TCSANOW, &self.before);
     }

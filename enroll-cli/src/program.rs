@@ -47,8 +47,8 @@ pub fn output(program: Command) -> Result<String, Silence> {
 /// As [`output`].
 pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String, Silence> {
     // Into memory, not a pipe: the program never waits for a reader, and we never wait for its orphans.
-    let (said, errors) = (memory("said")?, memory("errors")?);
-    program.env_clear().stdin(input).stdout(said.try_clone()?).stderr(errors.try_clone()?);
+    let (output, errors) = (memory("said")?, memory("errors")?);
+    program.env_clear().stdin(input).stdout(output.try_clone()?).stderr(errors.try_clone()?);
     let mut child = program.spawn()?;
     let mut deadline = Deadline::after(PATIENCE);
     let status = loop {
@@ -67,7 +67,7 @@ pub fn output_of(mut program: Command, input: impl Into<Stdio>) -> Result<String
         }
     };
     if status.success() {
-        return Ok(content(said));
+        return Ok(content(output));
     }
     if status.code().is_none() {
         return Err(Silence::Unasked(format!("it ended by {status}")));
@@ -103,12 +103,13 @@ mod tests {
             let mut deadline = Deadline::after(PATIENCE);
             (output(command), deadline.pause())
         };
-        let (said, in_time) = shell("/bin/sleep 12 & echo usepam yes; echo $!");
-        let said = said.unwrap();
-        let (printed, left_running) = said.trim_end().rsplit_once('\n').unwrap();
+        let (output, in_time) = shell("/bin/sleep 12 & echo usepam yes; echo $!");
+        let output = output.unwrap();
+        let (printed, left_running) = output.trim_end().rsplit_once('\n').unwrap();
         kill(Pid::from_raw(left_running.parse().unwrap()), Signal::SIGKILL).unwrap();
         assert!(in_time && printed == "usepam yes");
-        let (said, _) = shell("i=0; while [ $i -lt 9000 ]; do echo allowusers somebody-$i; i=$((i+1)); done");
-        assert!(said.is_ok_and(|text| text.len() > 65_536 && text.ends_with("somebody-8999\n")));
+        let (output, _) =
+            shell("i=0; while [ $i -lt 9000 ]; do echo allowusers somebody-$i; i=$((i+1)); done");
+        assert!(output.is_ok_and(|text| text.len() > 65_536 && text.ends_with("somebody-8999\n")));
     }
 }

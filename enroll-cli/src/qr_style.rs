@@ -5,7 +5,7 @@ use qrtotp_otp::qr::{Matrix, QUIET_ZONE, Style, quiet_zone, size};
 
 /// Facts about the terminal that would show the picture.
 #[derive(Clone, Debug, Default)]
-pub struct Place {
+pub struct TerminalFacts {
     /// Standard output is a terminal.
     pub tty: bool,
     /// Columns and rows, if known.
@@ -47,12 +47,12 @@ pub struct Drawing {
 }
 
 /// A pipe may end in a file or a mail: there a secret goes only on an explicit request.
-pub fn needs_explicit_style(asked: Qr, place: &Place) -> bool {
+pub fn needs_explicit_style(asked: Qr, place: &TerminalFacts) -> bool {
     asked == Qr::Auto && !place.tty
 }
 
 /// Decides how `matrix` is shown.
-pub fn choose(asked: Qr, place: &Place, matrix: &Matrix) -> Picture {
+pub fn choose(asked: Qr, place: &TerminalFacts, matrix: &Matrix) -> Picture {
     let half_blocks = if has_colours(place) { Style::Utf8Colour } else { Style::Utf8 };
     let style = match asked {
         Qr::None => return Picture::None,
@@ -78,7 +78,7 @@ pub fn choose(asked: Qr, place: &Place, matrix: &Matrix) -> Picture {
 }
 
 /// The picture in this style, and the window that it needs.
-fn drawing(style: Style, place: &Place, matrix: &Matrix) -> (Drawing, (usize, usize)) {
+fn drawing(style: Style, place: &TerminalFacts, matrix: &Matrix) -> (Drawing, (usize, usize)) {
     let window = place.size.filter(|_| place.tty);
     // The question stands below.
     let (width, height) =
@@ -92,21 +92,21 @@ fn drawing(style: Style, place: &Place, matrix: &Matrix) -> (Drawing, (usize, us
 }
 
 /// True if the locale promises that UTF-8 is shown.
-fn has_utf8_locale(place: &Place) -> bool {
+fn has_utf8_locale(place: &TerminalFacts) -> bool {
     let locale = place.locale.iter().flatten().find(|value| !value.is_empty());
     let locale = locale.map(|value| value.to_ascii_lowercase()).unwrap_or_default();
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// True if the terminal takes the escapes of the 256-colour palette and nobody objects. Others may blink.
-fn has_colours(place: &Place) -> bool {
+fn has_colours(place: &TerminalFacts) -> bool {
     let term = place.term.as_deref().unwrap_or_default();
     let known = term.contains("256color") || COLOURED.iter().any(|name| term.starts_with(name));
     place.tty && !place.no_color && known
 }
 
 /// True if nothing but letters can be counted on.
-fn is_dumb(place: &Place) -> bool {
+fn is_dumb(place: &TerminalFacts) -> bool {
     place.term.as_deref().is_none_or(|term| term.is_empty() || term == "dumb")
 }
 
@@ -116,9 +116,15 @@ mod tests {
     use super::*;
     use qrtotp_otp::qr::Level;
 
-    fn place(lc_all: &str, lang: &str, term: &str) -> Place {
+    fn place(lc_all: &str, lang: &str, term: &str) -> TerminalFacts {
         let locale = [Some(lc_all.to_owned()), None, Some(lang.to_owned())];
-        Place { tty: true, size: Some((200, 100)), locale, term: Some(term.to_owned()), no_color: false }
+        TerminalFacts {
+            tty: true,
+            size: Some((200, 100)),
+            locale,
+            term: Some(term.to_owned()),
+            no_color: false,
+        }
     }
 
     fn matrix() -> Matrix {
@@ -129,7 +135,7 @@ mod tests {
         .unwrap()
     }
 
-    fn drawn(asked: Qr, place: &Place) -> Drawing {
+    fn drawn(asked: Qr, place: &TerminalFacts) -> Drawing {
         match choose(asked, place, &matrix()) {
             Picture::Draw(drawing) => drawing,
             other => panic!("{other:?}"),
@@ -162,7 +168,7 @@ mod tests {
             ("xterm-256color", true, Style::Utf8),
             ("vt100", false, Style::Utf8),
         ] {
-            let place = Place { no_color, ..place("", "C.UTF-8", term) };
+            let place = TerminalFacts { no_color, ..place("", "C.UTF-8", term) };
             assert_eq!(drawn(Qr::Auto, &place).style, style, "{term}");
         }
     }
@@ -177,14 +183,14 @@ mod tests {
 
     #[test]
     fn a_usual_code_fits_the_usual_80_by_24_terminal() {
-        let place = Place { size: Some((80, 24)), ..place("", "C.UTF-8", "xterm") };
+        let place = TerminalFacts { size: Some((80, 24)), ..place("", "C.UTF-8", "xterm") };
         assert_eq!(drawn(Qr::Auto, &place).too_large, None);
     }
 
     #[test]
     fn a_picture_has_less_light_around_it_where_the_window_is_small() {
         for (size, quiet) in [((81, 42), 4), ((80, 44), 3), ((77, 38), 2), ((69, 36), 1)] {
-            let place = Place { size: Some(size), ..place("", "C", "xterm") };
+            let place = TerminalFacts { size: Some(size), ..place("", "C", "xterm") };
             let drawing = drawn(Qr::Auto, &place);
             assert_eq!(
                 (drawing.style, drawing.quiet, drawing.too_large),
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_picture_that_does_not_fit_is_not_drawn_unless_asked_for() {
-        let place = Place { size: Some((80, 17)), ..place("", "C.UTF-8", "xterm") };
+        let place = TerminalFacts { size: Some((80, 17)), ..place("", "C.UTF-8", "xterm") };
         let needed = (41, 22);
         assert_eq!(choose(Qr::Auto, &place, &matrix()), Picture::TooLarge(needed.0, needed.1));
         assert_eq!(drawn(Qr::Utf8, &place).too_large, Some(needed));
@@ -209,9 +215,9 @@ mod tests {
                 (60..500).step_by(20).flat_map(|length| [(length, "C"), (length, "C.UTF-8")])
             {
                 let matrix = Matrix::encode(&"x".repeat(length), Level::Low).unwrap();
-                let small = Place { size: Some((40, 10)), ..place("", locale, term) };
+                let small = TerminalFacts { size: Some((40, 10)), ..place("", locale, term) };
                 let Picture::TooLarge(columns, rows) = choose(Qr::Auto, &small, &matrix) else { panic!() };
-                let larger = Place { size: Some((columns, rows)), ..small };
+                let larger = TerminalFacts { size: Some((columns, rows)), ..small };
                 let Picture::Draw(drawing) = choose(Qr::Auto, &larger, &matrix) else { panic!() };
                 assert_eq!((drawing.too_large, drawing.instead_of_plain), (None, None));
             }
@@ -220,22 +226,22 @@ mod tests {
 
     #[test]
     fn without_a_utf8_locale_a_small_window_gets_half_blocks_all_the_same() {
-        let small = Place { size: Some((80, 24)), ..place("", "C", "xterm") };
+        let small = TerminalFacts { size: Some((80, 24)), ..place("", "C", "xterm") };
         let drawing = drawn(Qr::Auto, &small);
         assert_eq!((drawing.style, drawing.too_large), (Style::Utf8Colour, None));
         let (columns, rows) = drawing.instead_of_plain.unwrap();
-        let larger = Place { size: Some((columns, rows)), ..small.clone() };
+        let larger = TerminalFacts { size: Some((columns, rows)), ..small.clone() };
         assert_eq!(drawn(Qr::Auto, &larger).style, Style::Ascii);
-        let dumb = Place { term: Some("dumb".to_owned()), ..small };
+        let dumb = TerminalFacts { term: Some("dumb".to_owned()), ..small };
         assert!(matches!(choose(Qr::Auto, &dumb, &matrix()), Picture::TooLarge(..)));
     }
 
     #[test]
     fn on_a_pipe_the_style_must_be_named_nothing_is_too_large_and_nothing_is_coloured_unasked() {
-        let pipe = Place { tty: false, size: Some((10, 10)), ..place("", "C.UTF-8", "xterm") };
+        let pipe = TerminalFacts { tty: false, size: Some((10, 10)), ..place("", "C.UTF-8", "xterm") };
         assert!(needs_explicit_style(Qr::Auto, &pipe));
         assert!(!needs_explicit_style(Qr::None, &pipe) && !needs_explicit_style(Qr::Utf8, &pipe));
-        assert!(!needs_explicit_style(Qr::Auto, &Place { tty: true, ..Place::default() }));
+        assert!(!needs_explicit_style(Qr::Auto, &TerminalFacts { tty: true, ..TerminalFacts::default() }));
         for (asked, style) in [(Qr::Ascii, Style::Ascii), (Qr::Utf8, Style::Utf8)] {
             let expected = Drawing { style, quiet: QUIET_ZONE, too_large: None, instead_of_plain: None };
             assert_eq!(drawn(asked, &pipe), expected);

@@ -15,9 +15,9 @@ pub fn program() -> Option<&'static str> {
 }
 
 /// `keyword value` lines, keywords in small letters.
-pub struct Settings(pub String);
+pub struct SshdSettings(pub String);
 
-impl Settings {
+impl SshdSettings {
     /// Asks `program`, with `user` for the settings that `Match` blocks give that user on a connection from
     /// this host.
     ///

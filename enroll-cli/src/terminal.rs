@@ -4,9 +4,9 @@
 use crate::cli::Qr;
 use crate::input;
 use crate::language::{catalogue, say};
-use crate::no_echo::Hidden;
-use crate::picture::Look;
-use crate::qr_style::{Drawing, Picture, Place, choose};
+use crate::no_echo::NoEcho;
+use crate::picture::Appearance;
+use crate::qr_style::{Drawing, Picture, TerminalFacts, choose};
 use qrtotp_flow::{
     Choice, CodesDelivery, Dialog, Echo, EnrollDialog, NoAnswer, Offer, QrState, Reply, Typed, choice,
     host_name, shown_before,
@@ -24,10 +24,10 @@ use zeroize::Zeroizing;
 const WIDTH: usize = 77;
 
 /// The terminal's abilities, from standard output and the environment.
-pub fn place() -> Place {
+pub fn place() -> TerminalFacts {
     let stdout = std::io::stdout();
     let size = terminal_size::terminal_size_of(&stdout);
-    Place {
+    TerminalFacts {
         tty: stdout.is_terminal(),
         size: size.map(|(width, height)| (width.0.into(), height.0.into())).filter(|size| *size != (0, 0)),
         locale: ["LC_ALL", "LC_CTYPE", "LANG"].map(|name| env::var(name).ok()),
@@ -44,31 +44,31 @@ pub fn unbuffered_stdout() -> std::io::Result<File> {
 /// Talks to the person at standard input and output.
 pub struct Terminal {
     out: File,
-    place: Place,
+    place: TerminalFacts,
     qr: Qr,
     polarity: Polarity,
     user: String,
     contact: Option<String>,
-    look: Look,
+    appearance: Appearance,
     acknowledged: bool,
 }
 
 impl Terminal {
     pub fn new(
-        place: Place,
+        place: TerminalFacts,
         (qr, invert): (Qr, bool),
         user: &str,
         contact: Option<String>,
-        look: Look,
+        appearance: Appearance,
     ) -> std::io::Result<Self> {
         let polarity = if invert { Polarity::Inverted } else { Polarity::Normal };
         let out = unbuffered_stdout()?;
-        Ok(Self { out, place, qr, polarity, user: user.to_owned(), contact, look, acknowledged: false })
+        Ok(Self { out, place, qr, polarity, user: user.to_owned(), contact, appearance, acknowledged: false })
     }
 
     /// For dialogues without a picture.
     pub fn plain() -> std::io::Result<Self> {
-        Self::new(place(), (Qr::None, false), "", None, Look::default())
+        Self::new(place(), (Qr::None, false), "", None, Appearance::default())
     }
 
     /// Has the person type a part of one of their recovery codes, as at a login.
@@ -80,14 +80,14 @@ impl Terminal {
     /// No first code is asked for any more: a picture on disk goes, unless it was confirmed and is to stay.
     pub fn end_picture(&mut self, confirmed: bool) {
         // A signal that ended the dialogue does its work only after this was said.
-        if let Some((text, _interrupts)) = self.look.end(confirmed) {
+        if let Some((text, _interrupts)) = self.appearance.end(confirmed) {
             self.show_text(&text);
         }
     }
 
     /// Waits for what `other` has to say; where a picture lies on disk, a signal ends the waiting.
     pub fn wait_for(&self, other: impl AsFd) -> Result<(), NoAnswer> {
-        self.look.wait_for(other)
+        self.appearance.wait_for(other)
     }
 
     fn put(&mut self, text: &str) -> Result<(), NoAnswer> {
@@ -104,10 +104,10 @@ impl Terminal {
 
     fn introduction(&self, offer: &Offer) -> String {
         let heading = say(&text::second_factor_for(&self.user, &host_name()));
-        let secret = if self.look.saves() { text::KEEP_SECRET_SAVED } else { text::KEEP_SECRET };
+        let secret = if self.appearance.saves() { text::KEEP_SECRET_SAVED } else { text::KEEP_SECRET };
         let mut introduction = format!(
             "\n{}\n{}\n\n{}\n\n{}\n{}\n",
-            self.look.heading(&heading),
+            self.appearance.heading(&heading),
             say(&text::app_shows(&offer.issuer, &offer.account)),
             say(&text::THREE_STEPS),
             say(&secret),
@@ -130,7 +130,7 @@ impl Terminal {
     fn offer(&mut self, offer: &Offer) -> Result<(), NoAnswer> {
         let introduction = self.introduction(offer);
         self.put_wrapped(&introduction)?;
-        match self.look.save(offer) {
+        match self.appearance.save(offer) {
             Ok(saved) => self.put(&saved)?,
             Err(problem) => {
                 self.put(&format!("{problem}\n"))?;
@@ -187,15 +187,15 @@ impl Dialog for Terminal {
 
     fn ask_text(&mut self, prompt: &str, echo: Echo) -> Result<Typed, NoAnswer> {
         let keyboard = std::io::stdin();
-        let hidden = match echo {
+        let no_echo = match echo {
             Echo::On => None,
-            Echo::Off => Hidden::begin(keyboard.as_fd()).map_err(|_| NoAnswer)?,
+            Echo::Off => NoEcho::begin(keyboard.as_fd()).map_err(|_| NoAnswer)?,
         };
         self.put(prompt)?;
-        let Some(hidden) = hidden else {
-            return input::line_when(&keyboard, || self.look.wait_for(&keyboard));
+        let Some(no_echo) = no_echo else {
+            return input::line_when(&keyboard, || self.appearance.wait_for(&keyboard));
         };
-        let typed = hidden.wait().and_then(|()| input::line(&keyboard));
+        let typed = no_echo.wait().and_then(|()| input::line(&keyboard));
         self.put("\n")?; // the person's own did not show
         typed
     }

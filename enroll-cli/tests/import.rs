@@ -250,11 +250,11 @@ fn of_a_table_each_account_gets_its_keys_and_each_entry_is_told_with_json_too() 
     );
     let file = file(&instance, "tokens.csv", &table);
     for (more, result) in [(&["--dry-run"][..], "would_import"), (&[], "imported")] {
-        let told = instance.run(&[&["import", "csv", &file, "--json"], more].concat());
-        assert_eq!(told.code, Some(1), "{told:?}");
+        let output = instance.run(&[&["import", "csv", &file, "--json"], more].concat());
+        assert_eq!(output.code, Some(1), "{output:?}");
         let lines: Vec<serde_json::Value> =
-            told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(lines.len(), 4, "{told:?}");
+            output.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 4, "{output:?}");
         let of =
             |from: &str| lines.iter().find(|line| line["from"].as_str().unwrap().starts_with(from)).unwrap();
         assert_eq!(
@@ -296,15 +296,15 @@ fn of_uris_by_label_a_refused_one_is_named_by_its_reason_and_keeps_back_the_othe
         "otpauth://totp/I:nobody?secret={one}\notpauth://hotp/I:nobody@web?secret={two}\n\
          otpauth://totp/I:bin?secret={three}\notpauth://steam/{two}?secret=\n"
     );
-    let told = instance.run_with(&["import", "uri", "--user-from", "label"], &uris);
-    assert!(told.code == Some(1) && told.stdout.contains("1 imported, 3 refused"), "{told:?}");
+    let output = instance.run_with(&["import", "uri", "--user-from", "label"], &uris);
+    assert!(output.code == Some(1) && output.stdout.contains("1 imported, 3 refused"), "{output:?}");
     for why in
         ["line 1 (I:nobody), nobody: not imported, because line 2", "line 2, nobody: this is a counter-based"]
     {
-        assert!(told.stderr.contains(why), "{why}: {told:?}");
+        assert!(output.stderr.contains(why), "{why}: {output:?}");
     }
-    assert!(told.stderr.contains("line 4: this key URI is of an unknown type"), "{told:?}");
-    assert!(!told.stderr.contains(&two[..8]), "a label of a damaged URI is shown: {told:?}");
+    assert!(output.stderr.contains("line 4: this key URI is of an unknown type"), "{output:?}");
+    assert!(!output.stderr.contains(&two[..8]), "a label of a damaged URI is shown: {output:?}");
     assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [0, 1]);
 }
 
@@ -418,17 +418,17 @@ fn an_entry_is_picked_by_a_name_or_number_that_only_it_has() {
     let instance = Instance::new();
     let labels = ["nobody", "bin", "nobody", "4", "daemon"];
     for (wanted, places) in [("nobody", "line 1, line 3"), ("4", "")] {
-        let told = by_label(&instance, &labels, &["--entry", wanted]);
+        let output = by_label(&instance, &labels, &["--entry", wanted]);
         assert_eq!(
-            told.stderr.contains(&format!("several entries are called {wanted}: {places}")),
+            output.stderr.contains(&format!("several entries are called {wanted}: {places}")),
             wanted != "4"
         );
-        assert!(told.code == Some(1) && !instance.state().exists(), "{told:?}");
+        assert!(output.code == Some(1) && !instance.state().exists(), "{output:?}");
     }
     by_label(&instance, &labels, &["--entry", "line 3"]).ok();
     let labels = ["bin", "x", "2", "sys"];
-    let told = by_label(&instance, &labels, &["--entry", "2"]);
-    assert!(told.stderr.contains("several entries are called 2: line 2, line 3"), "{told:?}");
+    let output = by_label(&instance, &labels, &["--entry", "2"]);
+    assert!(output.stderr.contains("several entries are called 2: line 2, line 3"), "{output:?}");
     assert_eq!([devices(&instance, "nobody"), devices(&instance, "bin")], [1, 0]);
 }
 
@@ -443,8 +443,8 @@ fn a_dry_run_on_a_new_host_changes_nothing_not_even_the_applied_configuration() 
         (&["import", "google-authenticator", "nobody", "-", "--dry-run"], &google),
         (&["import", "oath", "-", "--dry-run"], &oath),
     ] {
-        let told = instance.run_with(arguments, input).ok();
-        assert!(told.stdout.contains("would be imported"), "{told:?}");
+        let output = instance.run_with(arguments, input).ok();
+        assert!(output.stdout.contains("would be imported"), "{output:?}");
     }
     instance.run(&["revoke", "--everyone", "--dry-run"]);
     let left: Vec<_> =
@@ -475,13 +475,17 @@ fn with_json_every_refusal_is_an_object_also_of_the_whole() {
         (&["import", "oath", "/no/such", "--json"], "", "", "refused"),
         (&["import", "oath", "-", "--shred", "--json"], "", "", "error"),
     ] {
-        let told = instance.run_with(arguments, input);
-        let line: serde_json::Value = serde_json::from_str(&told.stdout).unwrap();
-        assert_eq!((line["user"].as_str(), line["result"].as_str()), (Some(user), Some(result)), "{told:?}");
+        let output = instance.run_with(arguments, input);
+        let line: serde_json::Value = serde_json::from_str(&output.stdout).unwrap();
+        assert_eq!(
+            (line["user"].as_str(), line["result"].as_str()),
+            (Some(user), Some(result)),
+            "{output:?}"
+        );
         // The system log may not be there.
         let reason = line["reason"].as_str().unwrap();
-        assert!(!reason.is_empty() && !told.stderr.contains(reason), "{told:?}");
-        assert_eq!(told.code, Some(if result == "error" { 2 } else { 1 }));
+        assert!(!reason.is_empty() && !output.stderr.contains(reason), "{output:?}");
+        assert_eq!(output.code, Some(if result == "error" { 2 } else { 1 }));
     }
 }
 
@@ -490,8 +494,8 @@ fn a_key_that_a_file_gives_to_two_accounts_is_imported_for_neither_but_the_first
     let instance = Instance::new();
     let table = format!("user,secret\nnobody,{}\nbin,{}\n", KEYS[0], KEYS[0]);
     let file = file(&instance, "tokens.csv", &table);
-    let told = instance.run(&["import", "csv", &file, "--dry-run"]);
-    let said = format!("{}{}", told.stdout, told.stderr);
-    assert!(told.code == Some(1) && said.contains("the same key as nobody's in line 2"), "{said}");
+    let output = instance.run(&["import", "csv", &file, "--dry-run"]);
+    let said = format!("{}{}", output.stdout, output.stderr);
+    assert!(output.code == Some(1) && said.contains("the same key as nobody's in line 2"), "{said}");
     assert!(said.contains("1 would be imported, 1 refused"), "{said}");
 }

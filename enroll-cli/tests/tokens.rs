@@ -28,8 +28,8 @@ fn a_code_is_shown_once_in_groups_of_four_with_what_to_do_with_it() {
     assert_eq!(token["code"]["state"], "good");
     assert_eq!(token["code"]["expires"].as_i64().unwrap() - token["issued"].as_i64().unwrap(), 600);
     for arguments in [&["token", "show", "nobody"][..], &["token", "list"], &["token", "list", "--json"]] {
-        let told = instance.run(arguments).ok().stdout;
-        assert!(told.to_lowercase().contains("code") && !told.contains(code), "{told}");
+        let output = instance.run(arguments).ok().stdout;
+        assert!(output.to_lowercase().contains("code") && !output.contains(code), "{output}");
     }
 }
 
@@ -147,10 +147,10 @@ fn a_token_is_bound_to_the_keys_that_are_named_and_shown_with_them() {
     assert!(shown.stderr.contains("first_login = \"token\""), "nobody enrols at a login here: {shown:?}");
     let bound = serde_json::json!([KEY, OTHER_KEY]);
     assert_eq!(instance.json(&["token", "show", "nobody", "--json"])["keys"], bound);
-    let told = instance.run(&["token", "show", "nobody"]).ok().stdout;
-    assert!(told.contains(&format!("; bound to {KEY}, {OTHER_KEY}")), "{told}");
-    let told = instance.run(&["token", "list"]).ok().stdout;
-    assert!(told.contains("SSH KEYS\nnobody ") && told.ends_with("  2\n"), "{told}");
+    let output = instance.run(&["token", "show", "nobody"]).ok().stdout;
+    assert!(output.contains(&format!("; bound to {KEY}, {OTHER_KEY}")), "{output}");
+    let output = instance.run(&["token", "list"]).ok().stdout;
+    assert!(output.contains("SSH KEYS\nnobody ") && output.ends_with("  2\n"), "{output}");
     instance.run(&["token", "issue", "daemon"]).ok();
     assert_eq!(instance.json(&["token", "show", "daemon", "--json"])["keys"], serde_json::json!([]));
 }

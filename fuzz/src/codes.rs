@@ -14,9 +14,9 @@ pub(crate) fn check(data: &[u8]) {
     letters::<16>(data);
     letters::<8>(data);
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(span) = text.parse::<ConfigDuration>() {
-        assert!((1..=366 * 86_400).contains(&span.as_seconds()));
-        assert_eq!(span.to_string().parse(), Ok(span));
+    if let Ok(duration) = text.parse::<ConfigDuration>() {
+        assert!((1..=366 * 86_400).contains(&duration.as_seconds()));
+        assert_eq!(duration.to_string().parse(), Ok(duration));
     }
     if let Ok(date) = text.parse::<Date>() {
         assert_eq!(date.to_string(), text);

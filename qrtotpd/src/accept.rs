@@ -1,7 +1,7 @@
 //! Accepts connections. Never looks at the bytes that a caller sends.
 
 use crate::PROGRAM;
-use crate::admission::{Arrival, Look};
+use crate::admission::{Arrival, Lookup};
 use crate::broker::{Broker, send_away};
 use crate::caller::Away;
 use crate::log::Log;
@@ -29,21 +29,21 @@ pub fn greet(broker: &Arc<Broker>, stream: UnixStream) {
         return send_away(&mut line, uid, Away::TooManyConnections, broker);
     }
     match broker.admission.arrive(uid, each, line) {
-        Arrival::Look(look, line) => start(broker, look, uid, line),
+        Arrival::Lookup(lookup, line) => start(broker, lookup, uid, line),
         Arrival::Waits => {}
         Arrival::Full(mut line) => send_away(&mut line, uid, Away::TooManyCallers, broker),
     }
 }
 
 /// Starts a thread that looks up callers.
-fn start(broker: &Arc<Broker>, look: Look<Connection>, uid: u32, line: Connection) {
+fn start(broker: &Arc<Broker>, lookup: Lookup<Connection>, uid: u32, line: Connection) {
     let broker = Arc::clone(broker);
     // If no thread can start, the caller finds the connection closed.
-    let _ = thread::Builder::new().stack_size(STACK).spawn(move || attend(&broker, look, uid, line));
+    let _ = thread::Builder::new().stack_size(STACK).spawn(move || attend(&broker, lookup, uid, line));
 }
 
 /// Admits one caller after the other, until it serves one.
-fn attend(broker: &Arc<Broker>, mut look: Look<Connection>, mut uid: u32, mut line: Connection) {
+fn attend(broker: &Arc<Broker>, mut lookup: Lookup<Connection>, mut uid: u32, mut line: Connection) {
     loop {
         // A caller that has hung up need not be looked up.
         let admitted = match line.is_gone() {
@@ -53,10 +53,10 @@ fn attend(broker: &Arc<Broker>, mut look: Look<Connection>, mut uid: u32, mut li
         if let Some(Err(why)) = admitted {
             send_away(&mut line, uid, why, broker);
         }
-        let next = look.next();
+        let next = lookup.next();
         if let Some(Ok((caller, seat))) = admitted {
             if let Some((next, line)) = next {
-                start(broker, look, next, line);
+                start(broker, lookup, next, line);
             }
             guarded(uid, broker, || session::serve(&mut line, &caller, &seat, broker));
             return;

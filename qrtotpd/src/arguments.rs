@@ -25,7 +25,7 @@ pub enum Task {
     /// Prove a password, as the broker's child (see `pam.rs`).
     PrimaryFactor,
     /// Print this text.
-    Tell(String),
+    Print(String),
 }
 
 /// The part that the process plays.
@@ -65,9 +65,9 @@ impl Arguments {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or("an option lacks its value; try --help".to_owned());
             match argument.to_str().unwrap_or_default() {
-                "--help" | "-h" => return Ok(Task::Tell(HELP.into())),
+                "--help" | "-h" => return Ok(Task::Print(HELP.into())),
                 "--version" | "-V" => {
-                    return Ok(Task::Tell(concat!("qrtotpd ", env!("CARGO_PKG_VERSION")).into()));
+                    return Ok(Task::Print(concat!("qrtotpd ", env!("CARGO_PKG_VERSION")).into()));
                 }
                 "--role" => {
                     read.role = match value()?.to_str() {
@@ -132,8 +132,8 @@ mod tests {
         assert_eq!(parse(""), Ok(Task::Serve(defaults())));
         let page = include_str!("../../docs/qrtotpd.8");
         for (option, value) in [("--idle-exit", 60), ("--pam-time", 120)] {
-            let told = HELP.lines().find(|line| line.trim_start().starts_with(option)).unwrap_or_default();
-            assert!(told.ends_with(&format!("[default: {value}]")), "{told}");
+            let help = HELP.lines().find(|line| line.trim_start().starts_with(option)).unwrap_or_default();
+            assert!(help.ends_with(&format!("[default: {value}]")), "{help}");
             assert!(page.contains(&format!("; default {value}.")), "{option}");
         }
         let unit = include_str!("../../conf/systemd/qrtotpd.service");

@@ -43,8 +43,8 @@ impl<S: Store, L: AuditSink> Served<'_, S, L> {
         let gone = self.as_owner(|owner| owner.revoke(which))?;
         let mut lines: Vec<String> =
             gone.iter().map(|(id, _)| self.text(&text::device_revoked(id))).collect();
-        let standing = self.store.load(&self.caller.name)?.map(|account| account.record.enrolment_status());
-        if standing == Some(EnrolmentStatus::Revoked) {
+        let status = self.store.load(&self.caller.name)?.map(|account| account.record.enrolment_status());
+        if status == Some(EnrolmentStatus::Revoked) {
             lines.push(self.text(&text::NO_DEVICE_LEFT));
         }
         Ok(Response::Done(lines.join("\n")))

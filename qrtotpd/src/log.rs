@@ -29,7 +29,7 @@ pub struct Refusals<U = u32> {
 }
 
 /// A caller of a host's broker; `None`: all uids without an account, of which there may be very many.
-pub type Who = Option<u32>;
+pub type CallerUid = Option<u32>;
 
 struct Count {
     by: String,
@@ -38,7 +38,7 @@ struct Count {
     most: u32,
 }
 
-type Line = (Priority, String);
+type LogLine = (Priority, String);
 
 impl<U: Eq + Hash> Refusals<U> {
     /// Logs that a caller was sent away, once in a period, without waiting for the log.
@@ -64,7 +64,7 @@ impl<U: Eq + Hash> Refusals<U> {
     }
 
     /// Writes in another thread: the log may be slow, and the accepting thread must not wait.
-    fn aside(&self, lines: Vec<Line>) {
+    fn aside(&self, lines: Vec<LogLine>) {
         let writer = Arc::clone(&self.writers);
         let _ = thread::Builder::new().spawn(move || {
             write(&lines);
@@ -90,7 +90,7 @@ impl<U: Eq + Hash> Refusals<U> {
         count.seen <= count.most
     }
 
-    fn left_out(&self, is_over: impl Fn(&Count) -> bool) -> Vec<Line> {
+    fn left_out(&self, is_over: impl Fn(&Count) -> bool) -> Vec<LogLine> {
         let mut lines = Vec::new();
         self.counts().retain(|(who, reason), count| {
             let over = is_over(count);
@@ -113,7 +113,7 @@ impl<U: Eq + Hash> Refusals<U> {
 /// The log for one caller's request.
 pub struct Log {
     refusals: Arc<Refusals>,
-    who: Who,
+    who: CallerUid,
     by: String,
     /// The service of `[broker.services]` that receives the verdict.
     audience: Option<String>,
@@ -121,7 +121,7 @@ pub struct Log {
 }
 
 impl Log {
-    pub fn open(refusals: &Arc<Refusals>, who: Who, by: String) -> Self {
+    pub fn open(refusals: &Arc<Refusals>, who: CallerUid, by: String) -> Self {
         Self { refusals: Arc::clone(refusals), who, by, audience: None, syslog: Syslog::open(PROGRAM) }
     }
 
@@ -166,11 +166,11 @@ fn is_limited(entry: &Entry<'_>) -> bool {
     urgent && matches!(entry, Entry::Event(_)) && !is_rare
 }
 
-fn line(event: &Event<'_>) -> Line {
+fn line(event: &Event<'_>) -> LogLine {
     (event.priority(), event.line())
 }
 
-fn write(lines: &[Line]) {
+fn write(lines: &[LogLine]) {
     let mut syslog = Syslog::open(PROGRAM);
     lines.iter().for_each(|(priority, line)| syslog.write(*priority, line));
 }

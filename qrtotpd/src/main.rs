@@ -58,7 +58,7 @@ fn main() -> ExitCode {
             Role::Verifier => verifier::run(arguments.listen.as_deref(), &arguments.config),
         },
         Ok(Task::PrimaryFactor) => return pam::child(),
-        Ok(Task::Tell(text)) => {
+        Ok(Task::Print(text)) => {
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }

@@ -62,19 +62,19 @@ impl OfFleet<'_> {
         }
         let (word, is_quiet) = (word_of(&request), request.asks_nothing());
         let mut attempt = String::new();
-        let said = self.session(line, language, request, &mut attempt);
-        if !(is_quiet && matches!(said, Ok(Response::Done(_)))) {
-            self.report(word, &attempt, &said, log);
+        let response = self.session(line, language, request, &mut attempt);
+        if !(is_quiet && matches!(response, Ok(Response::Done(_)))) {
+            self.report(word, &attempt, &response, log);
         }
-        said.unwrap_or_else(|broken| {
+        response.unwrap_or_else(|broken| {
             let text = self.catalogue.text(&broken.message).into();
             if broken.reason == "fleet_refused" { Response::Refused(text) } else { Response::Failed(text) }
         })
     }
 
     /// Logs the end of a conversation. The verifier has logged its steps with the same attempt.
-    fn report(&self, word: &str, attempt: &str, said: &Result<Response, Broken>, log: &mut Log) {
-        let (verdict, reason, why) = match said {
+    fn report(&self, word: &str, attempt: &str, response: &Result<Response, Broken>, log: &mut Log) {
+        let (verdict, reason, why) = match response {
             Ok(Response::Done(_)) => (Verdict::Accepted, "done", String::new()),
             Ok(Response::Refused(_)) => (Verdict::Denied, "refused", String::new()),
             Ok(_) => (Verdict::Denied, "failed", String::new()),
@@ -103,12 +103,12 @@ impl OfFleet<'_> {
             let [relay_ready, caller_ready] = ready;
             if relay_ready {
                 let frame = relay.receive::<SessionFrame>().map_err(Broken::lost)?;
-                let said = tunnel.open::<Response>(frame).map_err(Broken::lost)?;
-                if is_last(&said) {
-                    return Ok(said);
+                let response = tunnel.open::<Response>(frame).map_err(Broken::lost)?;
+                if is_last(&response) {
+                    return Ok(response);
                 }
                 // If the caller is gone, the end of its connection is seen next.
-                let _ = line.send(&said);
+                let _ = line.send(&response);
             } else if caller_ready {
                 let gone =
                     |error: FrameError| Broken::new("caller_gone", &error.to_string(), Message::default());

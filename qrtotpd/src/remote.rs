@@ -10,7 +10,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The way to the user: a connection of this host, or a session with another one.
-pub trait Line {
+pub trait UserChannel {
     /// Sends a message.
     fn say(&mut self, response: &Response) -> Result<(), FrameError>;
 
@@ -21,7 +21,7 @@ pub trait Line {
     fn last(&mut self, limit: Duration);
 }
 
-impl Line for Connection {
+impl UserChannel for Connection {
     fn say(&mut self, response: &Response) -> Result<(), FrameError> {
         self.send(response)
     }
@@ -37,7 +37,7 @@ impl Line for Connection {
 
 /// Asks over a connection. Any message other than an answer ends the dialogue. A question holds no turn.
 pub struct Remote<'a> {
-    pub line: &'a mut dyn Line,
+    pub line: &'a mut dyn UserChannel,
     pub turn: &'a WorkPermit,
     /// The user's language.
     pub catalogue: &'a Catalogue,

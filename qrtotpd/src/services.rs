@@ -152,8 +152,8 @@ impl Services {
 
     /// Stores the response to a request. If the same request was accepted in the meantime, this one is
     /// accepted, too.
-    pub fn keep(&self, request: Option<RequestKey>, said: Response) -> Response {
-        let (Some(request), Response::Verdict(verdict)) = (request, &said) else { return said };
+    pub fn keep(&self, request: Option<RequestKey>, response: Response) -> Response {
+        let (Some(request), Response::Verdict(verdict)) = (request, &response) else { return response };
         if let Some(Verdict::Accepted) = self.verdict_of(request) {
             return Response::Verdict(Verdict::Accepted);
         }
@@ -162,7 +162,7 @@ impl Services {
             verdicts.pop_front();
         }
         verdicts.push_back((request, Deadline::after(VERDICT_PERIOD), *verdict));
-        said
+        response
     }
 
     fn verdicts(&self) -> MutexGuard<'_, VecDeque<(RequestKey, Deadline, Verdict)>> {

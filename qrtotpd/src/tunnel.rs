@@ -94,8 +94,8 @@ mod tests {
             let SessionFrame::Sealed(bytes) = &sealed else { unreachable!() };
             assert!(!bytes.windows(6).any(|part| part == code.as_bytes()));
             assert!(verifier.open::<CallerAnswer>(sealed).unwrap() == answer(code));
-            let said = verifier.seal(&Response::Done("done".into())).unwrap();
-            assert!(host.open::<Response>(said).unwrap() == Response::Done("done".into()));
+            let response = verifier.seal(&Response::Done("done".into())).unwrap();
+            assert!(host.open::<Response>(response).unwrap() == Response::Done("done".into()));
         }
     }
 

@@ -40,8 +40,8 @@ impl Served<'_> {
             if let Some(verdict) = request.and_then(|request| broker.services.verdict_of(request)) {
                 return Ok(Response::Verdict(verdict));
             }
-            let said = self.verify_for_service(broker, attempt, person.as_ref())?;
-            return Ok(broker.services.keep(request, said));
+            let response = self.verify_for_service(broker, attempt, person.as_ref())?;
+            return Ok(broker.services.keep(request, response));
         }
         // The same for every other name, whether it exists or not.
         Err(Ended::Refused(Message::verbatim("the broker serves only your own account".into())))

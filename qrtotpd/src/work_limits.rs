@@ -89,7 +89,7 @@ pub struct Limit<K: Eq + Hash = u32> {
 }
 
 /// A user's place in it; freed when dropped.
-pub struct Place<'a, K: Eq + Hash = u32>(&'a Limit<K>, K);
+pub struct LimitPermit<'a, K: Eq + Hash = u32>(&'a Limit<K>, K);
 
 impl Limit {
     /// PAM children.
@@ -110,13 +110,13 @@ impl<K: Eq + Hash + Clone> Limit<K> {
     }
 
     /// `None`: `who`, or all together, have reached the limit.
-    pub fn begin(&self, who: &K) -> Option<Place<'_, K>> {
+    pub fn begin(&self, who: &K) -> Option<LimitPermit<'_, K>> {
         let mut running = self.running();
         let own = running.get(who).copied().unwrap_or(0);
         let free = own < self.each && running.values().sum::<usize>() < self.all;
         free.then(|| {
             *running.entry(who.clone()).or_default() += 1;
-            Place(self, who.clone())
+            LimitPermit(self, who.clone())
         })
     }
 }
@@ -127,7 +127,7 @@ impl<K: Eq + Hash> Limit<K> {
     }
 }
 
-impl<K: Eq + Hash> Drop for Place<'_, K> {
+impl<K: Eq + Hash> Drop for LimitPermit<'_, K> {
     fn drop(&mut self) {
         leave(&mut self.0.running(), &self.1);
     }
@@ -142,29 +142,29 @@ mod tests {
 
     #[test]
     fn no_more_work_at_a_time_than_turns_and_who_is_away_holds_none() {
-        let turns = Arc::<WorkLimits>::default();
+        let limits = Arc::<WorkLimits>::default();
         let working = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..40 {
                 scope.spawn(|| {
-                    let turn = WorkPermit::wait(&turns);
+                    let permit = WorkPermit::wait(&limits);
                     for _ in 0..20 {
                         assert!(working.fetch_add(1, Ordering::SeqCst) < AT_WORK);
                         thread::yield_now();
                         working.fetch_sub(1, Ordering::SeqCst);
-                        turn.away(thread::yield_now);
+                        permit.away(thread::yield_now);
                     }
                 });
             }
         });
-        assert_eq!(*turns.at_work(), 0);
+        assert_eq!(*limits.at_work(), 0);
     }
 
     #[test]
     fn all_turns_are_free_while_everybody_is_away() {
-        let turns = Arc::<WorkLimits>::default();
-        let held: Vec<_> = (0..AT_WORK).map(|_| WorkPermit::wait(&turns)).collect();
-        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(WorkPermit::wait(&turns))).join()));
+        let limits = Arc::<WorkLimits>::default();
+        let held: Vec<_> = (0..AT_WORK).map(|_| WorkPermit::wait(&limits)).collect();
+        let done = held[0].away(|| thread::scope(|s| s.spawn(|| drop(WorkPermit::wait(&limits))).join()));
         assert!(done.is_ok());
     }
 

@@ -256,7 +256,7 @@ impl Pty {
 
     /// Types the phone's code, keeps the recovery codes, and reads to the end.
     pub fn finish_enrolment(&mut self, sandbox: &Sandbox, phone: &Phone) -> String {
-        phone.settle(5);
+        phone.wait_for_seconds_left(5);
         let code = phone.code();
         sandbox.keep_secret(&code);
         self.send(&code);

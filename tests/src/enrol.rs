@@ -33,7 +33,7 @@ impl Sandbox {
             &format!("{}\n", phone.uri(user)),
         )
         .success();
-        phone.settle(15);
+        phone.wait_for_seconds_left(15);
         phone
     }
 
@@ -65,7 +65,7 @@ impl Sandbox {
     /// Enrols `user` from the first screen to the recovery codes.
     pub fn enroll(&self, user: &str, arguments: &[&str]) -> Enrolment {
         let (mut pty, phone, uri) = self.start_enrolment(user, arguments);
-        phone.settle(5);
+        phone.wait_for_seconds_left(5);
         let code = phone.code();
         self.keep_secret(&code);
         pty.send(&code);

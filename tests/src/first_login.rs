@@ -52,7 +52,7 @@ impl Pty {
 
     /// Types the phone's code, then the last group of a recovery code.
     pub fn confirm(&mut self, phone: &Phone) {
-        phone.settle(10);
+        phone.wait_for_seconds_left(10);
         self.send(&phone.code());
         let shown = self.expect(CODES);
         let codes = recovery_codes(&shown);

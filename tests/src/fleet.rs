@@ -191,7 +191,7 @@ impl Fleet {
         self.verifier().keep_secret(&phone.key);
         let uri = format!("{}\n", phone.uri(user));
         self.administer(&["import", "uri", user, "--unused"], &uri).success();
-        phone.settle(15);
+        phone.wait_for_seconds_left(15);
         phone
     }
 

@@ -15,7 +15,7 @@ pub fn google_authenticator(sandbox: &Sandbox, user: &str, arguments: &[&str]) -
         text.lines().skip(1).filter(|l| !l.starts_with('"')).map(str::to_owned).collect();
     sandbox.keep_secret(&phone.key);
     scratch.iter().for_each(|code| sandbox.keep_secret(code));
-    phone.settle(20);
+    phone.wait_for_seconds_left(20);
     (phone, scratch)
 }
 

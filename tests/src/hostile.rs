@@ -107,7 +107,7 @@ impl Stage {
             }
             Module::Naive => {
                 let phone = Phone::random();
-                phone.settle(15);
+                phone.wait_for_seconds_left(15);
                 let codes: String = (0..3).map(|ago| phone.code_of_step(phone.step() - ago) + "\n").collect();
                 self.sandbox.overwrite(&format!("/run/naive/{user}"), &codes);
                 self.sandbox.overwrite(&format!("/run/naive/{user}.used"), "");
@@ -134,12 +134,12 @@ impl Stage {
         seen.expect(!refused, || "a wrong code was accepted".to_owned());
         let code = phone.previous_code();
         let accepted = self.observed(starter, condition, &code, right, &mut seen);
-        self.settle_accounts(&phone, &code, accepted, right, &mut seen);
+        self.check_decision(&phone, &code, accepted, right, &mut seen);
         seen
     }
 
     /// Checks that the decision on `code` is the expected one and stays true.
-    pub fn settle_accounts(&self, phone: &Phone, code: &str, accepted: bool, right: Right, seen: &mut Seen) {
+    pub fn check_decision(&self, phone: &Phone, code: &str, accepted: bool, right: Right, seen: &mut Seen) {
         match right {
             Right::Accepted => seen.expect(accepted, || "a right code was denied".to_owned()),
             Right::Kept | Right::Burnt => {

@@ -135,7 +135,7 @@ impl Phone {
     }
 
     /// Waits until the current step has at least `seconds` left, so that a code can't age while it is typed.
-    pub fn settle(&self, seconds: u64) {
+    pub fn wait_for_seconds_left(&self, seconds: u64) {
         while self.period - clock::now() % self.period < seconds {
             clock::pause(Duration::from_millis(200));
         }

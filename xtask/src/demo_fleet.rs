@@ -60,16 +60,16 @@ pub fn run() -> Result<()> {
 fn break_glass(fleet: &mut Fleet, hosts: &[Host], phone: &Phone, second: usize) -> Result<()> {
     say("making break-glass codes on web2: `qrtotp fleet offline-codes alice`");
     let output = hosts[1].sandbox.command(None, &["qrtotp", "fleet", "offline-codes", "alice"]).output()?;
-    let told = String::from_utf8(output.stdout)?;
-    let code = told.lines().map(str::trim).find(|line| line.len() == 19).context("no code was printed")?;
+    let shown = String::from_utf8(output.stdout)?;
+    let code = shown.lines().map(str::trim).find(|line| line.len() == 19).context("no code was printed")?;
     say(&format!("killing v{}, too: one of three etcds is left, which is no quorum", second + 1));
     fleet.stop(second);
     let code_of_phone = next_code(phone);
     let begun = Instant::now();
     login(hosts, 1, &code_of_phone, false, "a right code")?;
     ensure!(begun.elapsed() < DEADLINE, "that took {:?}", begun.elapsed());
-    let told = hosts[1].sandbox.login("alice").answer("123456").run();
-    show(&[told.messages(3), told.messages(4)].concat().join("\n"));
+    let shown = hosts[1].sandbox.login("alice").answer("123456").run();
+    show(&[shown.messages(3), shown.messages(4)].concat().join("\n"));
     login(hosts, 2, code, false, "web2's break-glass code at another host")?;
     login(hosts, 1, code, true, "a break-glass code")?;
     login(hosts, 1, code, false, "the same break-glass code again")?;
@@ -111,7 +111,7 @@ fn new_phone(verifier: &Verifier) -> Phone {
     let phone = Phone::random();
     let uri = format!("{}\n", phone.uri("alice"));
     verifier.administer(&["import", "uri", "alice", "--unused", "--revoked-too"], &uri).success();
-    phone.settle(15);
+    phone.wait_for_seconds_left(15);
     phone
 }
 

@@ -31,7 +31,7 @@ pub fn run(sandbox: &Sandbox) -> Result<()> {
     ensure!(!sandbox.exists(&path), "the old file is still there");
 
     say("logging in with the same phone as before");
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     let (inside, mut session) = ssh(sandbox, VETERAN, &phone.code());
     show(&session.transcript());
     ensure!(inside, "the code of the imported phone was not accepted");

@@ -55,7 +55,7 @@ fn frames(sandbox: &Sandbox, mut client: Pty) -> Result<Vec<String>> {
     frames.push(picture);
     let phone = Phone::scanned(&uri);
     sandbox.keep_secret(&phone.key);
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     let code = phone.code();
     client.send(&code);
     frames.push(format!("{}{code}", frames[2]));

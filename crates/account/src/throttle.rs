@@ -447,10 +447,10 @@ impl Throttle {
             None if side == Side::Own => {}
             None => self.strangers.lane.failures = self.strangers.lane.failures.saturating_sub(1),
         }
-        let mut told = self.right(side, now, rules);
-        told.since.count = told.since.count.saturating_sub(1);
-        told.elsewhere = told.elsewhere.min(told.since.count); // of a stranger it was one of these
-        told
+        let mut forgiven = self.right(side, now, rules);
+        forgiven.since.count = forgiven.since.count.saturating_sub(1);
+        forgiven.elsewhere = forgiven.elsewhere.min(forgiven.since.count); // of a stranger it was one of these
+        forgiven
     }
 
     /// The failures of this place that no longer count. `None`: it is new.
@@ -472,9 +472,9 @@ impl Throttle {
     /// A right recovery code: as [`Throttle::right`], and all failures of every lane are forgotten.
     pub fn recovered(&mut self, side: Side, now: UnixTime, rules: &ThrottleRules) -> Forgiven {
         let (failures, engaged) = (self.failures(), self.is_engaged(rules));
-        let told = self.right(side, now, rules);
+        let forgiven = self.right(side, now, rules);
         self.lift();
-        Forgiven { failures, engaged, ..told }
+        Forgiven { failures, engaged, ..forgiven }
     }
 
     /// Forgets all failures of every lane, and remembered codes, but no place: a recovery code, a new device,

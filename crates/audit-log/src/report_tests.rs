@@ -27,7 +27,7 @@ fn filled(pseudonyms: bool) -> Report {
     report.add(&log.entry(NOW, "event=token_issued user=bob service=qrtotp by=\"anna<i>\""));
     let finding = Finding { user: "mallory".into(), seq: 4, fault: Fault::Changed, line: String::new() };
     report.find(&finding, "CHANGED <x>");
-    report.conclude(Proof { found: 1, complete: true, ..Proof::default() }, vec![(3, "records")]);
+    report.finish(Proof { found: 1, complete: true, ..Proof::default() }, vec![(3, "records")]);
     report
 }
 
@@ -38,7 +38,7 @@ fn logins_are_counted_by_day_hour_reason_and_account() {
     assert_eq!(report.by_day[29], [0, 1, 0]);
     assert_eq!(report.by_hour[6][10] + report.by_hour[6][22], 9, "Sundays");
     assert_eq!((report.reasons.get("wrong_code"), report.reasons.get("too_old")), (Some(&20), None));
-    assert_eq!((report.accounts.len(), report.deeds.all.len(), report.policies.all.len()), (5, 1, 1));
+    assert_eq!((report.accounts.len(), report.actions.all.len(), report.policies.all.len()), (5, 1, 1));
 }
 
 #[test]
@@ -55,12 +55,12 @@ fn only_what_administrators_did_is_listed_and_no_flood_hides_a_configuration() {
     ] {
         report.add(&log.entry(NOW, &format!("event={kind} {more}")));
     }
-    assert_eq!(report.deeds.all.len(), 0);
+    assert_eq!(report.actions.all.len(), 0);
     for n in 0..5000 {
         report.add(&log.entry(NOW, &format!("event=token_issued user=u{n} by=anna")));
     }
     report.add(&log.entry(NOW, "event=throttle_lifted reason=unlock user=root by=anna"));
-    assert_eq!((report.policies.all.len(), report.deeds.listed().1), (1, 4501));
+    assert_eq!((report.policies.all.len(), report.actions.listed().1), (1, 4501));
     assert!(report.html().contains("<td>applied</td><td>anna</td>"));
 }
 

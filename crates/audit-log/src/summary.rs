@@ -182,12 +182,12 @@ mod tests {
             summary.add(&log.entry(1, line));
         }
         let text = summary.to_string();
-        for told in [
+        for expected in [
             "By rule\n         1  office\n",
             "Rules that no line names\n            night\n",
             "Anomalies\n         1  intercepted\n",
         ] {
-            assert!(text.contains(told), "{told}: {text}");
+            assert!(text.contains(expected), "{expected}: {text}");
         }
     }
 

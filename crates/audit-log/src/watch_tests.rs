@@ -161,15 +161,15 @@ fn thresholds_say_how_much_is_an_anomaly() {
     {
         let thresholds = Thresholds { spray_accounts, enrolments, ..Thresholds::default() };
         let mut watched = Watched { watch: Watch::new(thresholds), log: Log::default() };
-        let mut told = Vec::new();
+        let mut anomalies = Vec::new();
         for n in 0..4 {
             let line = format!("event=login result=denied reason=wrong_code user=user{n} rhost=192.0.2.{n}");
-            told.extend(watched.root(n, &line));
+            anomalies.extend(watched.root(n, &line));
         }
         for n in 0..4 {
-            told.extend(watched.root(n, &format!("event=enrollment_confirmed user=user{n}")));
+            anomalies.extend(watched.root(n, &format!("event=enrollment_confirmed user=user{n}")));
         }
-        assert_eq!(told, found, "{spray_accounts} {enrolments}");
+        assert_eq!(anomalies, found, "{spray_accounts} {enrolments}");
     }
 }
 

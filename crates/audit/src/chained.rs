@@ -1,7 +1,8 @@
 //! Lines of one update of an account, added to its chain under the account's lock and logged once the update
 //! is durable.
 
-use super::event::{Event, Kind, Priority};
+use super::event::Event;
+use super::kind::{Kind, Priority};
 use super::sink::{AuditSink, Entry};
 use qrtotp_account::{Anomaly, State};
 use qrtotp_values::UnixTime;

@@ -1,177 +1,10 @@
 //! Events and their one form: logfmt with a fixed order of keys, see docs/AUDIT.md.
 
+use super::kind::{Kind, Priority};
 use qrtotp_account::{Anomaly, CredentialId, KeyFingerprint, TokenId};
-pub use qrtotp_values::Verdict;
+use qrtotp_values::Verdict;
 use qrtotp_values::text::logfmt;
 use std::fmt::{Display, Write as _};
-
-/// How urgent a line is, as syslog counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// Somebody must look at once: LOG_ALERT.
-    Alert,
-    /// Something is broken: LOG_ERR.
-    Error,
-    /// Access was refused: LOG_WARNING.
-    Warning,
-    /// Something changed: LOG_NOTICE.
-    Notice,
-    /// As usual: LOG_INFO.
-    Info,
-}
-
-impl Priority {
-    /// The severity of an anomaly in its line.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Alert => "alert",
-            Self::Error | Self::Warning => "warning",
-            Self::Notice => "notice",
-            Self::Info => "info",
-        }
-    }
-}
-
-/// The kind of an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // docs/AUDIT.md describes each; the word is the documentation
-pub enum Kind {
-    Login,
-    DeviceProof,
-    PasswordTried,
-    Anomaly,
-    EnrollmentStarted,
-    EnrollmentResumed,
-    EnrollmentConfirmed,
-    EnrollmentAbandoned,
-    EnrollmentExpired,
-    EnrollmentRefused,
-    CredentialImported,
-    ImportRepeated,
-    CredentialRenamed,
-    CredentialResynchronized,
-    KeyRegistered,
-    TokenIssued,
-    TokenShown,
-    TokenConsumed,
-    TokenExpired,
-    TokenRevoked,
-    TokenCodeRefused,
-    CredentialRevoked,
-    AccountRenamed,
-    AccountUidAdopted,
-    AccountRemoved,
-    AccountImported,
-    RecoveryIssued,
-    RecoveryLost,
-    RecoveryUsed,
-    RecoveryRegenerated,
-    ThrottleEngaged,
-    ThrottleLifted,
-    PlaceTrusted,
-    PlacesForgotten,
-    LockHolderKilled,
-    RecordDamaged,
-    ConfigurationRefused,
-    PolicyApplied,
-    PolicyConfirmed,
-    PolicyRolledBack,
-    InternalError,
-    CallerRefused,
-    LinesLeftOut,
-    HostJoined,
-    HostRevoked,
-    HostNoisy,
-    StoreUnavailable,
-    HostHeld,
-    HostReleased,
-    RestoreAccepted,
-    OfflineCodesIssued,
-    OfflineCodesRemoved,
-    FleetRequest,
-}
-
-impl Kind {
-    /// The event's word.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::DeviceProof => "device_proof",
-            Self::PasswordTried => "password_tried",
-            Self::Anomaly => "anomaly",
-            Self::EnrollmentStarted => "enrollment_started",
-            Self::EnrollmentResumed => "enrollment_resumed",
-            Self::EnrollmentConfirmed => "enrollment_confirmed",
-            Self::EnrollmentAbandoned => "enrollment_abandoned",
-            Self::EnrollmentExpired => "enrollment_expired",
-            Self::EnrollmentRefused => "enrollment_refused",
-            Self::CredentialRenamed => "credential_renamed",
-            Self::CredentialResynchronized => "credential_resynchronized",
-            Self::KeyRegistered => "key_registered",
-            Self::CredentialImported => "credential_imported",
-            Self::ImportRepeated => "import_repeated",
-            Self::TokenIssued => "token_issued",
-            Self::TokenShown => "token_shown",
-            Self::TokenConsumed => "token_consumed",
-            Self::TokenExpired => "token_expired",
-            Self::TokenRevoked => "token_revoked",
-            Self::TokenCodeRefused => "token_code_refused",
-            Self::CredentialRevoked => "credential_revoked",
-            Self::AccountRenamed => "account_renamed",
-            Self::AccountUidAdopted => "account_uid_adopted",
-            Self::AccountRemoved => "account_removed",
-            Self::AccountImported => "account_imported",
-            Self::RecoveryIssued => "recovery_issued",
-            Self::RecoveryLost => "recovery_lost",
-            Self::RecoveryUsed => "recovery_used",
-            Self::RecoveryRegenerated => "recovery_regenerated",
-            Self::ThrottleEngaged => "throttle_engaged",
-            Self::ThrottleLifted => "throttle_lifted",
-            Self::PlaceTrusted => "place_trusted",
-            Self::PlacesForgotten => "places_forgotten",
-            Self::LockHolderKilled => "lock_holder_killed",
-            Self::RecordDamaged => "record_damaged",
-            Self::ConfigurationRefused => "configuration_refused",
-            Self::PolicyApplied => "policy_applied",
-            Self::PolicyConfirmed => "policy_confirmed",
-            Self::PolicyRolledBack => "policy_rolled_back",
-            Self::InternalError => "internal_error",
-            Self::CallerRefused => "caller_refused",
-            Self::LinesLeftOut => "lines_left_out",
-            Self::HostJoined => "host_joined",
-            Self::HostRevoked => "host_revoked",
-            Self::HostNoisy => "host_noisy",
-            Self::StoreUnavailable => "store_unavailable",
-            Self::HostHeld => "host_held",
-            Self::HostReleased => "host_released",
-            Self::RestoreAccepted => "restore_accepted",
-            Self::OfflineCodesIssued => "offline_codes_issued",
-            Self::OfflineCodesRemoved => "offline_codes_removed",
-            Self::FleetRequest => "fleet_request",
-        }
-    }
-
-    fn priority(self, verdict: Option<Verdict>) -> Priority {
-        match (self, verdict) {
-            (Self::RecordDamaged | Self::ConfigurationRefused | Self::InternalError, _) => Priority::Error,
-            (_, Some(Verdict::Denied))
-            | (
-                Self::ThrottleEngaged
-                | Self::EnrollmentRefused
-                | Self::TokenCodeRefused
-                | Self::CallerRefused
-                | Self::HostNoisy
-                | Self::StoreUnavailable
-                | Self::LockHolderKilled
-                | Self::LinesLeftOut,
-                _,
-            ) => Priority::Warning,
-            (Self::Login | Self::DeviceProof, Some(Verdict::Accepted | Verdict::Ignored)) => Priority::Info,
-            _ => Priority::Notice,
-        }
-    }
-}
 
 /// Account, service and origin: the same for every event of one login or command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -400,7 +233,7 @@ impl<'a> Event<'a> {
     pub(super) fn write(&self, out: &mut String) {
         out.push_str("event=");
         out.push_str(self.kind.as_str());
-        let mut line = Line(out);
+        let mut line = LineWriter(out);
         line.text("severity", self.anomaly.map_or("", |_| self.priority().as_str()));
         line.text("result", self.verdict.map_or("", Verdict::as_str));
         line.text("reason", self.reason);
@@ -459,9 +292,9 @@ fn severity(anomaly: Anomaly, subject: &Subject) -> Priority {
 }
 
 /// A line that has been begun.
-struct Line<'o>(&'o mut String);
+struct LineWriter<'o>(&'o mut String);
 
-impl Line<'_> {
+impl LineWriter<'_> {
     /// A key with a text, unless that is empty.
     fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {

@@ -17,8 +17,11 @@
 mod chained;
 mod event;
 pub mod journal;
+mod kind;
 mod sink;
 
 pub use chained::ChainedLines;
-pub use event::{DecidedBy, Event, Kind, PrimaryFactor, Priority, Subject, Verdict};
+pub use event::{DecidedBy, Event, PrimaryFactor, Subject};
+pub use kind::{Kind, Priority};
+pub use qrtotp_values::Verdict;
 pub use sink::{AuditSink, Entry};

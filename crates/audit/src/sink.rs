@@ -1,6 +1,7 @@
 //! The way of an event to the log.
 
-use super::event::{Event, Kind, Priority, write_detail};
+use super::event::{Event, write_detail};
+use super::kind::{Kind, Priority};
 
 /// An event on its way to a sink, which makes text of it.
 #[derive(Clone, Copy, Debug)]

@@ -49,7 +49,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn said(state: c_int, status: libc::c_int) -> Discipline {
+    fn discipline(state: c_int, status: libc::c_int) -> Discipline {
         // SAFETY: a `timex` is numbers only.
         let mut clock: libc::timex = unsafe { std::mem::zeroed() };
         (clock.status, clock.offset, clock.maxerror) = (status, -5000, 70_000);
@@ -58,16 +58,19 @@ mod tests {
 
     #[test]
     fn a_clock_is_synchronised_only_if_neither_the_state_nor_the_status_says_otherwise() {
-        assert!(said(libc::TIME_OK, libc::STA_PLL).synchronized);
-        assert!(said(libc::TIME_INS, 0).synchronized, "a leap second is coming");
-        assert!(!said(libc::TIME_ERROR, 0).synchronized);
-        assert!(!said(libc::TIME_OK, libc::STA_UNSYNC).synchronized);
+        assert!(discipline(libc::TIME_OK, libc::STA_PLL).synchronized);
+        assert!(discipline(libc::TIME_INS, 0).synchronized, "a leap second is coming");
+        assert!(!discipline(libc::TIME_ERROR, 0).synchronized);
+        assert!(!discipline(libc::TIME_OK, libc::STA_UNSYNC).synchronized);
     }
 
     #[test]
     fn times_are_microseconds_whatever_the_kernel_counts_in() {
-        assert_eq!((said(0, 0).offset, said(0, 0).max_error), (-5000, 70_000));
-        assert_eq!((said(0, libc::STA_NANO).offset, said(0, libc::STA_NANO).max_error), (-5, 70_000));
+        assert_eq!((discipline(0, 0).offset, discipline(0, 0).max_error), (-5000, 70_000));
+        assert_eq!(
+            (discipline(0, libc::STA_NANO).offset, discipline(0, libc::STA_NANO).max_error),
+            (-5, 70_000)
+        );
     }
 
     #[test]

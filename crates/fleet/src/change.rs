@@ -4,7 +4,7 @@ use crate::attempts::{AnswerDigest, AttemptId, Attempts, Kept, Tag, host_digest}
 use crate::engine::{EngineError, Op, Reply, Stored, Txn, gets, revision_of};
 use crate::error::FleetError;
 use crate::fleet::FleetStore;
-use crate::journal::Line;
+use crate::journal::JournalLine;
 use crate::keys::{self, HostId, HostName};
 use crate::limit::Left;
 use crate::values::{HostFailures, RecordValue, StateValue, Value};
@@ -249,7 +249,7 @@ impl FleetStore {
         };
         if !self.guard.admits(&reply, floor, None) {
             // The transaction was carried out; only what followed failed.
-            self.look(left).map_err(|error| match error {
+            self.check(left).map_err(|error| match error {
                 FleetError::NoQuorum(why) => FleetError::Unclear(why),
                 other => other,
             })?;
@@ -282,16 +282,19 @@ impl FleetStore {
             return Ok(());
         }
         let at = (self.guard.generation(), revision);
-        let line =
-            |(key, value): &(String, Vec<u8>)| Line { at, key: key.clone(), value: Some(value.clone()) };
-        let lines: Vec<Line> = values.iter().map(line).collect();
+        let line = |(key, value): &(String, Vec<u8>)| JournalLine {
+            at,
+            key: key.clone(),
+            value: Some(value.clone()),
+        };
+        let lines: Vec<JournalLine> = values.iter().map(line).collect();
         self.journal.add(&self.ring, &self.guard.store().unwrap_or_default(), &lines)
     }
 
     pub(crate) fn journal_removed(&self, keys: &[&str], revision: i64) -> Result<(), FleetError> {
         let at = (self.guard.generation(), revision);
-        let lines: Vec<Line> =
-            keys.iter().map(|key| Line { at, key: (*key).to_owned(), value: None }).collect();
+        let lines: Vec<JournalLine> =
+            keys.iter().map(|key| JournalLine { at, key: (*key).to_owned(), value: None }).collect();
         self.journal.add(&self.ring, &self.guard.store().unwrap_or_default(), &lines)
     }
 }

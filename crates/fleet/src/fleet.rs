@@ -4,8 +4,8 @@ use crate::directory::{OwnDirectory, User};
 use crate::engine::{Engine, EngineError, Op, Reply, Txn, revision_of};
 use crate::error::FleetError;
 use crate::failures::Counters;
-use crate::guard::{Guard, Look, NO_STORE, TRY, of_read, open_meta};
-use crate::journal::{Journal, Line, newest};
+use crate::guard::{Guard, NO_STORE, StoreCheck, TRY, of_read, open_meta};
+use crate::journal::{Journal, JournalLine, newest};
 use crate::keys::{self, HostName};
 use crate::limit::{EACH, Left, Limit};
 use crate::memory::Memory;
@@ -113,8 +113,8 @@ impl FleetStore {
     /// The store is older than what was seen; etcd or the verifier's files fail.
     pub fn keep_witness(&self, now: UnixTime) -> Result<(), FleetError> {
         match self.guard.keep_witness(&self.ring, now)? {
-            Look::Same => Ok(()),
-            Look::Restored(meta) => self.join_restored(&meta).map(|_| ()),
+            StoreCheck::Same => Ok(()),
+            StoreCheck::Restored(meta) => self.join_restored(&meta).map(|_| ()),
         }
     }
 
@@ -124,11 +124,11 @@ impl FleetStore {
     }
 
     /// Looks at the store, and joins it if a restore was accepted at another verifier.
-    pub(crate) fn look(&self, left: &Left<'_>) -> Result<(), FleetError> {
+    pub(crate) fn check(&self, left: &Left<'_>) -> Result<(), FleetError> {
         let late = || FleetError::NoQuorum("no time was left".to_owned());
-        match self.guard.look(&self.ring, left.next().ok_or_else(late)?)? {
-            Look::Same => Ok(()),
-            Look::Restored(meta) => self.join_restored(&meta).map(|_| ()),
+        match self.guard.check(&self.ring, left.next().ok_or_else(late)?)? {
+            StoreCheck::Same => Ok(()),
+            StoreCheck::Restored(meta) => self.join_restored(&meta).map(|_| ()),
         }
     }
 
@@ -138,7 +138,7 @@ impl FleetStore {
         let reply = self.engine.transact(&Txn::read(&[&keys::meta()]), TRY).map_err(of_read)?;
         let revision = revision_of(reply.values.first().and_then(Option::as_ref));
         let (generation, last) = (meta.restored_generation, Some(meta.restored_revision));
-        let lines: BTreeMap<String, Line> =
+        let lines: BTreeMap<String, JournalLine> =
             lines.into_iter().filter(|(_, line)| line.at.0 < meta.generation).collect();
         let restored = Restored { generation, revision: last };
         let merged = merge(&*self.engine, &self.ring, (meta, revision), restored, &lines)?;
@@ -146,7 +146,7 @@ impl FleetStore {
         // A backup of this generation may have been made before them.
         let at = (meta.generation, self.guard.revision());
         let again = lines.into_values().filter(|line| merged.applied.contains(&line.key));
-        let again: Vec<Line> = again.map(|line| Line { at, ..line }).collect();
+        let again: Vec<JournalLine> = again.map(|line| JournalLine { at, ..line }).collect();
         self.journal.add(&self.ring, &meta.store, &again)?;
         Ok(merged)
     }
@@ -171,7 +171,7 @@ impl FleetStore {
             if generation.is_some() && self.guard.admits(&reply, floor, generation) {
                 return Ok(reply);
             }
-            self.look(left)?;
+            self.check(left)?;
         }
         Err(failed)
     }

@@ -4,7 +4,7 @@
 //! connection, which a restored cluster makes necessary, the guard also reads its own witness and its last
 //! change: these are older even if the revision was raised (`etcdutl snapshot restore --bump-revision`).
 //!
-//! The daemon writes down what it has seen. A command beside it reads that anew for each look.
+//! The daemon writes down what it has seen. A command beside it reads that again before each check.
 
 use crate::directory::OwnDirectory;
 use crate::engine::{Engine, EngineError, Reply, Stored, Txn, revision_of};
@@ -20,8 +20,8 @@ use std::time::Duration;
 
 /// Meta is sealed before the store's id is known.
 pub(crate) const NO_STORE: StoreId = [0; 16];
-/// How often a command looks again because the daemon wrote another witness meanwhile.
-const LOOKS: usize = 4;
+/// How often a command checks again because the daemon wrote another witness meanwhile.
+const CHECKS: usize = 4;
 /// Longest time for one request to etcd.
 pub(crate) const TRY: Duration = Duration::from_millis(800);
 
@@ -33,9 +33,9 @@ pub(crate) struct Floor {
     generation: u64,
 }
 
-/// The result of a look at the store.
+/// The result of a check of the store.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look {
+pub(crate) enum StoreCheck {
     Same,
     /// A restore was accepted, and what was known before is void.
     Restored(Meta),
@@ -47,7 +47,7 @@ pub(crate) struct Guard {
     directory: OwnDirectory,
     seen: Mutex<Known>,
     /// Held while looking at the store or writing the witness.
-    looking: Mutex<()>,
+    checking: Mutex<()>,
     /// This verifier's condition, for its next witness.
     condition: Mutex<Condition>,
 }
@@ -77,8 +77,8 @@ impl Guard {
         directory: OwnDirectory,
     ) -> Result<Self, FleetError> {
         let known = Known { seen: Seen::load(&directory.path)?, connection: 0, refusal: None };
-        let (seen, looking, condition) = (Mutex::new(known), Mutex::default(), Mutex::default());
-        Ok(Self { engine, verifier, directory, seen, looking, condition })
+        let (seen, checking, condition) = (Mutex::new(known), Mutex::default(), Mutex::default());
+        Ok(Self { engine, verifier, directory, seen, checking, condition })
     }
 
     /// Sets what the next witnesses say of this verifier.
@@ -99,7 +99,7 @@ impl Guard {
         Some(known.connection).filter(|_| known.refusal.is_none())
     }
 
-    /// Whether a reply needs no look at the store. `generation`: the one in it, if it was read.
+    /// Whether a reply needs no check of the store. `generation`: the one in it, if it was read.
     pub fn admits(&self, reply: &Reply, floor: Floor, generation: Option<u64>) -> bool {
         let mut known = lock(&self.seen);
         let same = reply.connection == floor.connection && known.refusal.is_none();
@@ -135,16 +135,16 @@ impl Guard {
     ///
     /// # Errors
     /// It is older, or another one; or it does not answer.
-    pub fn look(&self, ring: &Ring, limit: Duration) -> Result<Look, FleetError> {
-        let _looking = lock(&self.looking);
+    pub fn check(&self, ring: &Ring, limit: Duration) -> Result<StoreCheck, FleetError> {
+        let _checking = lock(&self.checking);
         self.reread()?;
-        for _ in 1..LOOKS {
-            match self.look_alone(ring, limit) {
+        for _ in 1..CHECKS {
+            match self.check_once(ring, limit) {
                 Err(FleetError::RolledBack(_)) if self.reread()? => {}
-                looked => return looked,
+                checked => return checked,
             }
         }
-        self.look_alone(ring, limit)
+        self.check_once(ring, limit)
     }
 
     /// Takes over what the daemon has written down since, if this is a command. True: it has.
@@ -170,7 +170,7 @@ impl Guard {
         if self.directory.user.is_daemon() { seen.save(&self.directory.path) } else { Ok(()) }
     }
 
-    fn look_alone(&self, ring: &Ring, limit: Duration) -> Result<Look, FleetError> {
+    fn check_once(&self, ring: &Ring, limit: Duration) -> Result<StoreCheck, FleetError> {
         let seen = lock(&self.seen).seen.clone(); // before the request, which can only find newer values
         let written = seen.written.as_ref().map_or_else(keys::meta, |(key, _)| key.clone());
         let read = Txn::read(&[&keys::meta(), &keys::witness(&self.verifier), &written]);
@@ -190,25 +190,25 @@ impl Guard {
             Ok(Comparison::Same) => {
                 known.refusal = None;
                 known.connection = reply.connection;
-                Ok(Look::Same)
+                Ok(StoreCheck::Same)
             }
             Ok(Comparison::Adopt { meta, witness }) => {
                 // The connection stays unknown until the caller has done what a restore asks for.
                 let is_first = known.seen.store.is_none();
                 if !is_first {
-                    return Ok(Look::Restored(meta));
+                    return Ok(StoreCheck::Restored(meta));
                 }
                 known.seen = adopted(&meta, witness, reply.revision);
                 self.save(&known.seen)?;
                 (known.refusal, known.connection) = (None, reply.connection);
-                Ok(Look::Same)
+                Ok(StoreCheck::Same)
             }
         }
     }
 
     /// Takes the store as it is from now on: a restore was accepted.
     pub fn adopt(&self, ring: &Ring, meta: &Meta) -> Result<(), FleetError> {
-        let _looking = lock(&self.looking);
+        let _checking = lock(&self.checking);
         let read = Txn::read(&[&keys::witness(&self.verifier)]);
         let reply = self.engine.transact(&read, TRY).map_err(of_read)?;
         let witness = reply.values.first().and_then(Option::as_ref);
@@ -222,13 +222,13 @@ impl Guard {
     }
 
     /// Makes what is known durable, and writes a new witness. To be called every few seconds.
-    pub fn keep_witness(&self, ring: &Ring, now: UnixTime) -> Result<Look, FleetError> {
+    pub fn keep_witness(&self, ring: &Ring, now: UnixTime) -> Result<StoreCheck, FleetError> {
         if !self.directory.user.is_daemon() {
             return Err(FleetError::Local("only the verifier's daemon writes its witness".to_owned()));
         }
-        let _looking = lock(&self.looking);
-        if let look @ Look::Restored(_) = self.look_alone(ring, TRY)? {
-            return Ok(look);
+        let _checking = lock(&self.checking);
+        if let check @ StoreCheck::Restored(_) = self.check_once(ring, TRY)? {
+            return Ok(check);
         }
         let key = keys::witness(&self.verifier);
         let read = Txn::read(&[&key, &keys::meta()]);
@@ -256,7 +256,7 @@ impl Guard {
             known.seen.revision = known.seen.revision.max(reply.revision);
             self.save(&known.seen)?; // until then the witness before counts as well
         }
-        Ok(Look::Same)
+        Ok(StoreCheck::Same)
     }
 }
 

@@ -24,7 +24,7 @@ const SMALL: u64 = 1 << 20;
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct JournalLine {
     /// The store's generation and the revision of the change: the order of changes.
     pub at: (u64, i64),
     pub key: String,
@@ -32,7 +32,7 @@ pub(crate) struct Line {
     pub value: Option<Vec<u8>>,
 }
 
-impl Line {
+impl JournalLine {
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![u8::from(self.value.is_some())];
         out.extend_from_slice(&self.at.0.to_le_bytes());
@@ -75,7 +75,7 @@ impl Journal {
     }
 
     /// Adds lines, and syncs them.
-    pub fn add(&self, ring: &Ring, store: &StoreId, new: &[Line]) -> Result<(), FleetError> {
+    pub fn add(&self, ring: &Ring, store: &StoreId, new: &[JournalLine]) -> Result<(), FleetError> {
         let bytes = sealed(ring, store, new)?;
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         let mut write = || {
@@ -142,7 +142,7 @@ fn lock_present(file: &mut File, path: &Path) -> std::io::Result<()> {
 }
 
 /// Lines as they stand in the file.
-fn sealed(ring: &Ring, store: &StoreId, lines: &[Line]) -> Result<Vec<u8>, FleetError> {
+fn sealed(ring: &Ring, store: &StoreId, lines: &[JournalLine]) -> Result<Vec<u8>, FleetError> {
     let mut bytes = Vec::new();
     for line in lines {
         let sealed = ring.seal(store, SEALED_AS, &line.to_bytes())?;
@@ -157,13 +157,13 @@ pub(crate) fn newest(
     ring: &Ring,
     store: &StoreId,
     paths: &[PathBuf],
-) -> Result<BTreeMap<String, Line>, FleetError> {
-    let mut newest: BTreeMap<String, Line> = BTreeMap::new();
+) -> Result<BTreeMap<String, JournalLine>, FleetError> {
+    let mut newest: BTreeMap<String, JournalLine> = BTreeMap::new();
     for path in paths {
         let bytes = std::fs::read(path).map_err(|error| failed(path, &error))?;
         for sealed in lines(&bytes).0 {
             let (plain, sealed_with) = ring.open(store, SEALED_AS, sealed)?;
-            let mut line = Line::from_bytes(&plain).map_err(|Malformed| {
+            let mut line = JournalLine::from_bytes(&plain).map_err(|Malformed| {
                 FleetError::Local(format!("{} holds a line that is no change", path.display()))
             })?;
             if let Some(value) = line.value.take() {
@@ -201,8 +201,8 @@ mod tests {
 
     const STORE: StoreId = [1; 16];
 
-    fn line(key: &str, at: (u64, i64), value: Option<&[u8]>) -> Line {
-        Line { at, key: key.to_owned(), value: value.map(<[u8]>::to_vec) }
+    fn line(key: &str, at: (u64, i64), value: Option<&[u8]>) -> JournalLine {
+        JournalLine { at, key: key.to_owned(), value: value.map(<[u8]>::to_vec) }
     }
 
     #[test]
@@ -226,7 +226,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let [daemon, command] = [(); 2].map(|()| Journal::open(dir.path()).unwrap());
         let big = [7; 4096];
-        let many: Vec<Line> = (0..300).map(|at| line("a", (1, at), Some(&big))).collect();
+        let many: Vec<JournalLine> = (0..300).map(|at| line("a", (1, at), Some(&big))).collect();
         daemon.add(&ring, &STORE, &[line("b", (1, 5), None)]).unwrap();
         daemon.add(&ring, &STORE, &many).unwrap();
         daemon.compact(&ring, &STORE).unwrap();

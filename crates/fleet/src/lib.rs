@@ -95,11 +95,11 @@ mod limit;
 mod memory;
 mod merge;
 mod noted;
+mod pause_turn;
 mod renewed;
 mod restore;
 mod ring;
 mod seen;
-mod turn;
 mod values;
 mod view;
 

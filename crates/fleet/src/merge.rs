@@ -3,7 +3,7 @@
 use crate::engine::{Engine, Op, Txn, revision_of};
 use crate::error::FleetError;
 use crate::guard::{TRY, of_read};
-use crate::journal::Line;
+use crate::journal::JournalLine;
 use crate::keys;
 use crate::ring::Ring;
 use crate::values::Meta;
@@ -33,7 +33,7 @@ pub(crate) fn merge(
     ring: &Ring,
     (meta, meta_revision): (&Meta, i64),
     restored: Restored,
-    lines: &BTreeMap<String, Line>,
+    lines: &BTreeMap<String, JournalLine>,
 ) -> Result<Merged, FleetError> {
     let mut merged = Merged::default();
     for line in lines.values() {

@@ -57,17 +57,17 @@ pub fn adopt_uid(
         .ok_or_else(missing)
 }
 
-/// Gives a record another name or uid, with an event that `told` makes of the former uid.
+/// Gives a record another name or uid, with an event that `event_of` makes of the former uid.
 fn rename_chained(
     ctx: &mut Ctx<'_>,
     store: &dyn AccountStore,
     old: &Name,
     new: (&Name, u32),
-    told: impl Fn(u32) -> (Kind, String),
+    event_of: impl Fn(u32) -> (Kind, String),
 ) -> Result<Option<u32>, StoreError> {
     let (mut lines, now) = (ChainedLines::default(), ctx.now());
     let former = store.rename_account(old, new, &mut |former, state| {
-        let (kind, was) = told(former);
+        let (kind, was) = event_of(former);
         lines.clear();
         lines.add(&Event::new(kind, &ctx.subject).was(&was), now, state);
     })?;

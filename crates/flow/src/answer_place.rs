@@ -100,7 +100,7 @@ impl AnswerPlace {
     }
 
     /// The same for reading.
-    pub(super) fn told(&self, key: &SealKey, record: &Record, mut forgiven: Forgiven) -> Forgiven {
+    pub(super) fn name_elsewhere(&self, key: &SealKey, record: &Record, mut forgiven: Forgiven) -> Forgiven {
         let since = &mut forgiven.since;
         if since.at != 0 {
             since.from = masked(key, record, since.at, since.from);

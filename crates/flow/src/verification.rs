@@ -192,7 +192,7 @@ impl Rules<'_> {
         let forgiven = right(&mut state.throttle, side, self.now, &self.throttle);
         self.note_right(side, &forgiven, record, state);
         self.answer_place.remember(self.key, record, (device, side), self.now, &mut state.throttle);
-        self.answer_place.told(self.key, record, forgiven)
+        self.answer_place.name_elsewhere(self.key, record, forgiven)
     }
 
     /// Notes a right answer.

@@ -160,7 +160,7 @@ fn claim(
     let codes = u32::try_from(known.hashes.len()).unwrap_or(0);
     let left = codes.saturating_sub(state.recovery_used(known.id));
     let proof = Proof::Recovery { left, kind: known.kind };
-    let forgiven = rules.answer_place.told(rules.key, record, forgiven);
+    let forgiven = rules.answer_place.name_elsewhere(rules.key, record, forgiven);
     Some(Verification::Accepted { proof, forgiven, codes_due: false })
 }
 

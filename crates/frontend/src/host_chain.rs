@@ -80,7 +80,7 @@ impl HostEnd {
     }
 
     /// Whether no line, or another one, is the last about the event's record.
-    fn lacks(&self, event: &HostEvent<'_>) -> bool {
+    fn needs(&self, event: &HostEvent<'_>) -> bool {
         let Some((_, record)) = event.facts.first() else { return true };
         let named = format!(" record={record} ");
         let is_made = |line: &str| line.starts_with("event=record_made ");
@@ -204,7 +204,7 @@ impl HostChain {
     pub fn note(&self, events: &[HostEvent<'_>]) {
         let line = |event: &HostEvent<'_>| event.line(&self.subject);
         let added = self.change(|chain| {
-            let due = events.iter().filter(|event| chain.end.lacks(event));
+            let due = events.iter().filter(|event| chain.end.needs(event));
             let due: Vec<String> = due.map(line).collect();
             chain.add_all(&due)
         });

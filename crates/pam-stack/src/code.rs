@@ -2,7 +2,7 @@
 
 /// A module's result: a `PAM_*` return value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Code(u8);
+pub struct PamCode(u8);
 
 /// In the order of their numbers, as a control names them.
 const NAMES: [&str; 32] = [
@@ -40,7 +40,7 @@ const NAMES: [&str; 32] = [
     "incomplete",
 ];
 
-impl Code {
+impl PamCode {
     /// `PAM_SUCCESS`.
     pub const SUCCESS: Self = Self(0);
     /// `PAM_SYSTEM_ERR`.
@@ -124,7 +124,7 @@ impl Control {
         let simple = |success, failure, ignore| {
             let mut actions = [failure; 32];
             for (code, action) in
-                [(Code::SUCCESS, success), (Code::NEW_AUTHTOK_REQD, success), (Code::IGNORE, ignore)]
+                [(PamCode::SUCCESS, success), (PamCode::NEW_AUTHTOK_REQD, success), (PamCode::IGNORE, ignore)]
             {
                 actions[usize::from(code.0)] = action;
             }
@@ -173,7 +173,7 @@ impl Control {
         Some(Self(actions.map(|action| action.unwrap_or(Action::Bad))))
     }
 
-    pub fn action(&self, code: Code) -> Action {
+    pub fn action(&self, code: PamCode) -> Action {
         self.0[usize::from(code.0)]
     }
 }

@@ -22,11 +22,11 @@ mod module;
 mod run;
 mod tree;
 
-pub use code::{Action, Code};
+pub use code::{Action, PamCode};
 pub use elf::{Elf, Unusable};
-pub use module::{Asked, Facts, Kind, Past, Selectors};
+pub use module::{Asked, Kind, ModuleFacts, Past, Selectors};
 pub use run::{Run, Step};
-pub use tree::{Entry, Fault, Place, Problem, Stack, Tree};
+pub use tree::{Fault, FileLine, PamLine, Problem, Stack, Tree};
 
 /// Our module's file.
 pub const OURS: &str = "pam_qrtotp.so";

@@ -5,7 +5,7 @@ pub const LONGEST: usize = 1023;
 
 /// A line, joined with its continuation lines.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct TextLine {
     /// The number of its first line, from 1.
     pub number: usize,
     pub text: String,
@@ -14,17 +14,17 @@ pub struct Line {
 }
 
 /// The lines that are not empty.
-pub fn assemble(text: &str) -> Vec<Line> {
+pub fn assemble(text: &str) -> Vec<TextLine> {
     let blanks = [' ', '\t'];
-    let mut lines: Vec<Line> = Vec::new();
-    let mut open: Option<Line> = None;
+    let mut lines: Vec<TextLine> = Vec::new();
+    let mut open: Option<TextLine> = None;
     for (number, raw) in (1..).zip(text.split('\n')) {
         let content = raw.trim_start_matches(blanks);
         if content.starts_with('#') {
             let rest = raw.as_bytes().get(LONGEST..).map(String::from_utf8_lossy).unwrap_or_default();
             let rest = rest.trim_start_matches(blanks);
             if !rest.is_empty() && !rest.starts_with('#') {
-                lines.push(Line { number, text: rest.to_owned(), too_long: true });
+                lines.push(TextLine { number, text: rest.to_owned(), too_long: true });
             }
             continue;
         }
@@ -36,7 +36,7 @@ pub fn assemble(text: &str) -> Vec<Line> {
         let ended = content.trim_end();
         let goes_on = !comment && ended.ends_with('\\');
         let content = if goes_on { &ended[..ended.len() - 1] } else { content };
-        let line = open.get_or_insert_with(|| Line { number, text: String::new(), too_long: false });
+        let line = open.get_or_insert_with(|| TextLine { number, text: String::new(), too_long: false });
         line.text.push_str(content);
         line.text.push(' ');
         line.too_long |= raw.len() > LONGEST;

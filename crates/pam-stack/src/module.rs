@@ -1,7 +1,7 @@
 //! The possible results of modules, given the facts of a login.
 
-use crate::code::Code;
-use crate::tree::Entry;
+use crate::code::PamCode;
+use crate::tree::PamLine;
 use crate::{OURS, Part};
 
 /// A module's purpose, as far as it is known.
@@ -65,32 +65,32 @@ const SELECTORS: [&str; 16] = [
     "pam_wheel.so",
 ];
 /// Results of modules in the auth part, as observed with Linux-PAM 1.5.2.
-const FIXED: [(&str, &[Code]); 19] = [
-    ("pam_cap.so", &[Code::SUCCESS, Code::IGNORE]),
-    ("pam_debug.so", &[Code::SUCCESS]),
-    ("pam_deny.so", &[Code::AUTH_ERR]),
-    ("pam_echo.so", &[Code::SUCCESS, Code::IGNORE]),
-    ("pam_ecryptfs.so", &[Code::SUCCESS, Code::IGNORE]),
-    ("pam_env.so", &[Code::IGNORE]),
-    ("pam_faildelay.so", &[Code::IGNORE]),
-    ("pam_gnome_keyring.so", &[Code::SUCCESS, Code::IGNORE]),
-    ("pam_group.so", &[Code::IGNORE]),
-    ("pam_issue.so", &[Code::IGNORE]),
-    ("pam_keyinit.so", &[Code::IGNORE]),
-    ("pam_kwallet5.so", &[Code::SUCCESS, Code::IGNORE]),
-    ("pam_lastlog.so", &[Code::SUCCESS]),
-    ("pam_mail.so", &[Code::IGNORE]),
-    ("pam_mount.so", &[Code::SUCCESS, Code::IGNORE]),
-    ("pam_nologin.so", &[Code::IGNORE, Code::SUCCESS]),
-    ("pam_permit.so", &[Code::SUCCESS]),
-    ("pam_selinux.so", &[Code::AUTH_ERR]),
-    ("pam_warn.so", &[Code::IGNORE]),
+const FIXED: [(&str, &[PamCode]); 19] = [
+    ("pam_cap.so", &[PamCode::SUCCESS, PamCode::IGNORE]),
+    ("pam_debug.so", &[PamCode::SUCCESS]),
+    ("pam_deny.so", &[PamCode::AUTH_ERR]),
+    ("pam_echo.so", &[PamCode::SUCCESS, PamCode::IGNORE]),
+    ("pam_ecryptfs.so", &[PamCode::SUCCESS, PamCode::IGNORE]),
+    ("pam_env.so", &[PamCode::IGNORE]),
+    ("pam_faildelay.so", &[PamCode::IGNORE]),
+    ("pam_gnome_keyring.so", &[PamCode::SUCCESS, PamCode::IGNORE]),
+    ("pam_group.so", &[PamCode::IGNORE]),
+    ("pam_issue.so", &[PamCode::IGNORE]),
+    ("pam_keyinit.so", &[PamCode::IGNORE]),
+    ("pam_kwallet5.so", &[PamCode::SUCCESS, PamCode::IGNORE]),
+    ("pam_lastlog.so", &[PamCode::SUCCESS]),
+    ("pam_mail.so", &[PamCode::IGNORE]),
+    ("pam_mount.so", &[PamCode::SUCCESS, PamCode::IGNORE]),
+    ("pam_nologin.so", &[PamCode::IGNORE, PamCode::SUCCESS]),
+    ("pam_permit.so", &[PamCode::SUCCESS]),
+    ("pam_selinux.so", &[PamCode::AUTH_ERR]),
+    ("pam_warn.so", &[PamCode::IGNORE]),
 ];
 /// The results of a selector that refuses.
-const REFUSALS: [Code; 3] = [Code::AUTH_ERR, Code::PERM_DENIED, Code::IGNORE];
+const REFUSALS: [PamCode; 3] = [PamCode::AUTH_ERR, PamCode::PERM_DENIED, PamCode::IGNORE];
 /// The results of a module after a wrong password.
-const WRONG_PASSWORD: [Code; 4] =
-    [Code::AUTH_ERR, Code::USER_UNKNOWN, Code::AUTHINFO_UNAVAIL, Code::MAXTRIES];
+const WRONG_PASSWORD: [PamCode; 4] =
+    [PamCode::AUTH_ERR, PamCode::USER_UNKNOWN, PamCode::AUTHINFO_UNAVAIL, PamCode::MAXTRIES];
 
 /// The assumption about selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +125,7 @@ pub struct Past {
 }
 
 impl Past {
-    pub(crate) fn after(self, entry: &Entry, code: Code) -> Self {
+    pub(crate) fn after(self, entry: &PamLine, code: PamCode) -> Self {
         let asked = match entry.kind() {
             _ if entry.module.is_none() || entry.missing || entry.without_function => Asked::No,
             Kind::Password if !entry.has("use_first_pass") => Asked::Yes,
@@ -133,16 +133,16 @@ impl Past {
             Kind::OtherCode | Kind::Proof | Kind::Selector => Asked::Maybe,
             _ => Asked::No,
         };
-        let spent = self.spent || (entry.is_ours() && code == Code::SUCCESS);
+        let spent = self.spent || (entry.is_ours() && code == PamCode::SUCCESS);
         Self { spent, asked: self.asked.max(asked) }
     }
 }
 
 /// The facts of a login.
 #[derive(Clone, Copy, Debug)]
-pub struct Facts {
+pub struct ModuleFacts {
     /// Our module's result. Only the first of our lines that runs can succeed, because a code is valid once.
-    pub ours: Code,
+    pub ours: PamCode,
     /// Whether a second line of ours may succeed nevertheless.
     pub code_twice: bool,
     /// The password is right.
@@ -157,7 +157,7 @@ pub struct Facts {
     pub root: bool,
 }
 
-impl Entry {
+impl PamLine {
     /// The module's purpose.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -180,25 +180,25 @@ impl Entry {
         self.arguments.iter().any(|known| known == argument)
     }
 
-    fn fixed(&self) -> Vec<Code> {
+    fn fixed(&self) -> Vec<PamCode> {
         // pam_nologin(8): without the file it is PAM_IGNORE.
         if self.name() == "pam_nologin.so" && !self.has("successok") {
-            return vec![Code::IGNORE];
+            return vec![PamCode::IGNORE];
         }
         // pam_faillock(8): each of its lines reports whether the account is locked; `authfail` also writes,
         // and its result is ignored.
         if self.name() == "pam_faillock.so" {
-            return vec![if self.has("authfail") { Code::IGNORE } else { Code::SUCCESS }];
+            return vec![if self.has("authfail") { PamCode::IGNORE } else { PamCode::SUCCESS }];
         }
         let of = FIXED.iter().find(|(known, _)| *known == self.name());
         of.map_or_else(Vec::new, |(_, codes)| codes.to_vec())
     }
 }
 
-impl Facts {
+impl ModuleFacts {
     /// A right code and a right password, and nothing else.
     pub const RIGHT: Self = Self {
-        ours: Code::SUCCESS,
+        ours: PamCode::SUCCESS,
         code_twice: false,
         password: true,
         selectors: Selectors::Any,
@@ -209,12 +209,12 @@ impl Facts {
 
     /// The possible results of an entry's module.
     #[must_use]
-    pub fn of(&self, entry: &Entry, part: Part, past: Past) -> Vec<Code> {
+    pub fn of(&self, entry: &PamLine, part: Part, past: Past) -> Vec<PamCode> {
         if entry.module.is_none() {
-            return vec![Code::PERM_DENIED];
+            return vec![PamCode::PERM_DENIED];
         }
         if entry.missing || entry.without_function {
-            return vec![Code::MODULE_UNKNOWN];
+            return vec![PamCode::MODULE_UNKNOWN];
         }
         match part {
             Part::Auth => self.auth(entry, past),
@@ -222,10 +222,11 @@ impl Facts {
         }
     }
 
-    fn auth(&self, entry: &Entry, past: Past) -> Vec<Code> {
-        let maybe = |may: bool, no: &[Code]| if may { [&[Code::SUCCESS], no].concat() } else { no.to_vec() };
+    fn auth(&self, entry: &PamLine, past: Past) -> Vec<PamCode> {
+        let maybe =
+            |may: bool, no: &[PamCode]| if may { [&[PamCode::SUCCESS], no].concat() } else { no.to_vec() };
         match entry.kind() {
-            Kind::Ours if self.ours != Code::SUCCESS => vec![self.ours],
+            Kind::Ours if self.ours != PamCode::SUCCESS => vec![self.ours],
             Kind::Ours => {
                 // The password would be taken as the code; and without one there is nothing to take.
                 let misplaced = (entry.has("forward_pass") && past.asked == Asked::Yes)
@@ -233,32 +234,36 @@ impl Facts {
                 let refused = misplaced
                     || (past.spent && !self.code_twice)
                     || (entry.has("forward_pass") && !self.password);
-                vec![if refused { Code::AUTH_ERR } else { Code::SUCCESS }]
+                vec![if refused { PamCode::AUTH_ERR } else { PamCode::SUCCESS }]
             }
-            Kind::Password if entry.has("use_first_pass") && past.asked == Asked::No => vec![Code::AUTH_ERR],
+            Kind::Password if entry.has("use_first_pass") && past.asked == Asked::No => {
+                vec![PamCode::AUTH_ERR]
+            }
             Kind::Password => maybe(self.password, &WRONG_PASSWORD),
             // Without its own key, `nullok` succeeds.
-            Kind::OtherCode if entry.has("nullok") => maybe(true, &[Code::IGNORE, Code::AUTH_ERR]),
-            Kind::OtherCode => maybe(self.other_codes, &[Code::AUTH_ERR]),
+            Kind::OtherCode if entry.has("nullok") => maybe(true, &[PamCode::IGNORE, PamCode::AUTH_ERR]),
+            Kind::OtherCode => maybe(self.other_codes, &[PamCode::AUTH_ERR]),
             Kind::Selector => match self.selectors {
-                Selectors::Yes => vec![Code::SUCCESS],
+                Selectors::Yes => vec![PamCode::SUCCESS],
                 Selectors::No => REFUSALS.to_vec(),
                 Selectors::Any => maybe(true, &REFUSALS),
             },
-            Kind::RootOnly => vec![if self.root { Code::SUCCESS } else { Code::AUTH_ERR }],
+            Kind::RootOnly => vec![if self.root { PamCode::SUCCESS } else { PamCode::AUTH_ERR }],
             Kind::Fixed => entry.fixed(),
-            Kind::Proof => maybe(self.proofs, &[Code::AUTH_ERR, Code::AUTHINFO_UNAVAIL, Code::IGNORE]),
+            Kind::Proof => {
+                maybe(self.proofs, &[PamCode::AUTH_ERR, PamCode::AUTHINFO_UNAVAIL, PamCode::IGNORE])
+            }
         }
     }
 
     /// The other parts: our module ignores them, and an unknown module may succeed.
-    fn rest(&self, entry: &Entry, part: Part) -> Vec<Code> {
+    fn rest(&self, entry: &PamLine, part: Part) -> Vec<PamCode> {
         match entry.name() {
-            OURS => vec![Code::IGNORE],
-            "pam_deny.so" if part == Part::Session => vec![Code::SESSION_ERR],
-            "pam_deny.so" => vec![Code::AUTH_ERR],
-            "pam_permit.so" => vec![Code::SUCCESS],
-            _ => vec![Code::SUCCESS, Code::IGNORE, Code::PERM_DENIED, Code::USER_UNKNOWN],
+            OURS => vec![PamCode::IGNORE],
+            "pam_deny.so" if part == Part::Session => vec![PamCode::SESSION_ERR],
+            "pam_deny.so" => vec![PamCode::AUTH_ERR],
+            "pam_permit.so" => vec![PamCode::SUCCESS],
+            _ => vec![PamCode::SUCCESS, PamCode::IGNORE, PamCode::PERM_DENIED, PamCode::USER_UNKNOWN],
         }
     }
 }

@@ -1,8 +1,8 @@
 //! libpam's dispatcher (`_pam_dispatch_aux`), over every result that the modules can have.
 
-use crate::code::{Action, Code};
-use crate::module::{Facts, Past};
-use crate::tree::{Entry, Stack};
+use crate::code::{Action, PamCode};
+use crate::module::{ModuleFacts, Past};
+use crate::tree::{PamLine, Stack};
 use std::collections::HashSet;
 
 /// libpam's result for the part so far.
@@ -18,9 +18,9 @@ struct State {
     /// The next entry.
     at: usize,
     impression: Impression,
-    status: Code,
+    status: PamCode,
     /// The state before each substack, by level.
-    saved: Vec<(Impression, Code)>,
+    saved: Vec<(Impression, PamCode)>,
     level: usize,
     past: Past,
 }
@@ -31,7 +31,7 @@ pub struct Step {
     /// Its index in the stack.
     pub entry: usize,
     /// Its module's result.
-    pub code: Code,
+    pub code: PamCode,
     /// Its line's action for that.
     pub action: Action,
 }
@@ -42,21 +42,21 @@ pub type Run = Vec<Step>;
 impl Stack {
     /// A run that succeeds, if there is one for logins with these facts.
     #[must_use]
-    pub fn success(&self, facts: &Facts) -> Option<Run> {
+    pub fn success(&self, facts: &ModuleFacts) -> Option<Run> {
         self.run(|entry, past| facts.of(entry, self.part, past))
     }
 
     /// Like [`Stack::success`], with all possible results of each entry.
     #[must_use]
-    pub fn run(&self, results: impl Fn(&Entry, Past) -> Vec<Code>) -> Option<Run> {
+    pub fn run(&self, results: impl Fn(&PamLine, Past) -> Vec<PamCode>) -> Option<Run> {
         if self.aborted || self.entries.is_empty() {
             return None;
         }
         let start = State {
             at: 0,
             impression: Impression::Undefined,
-            status: Code::PERM_DENIED,
-            saved: vec![(Impression::Undefined, Code::PERM_DENIED)],
+            status: PamCode::PERM_DENIED,
+            saved: vec![(Impression::Undefined, PamCode::PERM_DENIED)],
             level: 0,
             past: Past::default(),
         };
@@ -64,7 +64,7 @@ impl Stack {
         let mut open: Vec<(State, Run)> = vec![(start, Vec::new())];
         while let Some((mut state, run)) = open.pop() {
             let Some(entry) = self.entries.get(state.at) else {
-                if state.status == Code::SUCCESS && state.impression == Impression::Positive {
+                if state.status == PamCode::SUCCESS && state.impression == Impression::Positive {
                     return Some(run);
                 }
                 continue;
@@ -95,13 +95,13 @@ impl Stack {
 impl State {
     fn enter(&mut self, level: usize) {
         if level > self.level {
-            self.saved.resize(level + 1, (Impression::Undefined, Code::PERM_DENIED));
+            self.saved.resize(level + 1, (Impression::Undefined, PamCode::PERM_DENIED));
             self.saved[level] = (self.impression, self.status);
         }
         self.level = level;
     }
 
-    fn apply(&mut self, entries: &[Entry], code: Code, action: Action) {
+    fn apply(&mut self, entries: &[PamLine], code: PamCode, action: Action) {
         let level = self.level;
         let follows = |at: usize| entries.get(at + 1).map(|entry| entry.level).filter(|next| *next >= level);
         let mut last = self.at;
@@ -110,7 +110,7 @@ impl State {
             Action::Reset => (self.impression, self.status) = self.saved[level],
             Action::Ok | Action::Done => {
                 if self.impression == Impression::Undefined
-                    || (self.impression == Impression::Positive && self.status == Code::SUCCESS)
+                    || (self.impression == Impression::Positive && self.status == PamCode::SUCCESS)
                 {
                     (self.impression, self.status) = (Impression::Positive, code);
                 }
@@ -137,7 +137,7 @@ impl State {
                     over -= 1;
                 }
                 if over > 0 {
-                    (self.impression, self.status) = (Impression::Negative, Code::PERM_DENIED);
+                    (self.impression, self.status) = (Impression::Negative, PamCode::PERM_DENIED);
                 }
             }
         }

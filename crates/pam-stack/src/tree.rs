@@ -1,6 +1,6 @@
 //! From a service's files to the lines that libpam runs: `_pam_parse_conf_file` and `_pam_init_handlers`.
 
-use crate::code::{Action, Code, Control};
+use crate::code::{Action, Control, PamCode};
 use crate::elf::Elf;
 use crate::line::{LONGEST, assemble, unclosed, words};
 use crate::{OURS, Part};
@@ -31,14 +31,14 @@ pub struct Tree {
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FileLine {
     /// The file's path on the host.
     pub file: PathBuf,
     /// The line, from 1.
     pub line: usize,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {} of {}", self.line, self.file.display())
     }
@@ -48,7 +48,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Its place.
-    pub place: Place,
+    pub place: FileLine,
     /// The problem.
     pub problem: Problem,
 }
@@ -91,9 +91,9 @@ impl fmt::Display for Problem {
 
 /// A line that libpam runs.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct PamLine {
     /// Its place.
-    pub place: Place,
+    pub place: FileLine,
     /// The module as written; `None`: libpam can't use the line, and it fails.
     pub module: Option<String>,
     /// The arguments after the module.
@@ -110,7 +110,7 @@ pub struct Entry {
     pub(crate) marker: bool,
 }
 
-impl Entry {
+impl PamLine {
     /// The name of the module's file, without its directory.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -119,7 +119,7 @@ impl Entry {
 
     /// Its action for a result of its module.
     #[must_use]
-    pub fn action(&self, code: Code) -> Action {
+    pub fn action(&self, code: PamCode) -> Action {
         self.control.action(code)
     }
 
@@ -136,7 +136,7 @@ pub struct Stack {
     /// Its part.
     pub part: Part,
     /// Its lines, with those of included files in their place.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<PamLine>,
     /// The faults in the files that were read for it.
     pub faults: Vec<Fault>,
     /// libpam gives up reading: every login by this service fails.
@@ -236,7 +236,7 @@ impl Tree {
         }
     }
 
-    fn lacks(&self, module: &str) -> bool {
+    fn is_missing(&self, module: &str) -> bool {
         let places = self.module_places(module);
         !places.is_empty() && !places.iter().any(|place| place.exists())
     }
@@ -330,11 +330,11 @@ impl<'t> Reader<'t> {
         self.stack.files.insert(path.to_owned());
         above.push(path.to_owned());
         if let Some(at) = text.split('\n').position(|line| line.ends_with('\r')) {
-            self.fault(&Place { file: path.to_owned(), line: at + 1 }, Problem::CarriageReturn);
+            self.fault(&FileLine { file: path.to_owned(), line: at + 1 }, Problem::CarriageReturn);
         }
         let mut result = Ok(());
         for line in assemble(&text) {
-            let place = Place { file: path.to_owned(), line: line.number };
+            let place = FileLine { file: path.to_owned(), line: line.number };
             if line.too_long {
                 self.fault(&place, Problem::TooLong);
                 self.must_fail(&place, only, only.unwrap_or(Part::Auth), level);
@@ -357,7 +357,7 @@ impl<'t> Reader<'t> {
     fn line(
         &mut self,
         words: &[String],
-        place: &Place,
+        place: &FileLine,
         only: Option<Part>,
         level: usize,
         above: &mut Vec<PathBuf>,
@@ -387,7 +387,7 @@ impl<'t> Reader<'t> {
             let inner = level + usize::from(control.eq_ignore_ascii_case("substack"));
             if inner > level {
                 let entry = self.entry(place, Control::BAD, level);
-                self.stack.entries.push(Entry { marker: true, ..entry });
+                self.stack.entries.push(PamLine { marker: true, ..entry });
             }
             if !self.include(words.next(), place, Some(part), inner, above) {
                 self.must_fail(place, only, part, level);
@@ -403,11 +403,11 @@ impl<'t> Reader<'t> {
             self.fault(place, Problem::Control(control.to_owned()));
             Control::BAD
         });
-        let entry = Entry {
+        let entry = PamLine {
             module: Some(module.to_owned()),
             arguments: words.map(str::to_owned).collect(),
             control_text: control.to_owned(),
-            missing: self.tree.lacks(module),
+            missing: self.tree.is_missing(module),
             without_function: self.tree.lacks_function(module, part),
             ..self.entry(place, parsed, level)
         };
@@ -420,7 +420,7 @@ impl<'t> Reader<'t> {
     fn include(
         &mut self,
         name: Option<&str>,
-        place: &Place,
+        place: &FileLine,
         only: Option<Part>,
         level: usize,
         above: &mut Vec<PathBuf>,
@@ -442,15 +442,15 @@ impl<'t> Reader<'t> {
         self.file(&path, only, level, above).is_ok()
     }
 
-    fn must_fail(&mut self, place: &Place, only: Option<Part>, part: Part, level: usize) {
+    fn must_fail(&mut self, place: &FileLine, only: Option<Part>, part: Part, level: usize) {
         if part == self.stack.part && only.is_none_or(|only| only == part) {
             let entry = self.entry(place, Control::BAD, level);
             self.stack.entries.push(entry);
         }
     }
 
-    fn entry(&self, place: &Place, control: Control, level: usize) -> Entry {
-        Entry {
+    fn entry(&self, place: &FileLine, control: Control, level: usize) -> PamLine {
+        PamLine {
             place: place.clone(),
             module: None,
             arguments: Vec::new(),
@@ -463,7 +463,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn fault(&mut self, place: &Place, problem: Problem) {
+    fn fault(&mut self, place: &FileLine, problem: Problem) {
         let fault = Fault { place: place.clone(), problem };
         if !self.stack.faults.contains(&fault) {
             self.stack.faults.push(fault);

@@ -1,7 +1,7 @@
 //! Our interpreter's results equal libpam's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use pam_stack::{Code, Part, Tree};
+use pam_stack::{PamCode, Part, Tree};
 use std::fs;
 
 /// A tree with these files in /etc/pam.d, and all modules that they name except pam_nope.so.
@@ -32,11 +32,11 @@ fn random_stacks_end_as_libpam_says() {
         let (_dir, tree) = tree(lines);
         let stack = tree.stack("s", Part::Auth);
         let run = stack.run(|entry, _| {
-            let named = entry.arguments.iter().find_map(|word| Code::named(word.strip_prefix("auth=")?));
+            let named = entry.arguments.iter().find_map(|word| PamCode::named(word.strip_prefix("auth=")?));
             vec![match (entry.missing, &entry.module) {
-                (true, _) => Code::MODULE_UNKNOWN,
-                (_, None) => Code::PERM_DENIED,
-                _ => named.unwrap_or(Code::SUCCESS),
+                (true, _) => PamCode::MODULE_UNKNOWN,
+                (_, None) => PamCode::PERM_DENIED,
+                _ => named.unwrap_or(PamCode::SUCCESS),
             }]
         });
         assert_eq!(run.is_some(), answer == "success", "{case}\n{run:?}\n{stack:#?}");
@@ -56,6 +56,6 @@ proptest::proptest! {
             fs::write(dir.path().join("etc/pam.d").join(name), &text).unwrap();
         }
         let stack = Tree::new(dir.path()).stack("s", Part::Auth);
-        let _ = stack.success(&pam_stack::Facts::RIGHT);
+        let _ = stack.success(&pam_stack::ModuleFacts::RIGHT);
     }
 }

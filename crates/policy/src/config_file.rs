@@ -1,6 +1,7 @@
 //! Where the configuration comes from: root's files that no other user may write to.
 
-use super::applied::{LONGEST, SourceFile};
+use super::applied::LONGEST;
+use super::compile::SourceFile;
 use super::error::ConfigError;
 use super::{Config, Damaged};
 use nix::errno::Errno;

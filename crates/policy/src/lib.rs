@@ -16,9 +16,12 @@
 #![warn(missing_docs)]
 
 mod applied;
+#[cfg(test)]
+mod applied_tests;
 mod brand;
 mod bytes;
 mod check;
+mod compile;
 mod config;
 mod config_file;
 mod document;
@@ -33,10 +36,11 @@ mod stored;
 mod tests;
 mod version_1;
 
-pub use applied::{Applied, Compiled, Failed, SourceFile, Stamp, compile, digest, restamped, settings};
+pub use applied::{Applied, Stamp, restamped, settings};
 pub use brand::{Brand, Colour};
 pub use bytes::Damaged;
 pub use check::{Finding, Severity, findings};
+pub use compile::{Compiled, Failed, SourceFile, compile, digest};
 pub use config::{
     Audit, Broker, Config, DEFAULT_PATH, Defaults, Enroll, Fleet, Require, Unasked, Verify, Watch,
 };
@@ -46,6 +50,6 @@ pub use first_login::FirstLogin;
 pub use proof_service::{PROOF_SERVICE, check_proof_service};
 pub use rules::{
     Condition, Conditions, Decision, Effects, Facts, Group, Hours, Known, Lookups, Names, Network, Origin,
-    Outcome, OwnedEffects, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
+    Outcome, Pattern, Rule, RuleSet, Test, address, local_time, minute_of_week,
 };
 pub use version_1::upgraded;

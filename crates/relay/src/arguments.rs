@@ -21,7 +21,7 @@ pub enum Task {
     /// Carry requests.
     Serve(Arguments),
     /// Print this text.
-    Tell(String),
+    Print(String),
 }
 
 /// The options.
@@ -44,9 +44,9 @@ impl Arguments {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or("an option lacks its value; try --help".to_owned());
             match argument.to_str().unwrap_or_default() {
-                "--help" | "-h" => return Ok(Task::Tell(HELP.into())),
+                "--help" | "-h" => return Ok(Task::Print(HELP.into())),
                 "--version" | "-V" => {
-                    return Ok(Task::Tell(concat!("qrtotp-relay ", env!("CARGO_PKG_VERSION")).into()));
+                    return Ok(Task::Print(concat!("qrtotp-relay ", env!("CARGO_PKG_VERSION")).into()));
                 }
                 "--listen" => listen = Some(PathBuf::from(value()?)),
                 "--dir" => dir = Some(PathBuf::from(value()?)),
@@ -89,6 +89,6 @@ mod tests {
         };
         assert_eq!(read, expected);
         assert!(parse("--listen").is_err() && parse("start").is_err());
-        assert!(matches!(parse("--help"), Ok(Task::Tell(_))));
+        assert!(matches!(parse("--help"), Ok(Task::Print(_))));
     }
 }

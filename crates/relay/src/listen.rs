@@ -4,7 +4,7 @@ use crate::arguments::Arguments;
 use crate::breaker::Breaker;
 use crate::identity::HostIdentity;
 use crate::keeper::{keep, probe};
-use crate::pool::{Place, Pool};
+use crate::pool::{Pool, PoolPermit};
 use crate::relay::{Relay, in_order};
 use crate::session::{SESSIONS, carry};
 use listenfd::ListenFd;
@@ -73,7 +73,7 @@ fn serve(stream: UnixStream, relay: &Arc<Relay>) {
             }
             response
         }
-        Ok(request @ FleetRequest::Session(_)) => match Place::take(&relay.sessions, SESSIONS) {
+        Ok(request @ FleetRequest::Session(_)) => match PoolPermit::take(&relay.sessions, SESSIONS) {
             None => Err(FleetResponse::Unavailable(Unavailable::Busy)),
             Some(place) => ask(relay, || Ok((relay.open(&request)?, place))),
         },

@@ -20,7 +20,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let ended = match Arguments::parse(std::env::args_os().skip(1)) {
         Ok(Task::Serve(arguments)) => listen::run(&arguments),
-        Ok(Task::Tell(text)) => {
+        Ok(Task::Print(text)) => {
             let _ = writeln!(std::io::stdout(), "{text}");
             return ExitCode::SUCCESS;
         }

@@ -39,7 +39,7 @@ impl<F: Fn(UnixStream) + Send + Sync + 'static> Pool<F> {
         for _ in 1..WAITING {
             self.grow()?;
         }
-        let _place = Place::take(&self.threads, REQUESTS);
+        let _place = PoolPermit::take(&self.threads, REQUESTS);
         loop {
             self.work();
         }
@@ -48,7 +48,7 @@ impl<F: Fn(UnixStream) + Send + Sync + 'static> Pool<F> {
     /// Starts a thread, if there may be one more. If not, a connection waits until another one is served, or
     /// until its module's time is over, which then denies.
     fn grow(self: &Arc<Self>) -> io::Result<()> {
-        let Some(place) = Place::take(&self.threads, REQUESTS) else { return Ok(()) };
+        let Some(place) = PoolPermit::take(&self.threads, REQUESTS) else { return Ok(()) };
         let pool = Arc::clone(self);
         let work = move || {
             let _place = place;
@@ -80,9 +80,9 @@ impl<F: Fn(UnixStream) + Send + Sync + 'static> Pool<F> {
 }
 
 /// The place of a thread or a session; freed when dropped.
-pub struct Place(Arc<AtomicUsize>);
+pub struct PoolPermit(Arc<AtomicUsize>);
 
-impl Place {
+impl PoolPermit {
     /// `None`: `most` are taken.
     pub fn take(taken: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
         let place = Self(Arc::clone(taken));
@@ -90,7 +90,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for PoolPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn no_more_places_are_given_than_there_are() {
         let taken = Arc::default();
-        let places: Vec<_> = (0..3).map(|_| Place::take(&taken, 2)).collect();
+        let places: Vec<_> = (0..3).map(|_| PoolPermit::take(&taken, 2)).collect();
         assert_eq!(places.iter().flatten().count(), 2);
         drop(places);
-        assert!(Place::take(&taken, 1).is_some());
+        assert!(PoolPermit::take(&taken, 1).is_some());
     }
 }

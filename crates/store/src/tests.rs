@@ -277,8 +277,9 @@ fn a_change_that_is_cut_off_is_there_with_its_line_or_not_at_all() {
 #[test]
 fn a_uid_that_is_adopted_changes_with_its_line_or_not_at_all() {
     let adopt = |store: &FileStore| {
-        let told = &mut |_: u32, state: &mut State| state.chain.add(&mut "event=adopted".to_owned(), 0, 50);
-        store.rename_account(&alice(), (&alice(), 2000), told).unwrap();
+        let add_line =
+            &mut |_: u32, state: &mut State| state.chain.add(&mut "event=adopted".to_owned(), 0, 50);
+        store.rename_account(&alice(), (&alice(), 2000), add_line).unwrap();
     };
     for (cut, (_place, store)) in cut_off(adopt).into_iter().enumerate() {
         let found = store.load(&alice()).unwrap().unwrap();

@@ -70,8 +70,8 @@ mod tests {
     #[test]
     fn spans_read_back_as_written() {
         for text in ["1s", "90s", "10m", "24h", "366d"] {
-            let span: ConfigDuration = text.parse().unwrap();
-            assert_eq!(span.to_string().parse::<ConfigDuration>().unwrap(), span);
+            let duration: ConfigDuration = text.parse().unwrap();
+            assert_eq!(duration.to_string().parse::<ConfigDuration>().unwrap(), duration);
         }
         assert_eq!("24h".parse::<ConfigDuration>().unwrap().to_string(), "1d");
         assert_eq!("90s".parse::<ConfigDuration>().unwrap().as_seconds(), 90);

@@ -1,8 +1,8 @@
 //! `qrtotp config …`.
 
-use super::as_libpam_reads;
 use clap::{Args, Subcommand, ValueEnum};
 use qrtotp_values::ConfigDuration;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -88,7 +88,7 @@ pub struct Rollback {
 
 /// A place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Place {
+pub enum Familiarity {
     /// A correct code came from here
     Familiar,
     /// Any other
@@ -124,7 +124,7 @@ pub struct Explain {
     pub by: String,
     /// Assume that a correct code came from the same place in the last 30 days, or not
     #[arg(long, default_value = "new")]
-    pub place: Place,
+    pub place: Familiarity,
     /// Assume that sshd accepted a public key, or one that is registered as a hardware key
     #[arg(long, value_name = "KIND", value_enum, num_args = 0..=1, default_missing_value = "any")]
     pub key: Option<Key>,
@@ -143,4 +143,9 @@ pub struct Explain {
     /// Use the edited files instead of the applied configuration
     #[arg(long)]
     pub edited: bool,
+}
+
+/// A service's name as libpam reads it: without a path, in lower case.
+pub fn as_libpam_reads(typed: &str) -> Result<String, Infallible> {
+    Ok(typed.rsplit('/').next().unwrap_or_default().to_ascii_lowercase())
 }

@@ -3,7 +3,7 @@
 use crate::cli::{Device, Enroll, Rename, Revoke, Status};
 use crate::error::{Exit, Failure};
 use crate::language::{catalogue, say};
-use crate::picture::{Look, Request as Picture};
+use crate::picture::{Appearance, Request as Picture};
 use crate::qr_style::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::{User, geteuid};
@@ -51,8 +51,8 @@ pub fn enroll(socket: &Path, config: &Path, args: Enroll) -> Result<Exit, Failur
         issuer: &issuer,
         account: &account,
     });
-    let look = Look::new(&config.brand, place.tty, picture.as_ref())?;
-    let terminal = Terminal::new(place, (args.qr, args.invert), &user, config.brand.contact, look)?;
+    let appearance = Appearance::new(&config.brand, place.tty, picture.as_ref())?;
+    let terminal = Terminal::new(place, (args.qr, args.invert), &user, config.brand.contact, appearance)?;
     let mut terminal = terminal.acknowledged();
     let label = Label::new(&args.label.unwrap_or_default()).as_str().to_owned();
     let ended = converse(socket, &Request::Enroll { label }, &mut terminal);

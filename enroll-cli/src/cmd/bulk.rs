@@ -3,7 +3,7 @@
 
 use super::config::{self, count};
 use super::token::json::{JsonList, put_json};
-use super::token::whom::in_group;
+use super::token::users::in_group;
 use crate::cli::Bulk;
 use crate::context::Context;
 use crate::error::{Exit, Failure};
@@ -229,7 +229,7 @@ pub trait Changed {
     fn put(&self, target: &Target, out: &mut File) -> io::Result<()>;
 
     /// The same for JSON.
-    fn view<'a>(&'a self, target: &'a Target) -> View<'a>;
+    fn view<'a>(&'a self, target: &'a Target) -> AccountResult<'a>;
 
     /// What to do about an account for which the output failed.
     fn not_shown(&self, target: &Target, error: &io::Error) -> String;
@@ -237,7 +237,7 @@ pub trait Changed {
 
 /// An account in the JSON of `revoke` and `reissue`.
 #[derive(Default, Serialize)]
-pub struct View<'a> {
+pub struct AccountResult<'a> {
     pub user: &'a str,
     /// How many devices were revoked; with `--dry-run`, would be.
     pub devices: usize,
@@ -252,7 +252,7 @@ pub struct View<'a> {
     pub error: Option<&'a str>,
 }
 
-impl<'a> View<'a> {
+impl<'a> AccountResult<'a> {
     pub fn of(target: &'a Target) -> Self {
         let (user, devices) = (target.name.as_str(), target.count());
         Self { user, devices, token_revoked: target.which == Which::Token, ..Self::default() }
@@ -272,7 +272,7 @@ impl Json {
         Self { head, list: JsonList::part() }
     }
 
-    fn account(&mut self, view: &View<'_>, out: &mut File) -> io::Result<()> {
+    fn account(&mut self, view: &AccountResult<'_>, out: &mut File) -> io::Result<()> {
         let Self { head, list } = self;
         put_json(out, |text| {
             text.write_all(std::mem::take(head).as_bytes())?;
@@ -280,21 +280,21 @@ impl Json {
         })
     }
 
-    fn end(&self, outcome: &Outcome, all_read: bool, out: &mut File) -> io::Result<()> {
+    fn end(&self, outcome: &BulkCounts, all_read: bool, out: &mut File) -> io::Result<()> {
         out.write_all(self.head.as_bytes())?;
         self.list.end(out)?;
-        let Outcome { done, failed, .. } = outcome;
+        let BulkCounts { done, failed, .. } = outcome;
         writeln!(out, ",\"changed\":{done},\"failed\":{failed},\"all_read\":{all_read}}}")
     }
 }
 
 /// Says what became of accounts: in lines, or as JSON.
-pub struct Report {
+pub struct BulkReport {
     json: Option<Json>,
     out: File,
 }
 
-impl Report {
+impl BulkReport {
     /// `verb` is what happens to the devices.
     ///
     /// # Errors
@@ -312,12 +312,12 @@ impl Report {
         (context, kind, bulk): (&Context, &str, &Bulk),
         targets: &[Target],
         mut change: impl FnMut(&Target) -> Result<C, E>,
-    ) -> Outcome {
+    ) -> BulkCounts {
         let log = |reason, count: &str, detail: &str| {
             context.host_chain().log_new(&HostEvent { kind, reason, facts: &[("count", count)] }, detail);
         };
         log("begun", &targets.len().to_string(), &bulk.to_string());
-        let mut outcome = Outcome::default();
+        let mut outcome = BulkCounts::default();
         for target in targets {
             match change(target) {
                 Ok(changed) => {
@@ -344,8 +344,13 @@ impl Report {
         }
     }
 
-    fn fail(&mut self, target: &Target, error: &str, outcome: &mut Outcome) {
-        let view = View { devices: 0, token_revoked: false, error: Some(error), ..View::of(target) };
+    fn fail(&mut self, target: &Target, error: &str, outcome: &mut BulkCounts) {
+        let view = AccountResult {
+            devices: 0,
+            token_revoked: false,
+            error: Some(error),
+            ..AccountResult::of(target)
+        };
         let shown = self.json.as_mut().is_some_and(|json| json.account(&view, &mut self.out).is_ok());
         if shown {
             outcome.failed += 1;
@@ -358,7 +363,7 @@ impl Report {
     ///
     /// # Errors
     /// The output failed.
-    pub fn end(&mut self, outcome: &Outcome, all_read: bool, text: &str) -> io::Result<()> {
+    pub fn end(&mut self, outcome: &BulkCounts, all_read: bool, text: &str) -> io::Result<()> {
         let ended = match &self.json {
             Some(json) => json.end(outcome, all_read, &mut self.out),
             None => self.out.write_all(text.as_bytes()),
@@ -370,12 +375,12 @@ impl Report {
 
 /// Counts of a bulk command: accounts that it changed, and failures.
 #[derive(Default)]
-pub struct Outcome {
+pub struct BulkCounts {
     pub done: u32,
     failed: u32,
 }
 
-impl Outcome {
+impl BulkCounts {
     /// One account was changed.
     pub fn one() -> Self {
         Self { done: 1, ..Self::default() }
@@ -398,13 +403,13 @@ impl Outcome {
 }
 
 /// Shows what would happen, or that there is nothing to do. True: that was all.
-pub fn is_over(bulk: &Bulk, targets: &Targets, verb: &str, report: &mut Report) -> Result<bool, Failure> {
+pub fn is_over(bulk: &Bulk, targets: &Targets, verb: &str, report: &mut BulkReport) -> Result<bool, Failure> {
     let is_over = bulk.dry_run || targets.all.is_empty();
     if let (true, Some(json)) = (is_over, &mut report.json) {
         for target in &targets.all {
-            json.account(&View::of(target), &mut report.out)?;
+            json.account(&AccountResult::of(target), &mut report.out)?;
         }
-        json.end(&Outcome::default(), !targets.unread, &mut report.out)?;
+        json.end(&BulkCounts::default(), !targets.unread, &mut report.out)?;
         return Ok(true);
     }
     let out = &mut report.out;

@@ -3,9 +3,9 @@
 use crate::cli::Enroll;
 use crate::cmd::doctor::Files;
 use crate::cmd::doctor::report::names;
-use crate::context::{Account, Context, known_user, named_or_self, syslog};
+use crate::context::{Context, HostUser, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
-use crate::picture::{Look, Request};
+use crate::picture::{Appearance, Request};
 use crate::qr_style::needs_explicit_style;
 use crate::terminal::{Terminal, place};
 use nix::unistd::geteuid;
@@ -16,7 +16,7 @@ use qrtotp_policy::PROOF_SERVICE;
 
 pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "enroll")?;
-    let Account { name, uid } = known_user(&typed)?;
+    let HostUser { name, uid } = known_user(&typed)?;
     context.refuse_fleets(&name)?;
     let place = place();
     if needs_explicit_style(args.qr, &place) {
@@ -33,7 +33,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         issuer: &issuer,
         account: &account,
     });
-    let look = Look::new(&context.config.brand, place.tty, picture.as_ref())?;
+    let appearance = Appearance::new(&context.config.brand, place.tty, picture.as_ref())?;
     let store = context.store_or_new()?;
     let label = Label::new(args.label.as_deref().unwrap_or_default());
     let request = EnrolmentRequest {
@@ -47,7 +47,7 @@ pub fn run(context: &Context, args: Enroll) -> Result<Exit, Failure> {
         host: &host_name(),
     };
     let contact = context.config.brand.contact.clone();
-    let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, look)?;
+    let mut terminal = Terminal::new(place, (args.qr, args.invert), name.as_str(), contact, appearance)?;
     let mut log = syslog();
     let mut ctx = context.flow(&*store, name.as_str(), &mut log);
     let enrolled =

@@ -2,7 +2,7 @@
 //! makes the signature; ours verifies it. No program of the user's runs on the terminal of the caller.
 
 use crate::cli::AddKey;
-use crate::context::{Account, Context, known_user, named_or_self, syslog};
+use crate::context::{Context, HostUser, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::program::{Silence, output_of};
 use crate::terminal::Terminal;
@@ -25,7 +25,7 @@ const MOST_LINES: usize = 64;
 pub fn add(context: &Context, args: AddKey) -> Result<Exit, Failure> {
     let typed = named_or_self(args.user, "key add")?;
     let account = known_user(&typed)?;
-    let Account { name, uid } = &account;
+    let HostUser { name, uid } = &account;
     let (store, mut log) = (context.store()?, syslog());
     let mut ctx = context.flow(&*store, name.as_str(), &mut log);
     let mut terminal = Terminal::plain()?;

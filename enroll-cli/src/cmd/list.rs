@@ -1,7 +1,7 @@
 //! `qrtotp list`: every account as it is read, so that one that is damaged hides no other, and a hundred
 //! thousand need no more memory than ten.
 
-use super::token::whom::passwd;
+use super::token::users::passwd;
 use crate::cli::List;
 use crate::context::Context;
 use crate::error::{Exit, Failure, store_failure};

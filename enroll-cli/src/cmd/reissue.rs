@@ -1,7 +1,7 @@
 //! `qrtotp reissue`: revokes devices and issues a new enrolment code for each account. A failure does not
 //! stop the others, and a second run continues where the first one ended.
 
-use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
+use super::bulk::{AccountResult, BulkCounts, BulkReport, Changed, Target, Targets, Which, confirm, is_over};
 use super::config::count;
 use super::token::advice;
 use crate::cli::Reissue;
@@ -34,10 +34,10 @@ fn one(context: &Context, store: &dyn AccountStore, user: &str, args: &Reissue) 
     let account = store.load(&name)?;
     let target = account.and_then(|account| Target::of(name.clone(), &account.record));
     let target = target.ok_or_else(|| Failure::admin(&AdminError::NotEnrolled(name.clone()), user))?;
-    let mut report = Report::new("reissue", &args.bulk)?;
+    let mut report = BulkReport::new("reissue", &args.bulk)?;
     let reissued = reissue(context, store, &target, args.expires)?;
     report.put(&target, &reissued).map_err(|error| Failure::Error(reissued.not_shown(&target, &error)))?;
-    report.end(&Outcome::one(), true, &advice_about(context, args.expires))?;
+    report.end(&BulkCounts::one(), true, &advice_about(context, args.expires))?;
     Ok(Exit::Done)
 }
 
@@ -53,9 +53,9 @@ pub fn reissue_all(
     targets: &Targets,
     args: &Reissue,
 ) -> Result<Exit, Failure> {
-    let mut report = Report::new("reissue", &args.bulk)?;
+    let mut report = BulkReport::new("reissue", &args.bulk)?;
     if is_over(&args.bulk, targets, "reissue", &mut report)? {
-        return Ok(Outcome::default().exit(targets));
+        return Ok(BulkCounts::default().exit(targets));
     }
     let then = "logins of these accounts are denied until they enrol again with the code that is shown here";
     confirm(args.bulk.confirm, store, targets, "reissue", then)?;
@@ -125,16 +125,16 @@ impl Changed for Reissued {
         }
     }
 
-    fn view<'a>(&'a self, target: &'a Target) -> View<'a> {
+    fn view<'a>(&'a self, target: &'a Target) -> AccountResult<'a> {
         let token = self.issued.as_ref().map(|(token, _)| token);
-        View {
+        AccountResult {
             devices: self.gone,
             token_revoked: false,
             token: token.map(|token| token.id.to_string()),
             expires: token.map(|token| token.expires),
             code: self.issued.as_ref().map(|(_, code)| code.as_str()),
             code_expires: token.and_then(|token| token.binding.as_ref()).map(|binding| binding.expires),
-            ..View::of(target)
+            ..AccountResult::of(target)
         }
     }
 

@@ -1,6 +1,6 @@
 //! `qrtotp resync`.
 
-use crate::context::{Account, Context, known_user, named_or_self, syslog};
+use crate::context::{Context, HostUser, known_user, named_or_self, syslog};
 use crate::error::{Exit, Failure};
 use crate::language::say;
 use crate::terminal::Terminal;
@@ -10,7 +10,7 @@ use std::io::Write;
 
 pub fn run(context: &Context, user: Option<String>) -> Result<Exit, Failure> {
     let typed = named_or_self(user, "resync")?;
-    let Account { name, uid } = known_user(&typed)?;
+    let HostUser { name, uid } = known_user(&typed)?;
     let store = context.store()?;
     let (mut log, mut terminal) = (syslog(), Terminal::plain()?);
     let ctx = &mut context.flow(&*store, name.as_str(), &mut log);

@@ -1,7 +1,7 @@
 //! `qrtotp revoke` for many accounts. A failure does not stop the others, and a second run continues where
 //! the first one ended.
 
-use super::bulk::{Changed, Outcome, Report, Target, Targets, View, Which, confirm, is_over};
+use super::bulk::{AccountResult, BulkCounts, BulkReport, Changed, Target, Targets, Which, confirm, is_over};
 use super::config::count;
 use crate::cli::Bulk;
 use crate::context::{Context, syslog};
@@ -14,9 +14,9 @@ use std::io::{self, Write};
 pub fn run(context: &Context, bulk: &Bulk) -> Result<Exit, Failure> {
     let store = context.store()?;
     let targets = Targets::find(context, &*store, bulk, true)?;
-    let mut report = Report::new("revoke", bulk)?;
+    let mut report = BulkReport::new("revoke", bulk)?;
     if is_over(bulk, &targets, "revoke", &mut report)? {
-        return Ok(Outcome::default().exit(&targets));
+        return Ok(BulkCounts::default().exit(&targets));
     }
     let then = "logins of these accounts are denied until they enrol again";
     confirm(bulk.confirm, &*store, &targets, "revoke", then)?;
@@ -35,8 +35,8 @@ impl Changed for Revoked {
         writeln!(out, "{} {} revoked", target.column(), target.what())
     }
 
-    fn view<'a>(&'a self, target: &'a Target) -> View<'a> {
-        View::of(target)
+    fn view<'a>(&'a self, target: &'a Target) -> AccountResult<'a> {
+        AccountResult::of(target)
     }
 
     fn not_shown(&self, target: &Target, error: &io::Error) -> String {

@@ -27,13 +27,13 @@ use std::os::fd::AsFd;
 
 /// How a dialogue looks. Without more: plain.
 #[derive(Default)]
-pub struct Look {
+pub struct Appearance {
     brand: Brand,
     depth: Depth,
     saved: Option<Saved>,
 }
 
-impl Look {
+impl Appearance {
     /// For standard output, which may be a terminal, and with a picture where one was asked for.
     pub fn new(brand: &Brand, tty: bool, request: Option<&Request<'_>>) -> Result<Self, Failure> {
         if let Some(problem) = accent::problem(brand) {

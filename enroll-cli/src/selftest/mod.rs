@@ -16,7 +16,7 @@ use crate::error::{Exit, Failure};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, umask};
 use qrtotp_policy::DEFAULT_PATH;
-use report::Report;
+use report::SelftestReport;
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
 use std::os::unix::process::CommandExt;
@@ -62,7 +62,7 @@ pub fn run_inside(mut words: impl Iterator<Item = OsString>) -> ExitCode {
     let json = words.next().is_some_and(|form| form == "json");
     let state_dir = words.next().unwrap_or_default();
     let tried = world::enter(Path::new(&state_dir)).and_then(|world| {
-        let mut report = Report::default();
+        let mut report = SelftestReport::default();
         module::check(&world, &mut report)?;
         qr::check(&world, &mut report)?;
         services::check_sshd(&world, &mut report)?;

@@ -4,7 +4,7 @@
 use super::accounts::{MODULE, PASSWORD};
 use super::dialogue::{Dialogue, INSIDE, SAY};
 use super::phone::Phone;
-use super::report::Report;
+use super::report::SelftestReport;
 use super::world::World;
 use crate::error::Failure;
 use std::process::Command;
@@ -28,7 +28,7 @@ const RECOVERY_TWICE: (&str, &str) = ("recovery-twice", "the same recovery code 
 const REVOKED: (&str, &str) = ("revoked", "a revoked device is refused at the next login");
 const TOKEN_TWICE: (&str, &str) = ("token-twice", "a token is worth nothing once it was used");
 
-pub fn check(world: &World, report: &mut Report) -> Result<(), Failure> {
+pub fn check(world: &World, report: &mut SelftestReport) -> Result<(), Failure> {
     std::fs::write("/etc/pam.d/su", PAM_FILE)?;
     let issued = world.qrtotp(&["token", "issue", MODULE, "--code", "--json"], "")?;
     let issued: serde_json::Value =
@@ -86,14 +86,14 @@ fn answered(world: &World, answer: &str) -> Result<(bool, String), Failure> {
 }
 
 /// The device that was enrolled, and an unused recovery code. `None`: it was not, which is reported.
-fn first_login(world: &World, token: &str, report: &mut Report) -> Result<Option<(Phone, String)>, Failure> {
+fn first_login(
+    world: &World,
+    token: &str,
+    report: &mut SelftestReport,
+) -> Result<Option<(Phone, String)>, Failure> {
     let mut dialogue = su()?;
     let shown = (|| {
-        dialogue.expect(QUESTION)?;
-        dialogue.send("");
-        dialogue.expect(TOKEN)?;
-        dialogue.send(token);
-        dialogue.expect(NO_TERMINAL)?;
+        offer_token(&mut dialogue, token)?;
         dialogue.send("i");
         dialogue.expect(CHOICES)?;
         dialogue.send("k");
@@ -111,6 +111,15 @@ fn first_login(world: &World, token: &str, report: &mut Report) -> Result<Option
     report.check(FIRST.0, FIRST.1, got_in && enrolled.is_some(), &seen);
     report.check(TYPED.0, TYPED.1, typed && enrolled.is_some(), "no code of the shown key was accepted");
     Ok(enrolled.filter(|_| got_in))
+}
+
+/// Asks to enrol with the token's code: what is shown then, `None` if no key is.
+fn offer_token(dialogue: &mut Dialogue, token: &str) -> Option<String> {
+    dialogue.expect(QUESTION)?;
+    dialogue.send("");
+    dialogue.expect(TOKEN)?;
+    dialogue.send(token);
+    dialogue.expect(NO_TERMINAL)
 }
 
 /// The key as it is shown for typing: in groups, on the lines behind the one that says so.
@@ -132,13 +141,7 @@ fn recovery_codes(shown: &str) -> Vec<String> {
 /// After a revocation the token that was used once must not enrol again.
 fn token_again(world: &World, token: &str) -> Result<(bool, String), Failure> {
     let mut dialogue = su()?;
-    let shown = (|| {
-        dialogue.expect(QUESTION)?;
-        dialogue.send("");
-        dialogue.expect(TOKEN)?;
-        dialogue.send(token);
-        dialogue.expect(NO_TERMINAL)
-    })();
+    let shown = offer_token(&mut dialogue, token);
     let (got_in, seen) = ended(world, dialogue);
     Ok((got_in || shown.is_some(), seen))
 }

@@ -3,7 +3,7 @@
 
 use super::accounts::SUDO;
 use super::dialogue::Dialogue;
-use super::report::Report;
+use super::report::SelftestReport;
 use super::world::{COMMAND, World};
 use crate::error::Failure;
 use crate::program::output;
@@ -16,7 +16,7 @@ const WHAT: &str = "the QR code scans and has the key";
 const READER: &str = "/usr/bin/zbarimg";
 const PICTURE: &str = "/root/code.png";
 
-pub fn check(_: &World, report: &mut Report) -> Result<(), Failure> {
+pub fn check(_: &World, report: &mut SelftestReport) -> Result<(), Failure> {
     if !Path::new(READER).exists() {
         report.not_tried(ID, WHAT, "no reader is installed: apt install zbar-tools");
         return Ok(());

@@ -28,12 +28,12 @@ struct Check {
 }
 
 #[derive(Debug)]
-pub struct Report {
+pub struct SelftestReport {
     checks: Vec<Check>,
     progress: Progress,
 }
 
-impl Default for Report {
+impl Default for SelftestReport {
     fn default() -> Self {
         Self { checks: Vec::new(), progress: Progress::of("checks, in about a minute") }
     }
@@ -48,7 +48,7 @@ struct Whole<'r> {
     checks: &'r [Check],
 }
 
-impl Report {
+impl SelftestReport {
     /// `seen` tells a failure.
     pub fn check(&mut self, id: &'static str, what: &'static str, passed: bool, seen: &str) {
         let result = if passed { Result::Passed } else { Result::Failed };
@@ -125,8 +125,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn report() -> Report {
-        let mut report = Report::default();
+    fn report() -> SelftestReport {
+        let mut report = SelftestReport::default();
         report.check("code", "a correct code is accepted", true, "never shown");
         report.not_tried("qr", "the QR code scans", "zbarimg is not installed");
         report
@@ -143,10 +143,10 @@ mod tests {
 
     #[test]
     fn if_nothing_was_tried_that_is_no_success() {
-        let mut report = Report::default();
+        let mut report = SelftestReport::default();
         report.not_tried("qr", "the QR code scans", "zbarimg is not installed");
         assert_eq!(report.exit(), Exit::Error);
-        assert_eq!(Report::default().exit(), Exit::Error);
+        assert_eq!(SelftestReport::default().exit(), Exit::Error);
     }
 
     #[test]

@@ -3,11 +3,11 @@
 use super::accounts::{self, PASSWORD, SSHD, SUDO};
 use super::dialogue::{INSIDE, SAY};
 use super::phone::Phone;
-use super::report::Report;
+use super::report::SelftestReport;
 use super::world::World;
 use crate::cmd::doctor::Files;
 use crate::error::Failure;
-use crate::sshd::{Settings, program};
+use crate::sshd::{SshdSettings, program};
 use qrtotp_clock::Deadline;
 use std::fs::{self, Permissions};
 use std::net::TcpStream;
@@ -55,7 +55,7 @@ struct Attempt<'a> {
     key: bool,
 }
 
-pub fn check_sshd(world: &World, report: &mut Report) -> Result<(), Failure> {
+pub fn check_sshd(world: &World, report: &mut SelftestReport) -> Result<(), Failure> {
     let reason = match (program(), Path::new("/usr/bin/ssh").exists(), sshd_names_users()) {
         (None, _, _) => Some("sshd is not installed"),
         (_, false, _) => Some("no ssh client is installed: apt install openssh-client"),
@@ -77,7 +77,7 @@ pub fn check_sshd(world: &World, report: &mut Report) -> Result<(), Failure> {
     done
 }
 
-pub fn check_sudo(world: &World, report: &mut Report) -> Result<(), Failure> {
+pub fn check_sudo(world: &World, report: &mut SelftestReport) -> Result<(), Failure> {
     if !Path::new("/usr/bin/sudo").exists() {
         report.not_tried(OF_SUDO.right.0, "sudo accepts and refuses", "sudo is not installed");
         return Ok(());
@@ -91,7 +91,7 @@ type Login<'a> = &'a dyn Fn(&Attempt) -> Command;
 
 fn try_service(
     world: &World,
-    report: &mut Report,
+    report: &mut SelftestReport,
     (service, account, words): (&str, &str, &Words),
     login: Login,
 ) -> Result<(), Failure> {
@@ -175,7 +175,7 @@ fn sudo(attempt: &Attempt, uid: u32) -> Command {
 
 /// sshd would refuse the throwaway account, whatever its code.
 fn sshd_names_users() -> bool {
-    let settings = program().and_then(|program| Settings::ask(program, None).ok());
+    let settings = program().and_then(|program| SshdSettings::ask(program, None).ok());
     settings.is_some_and(|settings| ["allowusers", "allowgroups"].iter().any(|of| settings.get(of).is_some()))
 }
 

@@ -107,10 +107,10 @@ mod tests {
         assert_eq!(after(&[]).objection(), None, "alone");
         assert_eq!(after(&[("v2", 0), ("v3", 60)]).objection(), None, "another one is off");
         assert_eq!(after(&[("v2", 10), ("v3", 10)]).objection(), None, "not yet");
-        let told = after(&[("v2", 11), ("v3", 12)]).objection().unwrap();
-        assert!(told.contains("11 s behind the others"), "{told}");
-        let told = after(&[("v2", -60), ("v3", -61)]).objection().unwrap();
-        assert!(told.contains("60 s ahead of the others"), "{told}");
+        let text = after(&[("v2", 11), ("v3", 12)]).objection().unwrap();
+        assert!(text.contains("11 s behind the others"), "{text}");
+        let text = after(&[("v2", -60), ("v3", -61)]).objection().unwrap();
+        assert!(text.contains("60 s ahead of the others"), "{text}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn run(listen: Option<&Path>, config: &Path) -> Result<(), String> {
     loop {
         match listener.accept() {
             Ok((socket, _)) => {
-                let place = Place::take(&open);
+                let place = ConnectionPermit::take(&open);
                 let (verifier, tls) = (Arc::clone(&verifier), Arc::clone(&tls));
                 let attend = move || {
                     let Some(_place) = place else { return };
@@ -101,16 +101,16 @@ fn state(config: &Path) -> Result<(Arc<Verifier>, Arc<rustls::ServerConfig>), St
 }
 
 /// A connection's place; freed when dropped.
-struct Place(Arc<AtomicUsize>);
+struct ConnectionPermit(Arc<AtomicUsize>);
 
-impl Place {
+impl ConnectionPermit {
     fn take(open: &Arc<AtomicUsize>) -> Option<Self> {
         let place = Self(Arc::clone(open));
         (open.fetch_add(1, Ordering::Relaxed) < CONNECTIONS).then_some(place)
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }

@@ -25,14 +25,14 @@ struct Account {
 }
 
 /// An account's turn; given up when dropped.
-pub struct Turn {
+pub struct QueuePermit {
     queue: Arc<Queue>,
     account: String,
 }
 
 impl Queue {
     /// Waits for the account's turn. `None`: too many wait already, or it took too long.
-    pub fn enter(self: &Arc<Self>, account: &str) -> Option<Turn> {
+    pub fn enter(self: &Arc<Self>, account: &str) -> Option<QueuePermit> {
         let mut accounts = self.accounts();
         let entry = accounts.entry(account.to_owned()).or_default();
         if entry.present > WAITING {
@@ -49,7 +49,7 @@ impl Queue {
             return None;
         }
         accounts.entry(account.to_owned()).or_default().at_work = true;
-        Some(Turn { queue: Arc::clone(self), account: account.to_owned() })
+        Some(QueuePermit { queue: Arc::clone(self), account: account.to_owned() })
     }
 
     fn accounts(&self) -> MutexGuard<'_, HashMap<String, Account>> {
@@ -66,7 +66,7 @@ fn leave(accounts: &mut HashMap<String, Account>, account: &str) {
     }
 }
 
-impl Drop for Turn {
+impl Drop for QueuePermit {
     fn drop(&mut self) {
         let mut accounts = self.queue.accounts();
         if let Some(entry) = accounts.get_mut(&self.account) {
@@ -111,11 +111,11 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let turn = queue.enter("alice").unwrap();
+                        let permit = queue.enter("alice").unwrap();
                         assert_eq!(at_work.fetch_add(1, Ordering::SeqCst), 0);
                         thread::yield_now();
                         at_work.fetch_sub(1, Ordering::SeqCst);
-                        drop(turn);
+                        drop(permit);
                     }
                 });
             }

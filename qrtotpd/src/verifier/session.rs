@@ -7,7 +7,7 @@ use super::state::Verifier;
 use super::verify::{alert, failed, policy, unavailable};
 use crate::PROGRAM;
 use crate::caller::Caller;
-use crate::remote::{Line, Remote};
+use crate::remote::{Remote, UserChannel};
 use crate::served::{Ended, Served, broken, unusable};
 use crate::tunnel::Tunnel;
 use crate::work_limits::WorkPermit;
@@ -206,7 +206,7 @@ impl SessionLine<'_> {
     }
 }
 
-impl Line for SessionLine<'_> {
+impl UserChannel for SessionLine<'_> {
     fn say(&mut self, response: &Response) -> Result<(), FrameError> {
         let sealed = self.tunnel.as_mut().ok_or(FrameError::Closed)?.seal(response)?;
         self.send(&sealed)

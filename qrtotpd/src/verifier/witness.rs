@@ -18,7 +18,7 @@ const WRITE: u32 = 5;
 
 /// Runs as long as the verifier.
 pub fn keep(verifier: &Verifier) {
-    let (mut told, mut clock_told) = (String::new(), false);
+    let (mut logged, mut clock_logged) = (String::new(), false);
     let authorities: Vec<_> = verifier.authorities.iter().map(ca_hash).collect();
     verifier.store.describe(Condition { ahead: 0, authorities: authorities.clone() });
     for round in 0_u32.. {
@@ -32,14 +32,14 @@ pub fn keep(verifier: &Verifier) {
         });
         match ahead {
             Ok(ahead) if ahead.abs() > WARN => {
-                if !std::mem::replace(&mut clock_told, true) {
+                if !std::mem::replace(&mut clock_logged, true) {
                     report("clock", &describe(ahead));
                 }
             }
-            Ok(_) => (told, clock_told) = (String::new(), false),
-            Err(error) if error.reason() == told => {}
+            Ok(_) => (logged, clock_logged) = (String::new(), false),
+            Err(error) if error.reason() == logged => {}
             Err(error) => {
-                error.reason().clone_into(&mut told);
+                error.reason().clone_into(&mut logged);
                 report(error.reason(), &error.to_string());
             }
         }

@@ -153,8 +153,8 @@ impl Bench {
         let user =
             ["setpriv", "--reuid", "qrtotp-verifier", "--regid", "qrtotp-verifier", "--clear-groups", "--"];
         let argv = [&user[..], &["/usr/local/bin/floor", FLOOR, &count, &clients]].concat();
-        let told = self.fleet.verifiers[self.asked].sandbox.run(&argv).success().stdout;
-        let (times, total) = told.split_once("total ").context("the floor says no total")?;
+        let output = self.fleet.verifiers[self.asked].sandbox.run(&argv).success().stdout;
+        let (times, total) = output.split_once("total ").context("the floor says no total")?;
         let times = times.lines().map(|line| Ok(line.parse()?)).collect::<Result<_>>()?;
         Ok((times, total.trim().parse::<f64>()? / 1e9))
     }
@@ -162,16 +162,16 @@ impl Bench {
     /// Logs the users in, one after the other or from so many processes. The same as [`Bench::floor`].
     fn drive(&self, users: &[(String, Phone)], processes: usize, ago: u64) -> Result<(Vec<u64>, f64)> {
         self.know(users);
-        users[0].1.settle(15); // all of them log in within one period
+        users[0].1.wait_for_seconds_left(15); // all of them log in within one period
         let now = clock::now();
         let code = |phone: &Phone| phone.code_of_step(phone.step() - ago);
         let line = |(user, phone): &(String, Phone)| format!("{SERVICE} {user} {} {now}\n", code(phone));
         let plan: String = users.iter().map(line).collect();
         self.host.sandbox.overwrite("/tmp/plan", &plan);
         let argv = ["driver", "/tmp/plan", &processes.to_string()];
-        let told = self.host.sandbox.run(&argv).success().stdout;
+        let output = self.host.sandbox.run(&argv).success().stdout;
         let (mut times, mut total) = (Vec::new(), f64::NAN);
-        for line in told.lines() {
+        for line in output.lines() {
             match line.split(' ').collect::<Vec<_>>()[..] {
                 ["total", took, _] => total = took.parse::<f64>()? / 1e9,
                 ["0", took, _] => times.push(took.parse()?),
@@ -205,7 +205,7 @@ impl Bench {
         let mut times = [Vec::new(), Vec::new()];
         for (round, (user, phone)) in users.iter().enumerate() {
             for (host, times) in hosts.iter().zip(&mut times) {
-                phone.settle(15);
+                phone.wait_for_seconds_left(15);
                 host.overwrite("/root/code", &phone.code());
                 let took = ssh(host, user)?;
                 times.extend((round >= WARM_UP).then_some(took));

@@ -73,7 +73,7 @@ fn google_authenticator() -> usize {
         let phone = Phone { period: 30, ..Phone::random() };
         sandbox.overwrite(SECRET, &format!("{}\n\" DISALLOW_REUSE\n\" TOTP_AUTH\n", phone.key));
         sandbox.run(&["sh", "-c", &format!("chmod 400 {SECRET} && sync -f {SECRET}")]).success();
-        phone.settle(8);
+        phone.wait_for_seconds_left(8);
         let code = phone.code();
         let first = sandbox.answer("alice", &code);
         assert_eq!(first, PAM_SUCCESS, "google-authenticator does not work: {:?}", sandbox.log.lines());

@@ -136,12 +136,12 @@ fn strangers_and_own_processes_can_not_disable_an_account() {
 
 #[test]
 fn a_mistyped_recovery_code_at_a_familiar_place_is_no_wrong_code_from_elsewhere() {
-    for (side, told) in [(HOME, (0, 0)), (Side::Own, (0, 0)), (ABROAD, (1, 1)), (Side::Nowhere, (1, 1))] {
+    for (side, reported) in [(HOME, (0, 0)), (Side::Own, (0, 0)), (ABROAD, (1, 1)), (Side::Nowhere, (1, 1))] {
         let mut throttle = at_home();
         let _ = throttle.fail(FactorKind::Recovery, side, NOON, &RULES);
         assert_eq!(throttle.failures_of(FactorKind::Recovery), 1, "it waits all the same");
         let forgiven = throttle.right(HOME, NOON, &RULES);
-        assert_eq!((forgiven.since.count, forgiven.elsewhere), told, "{side:?}");
+        assert_eq!((forgiven.since.count, forgiven.elsewhere), reported, "{side:?}");
     }
 }
 
@@ -151,8 +151,8 @@ fn a_failure_that_was_no_guess_is_left_in_no_counter() {
         let mut throttle = at_home();
         for _ in 0..12 {
             let _ = throttle.fail(FactorKind::Code, side, NOON, &RULES);
-            let told = throttle.right_after_try(side, NOON, &RULES);
-            assert_eq!((told.since.count, told.elsewhere), (0, 0), "{side:?}");
+            let reported = throttle.right_after_try(side, NOON, &RULES);
+            assert_eq!((reported.since.count, reported.elsewhere), (0, 0), "{side:?}");
             assert_eq!((throttle.failures(), code(&throttle, side, NOON)), (0, Gate::Open), "{side:?}");
         }
     }
@@ -164,8 +164,8 @@ fn the_owner_is_told_of_each_guess_of_a_stranger_though_a_failure_of_theirs_was_
         let mut throttle = at_home();
         let _ = throttle.fail(FactorKind::Code, Side::Nowhere, NOON, &RULES);
         let _ = throttle.fail(FactorKind::Code, side, NOON, &RULES);
-        let told = throttle.right_after_try(side, NOON, &RULES);
-        assert_eq!((told.since.count, told.elsewhere), (1, 1), "{side:?}");
+        let reported = throttle.right_after_try(side, NOON, &RULES);
+        assert_eq!((reported.since.count, reported.elsewhere), (1, 1), "{side:?}");
     }
 }
 

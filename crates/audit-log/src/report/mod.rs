@@ -39,7 +39,7 @@ struct Account {
 }
 
 /// Changes that an administrator may make for somebody.
-const DEEDS: [&str; 18] = [
+const ACTIONS: [&str; 18] = [
     "account_removed",
     "account_renamed",
     "account_uid_adopted",
@@ -62,7 +62,7 @@ const DEEDS: [&str; 18] = [
 
 /// Something that an administrator did.
 #[derive(Clone, Debug)]
-struct Deed {
+struct AdminAction {
     time: i64,
     kind: String,
     user: Option<String>,
@@ -70,24 +70,24 @@ struct Deed {
     policy: Option<String>,
 }
 
-/// The newest deeds.
+/// The newest actions.
 #[derive(Clone, Debug, Default)]
-struct Deeds {
-    all: Vec<Deed>,
+struct AdminActions {
+    all: Vec<AdminAction>,
     left_out: u64,
 }
 
-impl Deeds {
-    fn add(&mut self, deed: Deed) {
+impl AdminActions {
+    fn add(&mut self, action: AdminAction) {
         if self.all.len() >= 2 * LISTED {
             self.all.drain(..LISTED);
             self.left_out += LISTED as u64;
         }
-        self.all.push(deed);
+        self.all.push(action);
     }
 
     /// The newest ones, and how many came before them.
-    fn listed(&self) -> (&[Deed], u64) {
+    fn listed(&self) -> (&[AdminAction], u64) {
         let before = self.all.len().saturating_sub(LISTED);
         (self.all.get(before..).unwrap_or_default(), self.left_out + before as u64)
     }
@@ -133,9 +133,9 @@ pub struct Report {
     rules: Counts,
     places: Counts,
     accounts: HashMap<String, Account>,
-    deeds: Deeds,
-    /// Configurations: a list of their own, so that no other deed takes their place.
-    policies: Deeds,
+    actions: AdminActions,
+    /// Configurations: a list of their own, so that no other action takes their place.
+    policies: AdminActions,
     trust: Trust,
     /// Lines that nothing proves, and that no process is known to have forged.
     not_proven: u64,
@@ -182,8 +182,8 @@ impl Report {
             rules: Counts::new(),
             places: Counts::new(),
             accounts: HashMap::new(),
-            deeds: Deeds::default(),
-            policies: Deeds::default(),
+            actions: AdminActions::default(),
+            policies: AdminActions::default(),
             trust: Trust::default(),
             not_proven: 0,
             findings: Vec::new(),
@@ -255,14 +255,14 @@ impl Report {
         let is_policy = kind.starts_with("policy_");
         let by = event.get("by").filter(|by| Some(*by) != event.get("user"));
         let unlocked = kind == "throttle_lifted" && event.get("reason") == Some("unlock");
-        if !(DEEDS.contains(&kind) || unlocked) || (by.is_none() && !is_policy) {
+        if !(ACTIONS.contains(&kind) || unlocked) || (by.is_none() && !is_policy) {
             return;
         }
         let user = event.get("user").map(|user| self.name(ACCOUNT, user));
         let by = by.map(|by| self.name(ACCOUNT, by));
         let policy = event.get("policy").filter(|_| is_policy).map(str::to_owned);
-        let deeds = if is_policy { &mut self.policies } else { &mut self.deeds };
-        deeds.add(Deed { time: at, kind: kind.to_owned(), user, by, policy });
+        let actions = if is_policy { &mut self.policies } else { &mut self.actions };
+        actions.add(AdminAction { time: at, kind: kind.to_owned(), user, by, policy });
     }
 
     fn account(&mut self, user: Option<&str>) -> &mut Account {
@@ -306,7 +306,7 @@ impl Report {
     }
 
     /// Adds the result of verifying the log and the store's counts.
-    pub fn conclude(&mut self, proof: Proof, census: Vec<(u64, &'static str)>) {
+    pub fn finish(&mut self, proof: Proof, census: Vec<(u64, &'static str)>) {
         (self.proof, self.census) = (proof, census);
     }
 

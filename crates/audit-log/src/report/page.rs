@@ -62,7 +62,7 @@ pub(super) fn page(report: &Report, accounts: &[(String, Account)]) -> String {
     policies(report, &mut out);
     numbers(report, &mut out);
     plots(report, &mut out);
-    deeds(report, &mut out);
+    actions(report, &mut out);
     per_account(accounts, &mut out);
     out.push_str("</main>\n</body>\n</html>\n");
     out
@@ -107,13 +107,13 @@ fn proof(report: &Report, out: &mut String) {
 
 fn policies(report: &Report, out: &mut String) {
     let (shown, left_out) = report.policies.listed();
-    let rows = shown.iter().map(|deed| {
-        let policy = deed.policy.as_deref().unwrap_or("-");
-        let by = deed.by.as_deref().unwrap_or("-");
-        let kind = deed.kind.trim_start_matches("policy_").replace('_', " ");
+    let rows = shown.iter().map(|action| {
+        let policy = action.policy.as_deref().unwrap_or("-");
+        let by = action.by.as_deref().unwrap_or("-");
+        let kind = action.kind.trim_start_matches("policy_").replace('_', " ");
         format!(
             "<tr><td>{}</td>{}<td>{}</td><td>{}</td></tr>",
-            utc(deed.time),
+            utc(action.time),
             number(&escape(policy)),
             escape(&kind),
             escape(by)
@@ -203,20 +203,20 @@ fn most(counts: &Counts) -> (Vec<(String, u64)>, usize) {
     (sorted, left_out)
 }
 
-fn deeds(report: &Report, out: &mut String) {
+fn actions(report: &Report, out: &mut String) {
     out.push_str("<section aria-labelledby=\"deeds\">\n<h2 id=\"deeds\">What administrators did</h2>\n");
-    let (shown, left_out) = report.deeds.listed();
+    let (shown, left_out) = report.actions.listed();
     if shown.is_empty() {
         out.push_str("<p>Nothing in this time.</p>\n</section>\n");
         return;
     }
-    let rows = shown.iter().map(|deed| {
+    let rows = shown.iter().map(|action| {
         format!(
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            utc(deed.time),
-            escape(&deed.kind.replace('_', " ")),
-            escape(deed.user.as_deref().unwrap_or("-")),
-            escape(deed.by.as_deref().unwrap_or("-"))
+            utc(action.time),
+            escape(&action.kind.replace('_', " ")),
+            escape(action.user.as_deref().unwrap_or("-")),
+            escape(action.by.as_deref().unwrap_or("-"))
         )
     });
     let caption = caption("All of them", shown.len(), left_out);

@@ -12,7 +12,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// Requests of a lane that are under way at a time.
+/// Requests of a queue that are under way at a time.
 const UNDER_WAY: usize = 2;
 /// Most transactions in a request.
 const TOGETHER: usize = 32;
@@ -23,7 +23,7 @@ const KEYS: usize = 100;
 pub struct Job {
     pub txn: Txn,
     pub end: Instant,
-    pub tell: SyncSender<Result<Reply, EngineError>>,
+    pub reply: SyncSender<Result<Reply, EngineError>>,
 }
 
 /// The waiting transactions of one kind: those that only read, or those that write.
@@ -136,17 +136,17 @@ async fn send(connections: &Connections, jobs: Vec<Job>) {
     let give_up = |jobs: Vec<Job>| {
         // As after any other silence of etcd, a caller that has time left asks again.
         let replies = jobs.iter().map(|_| Err(late())).collect();
-        tell(jobs, replies);
+        send_replies(jobs, replies);
     };
     give_up(expired);
     if jobs.len() > 1 {
         match together(connections, &jobs).await {
-            Ok(replies) => return tell(jobs, replies),
+            Ok(replies) => return send_replies(jobs, replies),
             // One of them may be the reason, such as a value that is too large; nothing was carried out.
             Err(EngineError::NotSent(_)) => {}
             Err(error) => {
                 let replies = jobs.iter().map(|_| Err(error.clone())).collect();
-                return tell(jobs, replies);
+                return send_replies(jobs, replies);
             }
         }
     }
@@ -157,14 +157,14 @@ async fn send(connections: &Connections, jobs: Vec<Job>) {
             continue;
         }
         let answer = connections.call("/etcdserverpb.KV/Txn", request(&job.txn), limit).await;
-        tell(vec![job], vec![answer.map(|(answer, connection)| reply(answer, connection))]);
+        send_replies(vec![job], vec![answer.map(|(answer, connection)| reply(answer, connection))]);
     }
 }
 
 /// A caller that no longer waits misses its answer.
-fn tell(jobs: Vec<Job>, replies: Vec<Result<Reply, EngineError>>) {
+fn send_replies(jobs: Vec<Job>, replies: Vec<Result<Reply, EngineError>>) {
     for (job, reply) in jobs.into_iter().zip(replies) {
-        let _ = job.tell.send(reply);
+        let _ = job.reply.send(reply);
     }
 }
 

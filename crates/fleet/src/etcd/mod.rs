@@ -64,12 +64,12 @@ impl Etcd {
         Q: prost::Message + Default + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        let (reply, receiver) = std::sync::mpsc::sync_channel(1);
         let connections = self.connections.clone();
         self.runtime.spawn(async move {
-            let _ = tell.send(connections.call(path, request, limit).await);
+            let _ = reply.send(connections.call(path, request, limit).await);
         });
-        told.recv_timeout(limit + SLACK).map_err(|_| late())?
+        receiver.recv_timeout(limit + SLACK).map_err(|_| late())?
     }
 }
 
@@ -84,13 +84,13 @@ impl Drop for Etcd {
 
 impl Engine for Etcd {
     fn transact(&self, txn: &Txn, limit: Duration) -> Result<Reply, EngineError> {
-        let (tell, told) = std::sync::mpsc::sync_channel(1);
-        let lane = if only_reads(txn) { &self.reads } else { &self.writes };
-        if lane.add(Job { txn: txn.clone(), end: Instant::now() + limit, tell }) {
-            let (lane, connections) = (Arc::clone(lane), self.connections.clone());
-            self.runtime.spawn(async move { lane.run(connections).await });
+        let (reply, receiver) = std::sync::mpsc::sync_channel(1);
+        let queue = if only_reads(txn) { &self.reads } else { &self.writes };
+        if queue.add(Job { txn: txn.clone(), end: Instant::now() + limit, reply }) {
+            let (queue, connections) = (Arc::clone(queue), self.connections.clone());
+            self.runtime.spawn(async move { queue.run(connections).await });
         }
-        told.recv_timeout(limit + SLACK).map_err(|_| late())?
+        receiver.recv_timeout(limit + SLACK).map_err(|_| late())?
     }
 
     fn list(&self, prefix: &str, after: &str, most: u32, limit: Duration) -> Result<Page, EngineError> {

@@ -129,20 +129,26 @@ pub fn verify(record: &Record, state: &mut State, step: u64) {
 }
 
 /// The result of an attempt, as its host is told.
-pub type Told = Result<Option<Decision>, FleetError>;
+pub type AttemptResult = Result<Option<Decision>, FleetError>;
 
 /// One attempt with a code of this step, as a verifier's daemon makes it.
-pub fn log_in(store: &FleetStore, at: &HostName, attempt: AttemptId, name: &Name, step: u64) -> Told {
+pub fn log_in(
+    store: &FleetStore,
+    at: &HostName,
+    attempt: AttemptId,
+    name: &Name,
+    step: u64,
+) -> AttemptResult {
     let access = attempt_at(store, at, attempt, step);
     let decide = || access.update_state(name, |record, state| verify(record, state, step));
     if access.guess(name).is_some() {
         let done = decide();
         if !access.is_guess() {
-            return told(&access, done);
+            return result_of(&access, done);
         }
     }
     access.begin(name)?;
-    told(&access, decide())
+    result_of(&access, decide())
 }
 
 pub fn attempt_at<'a>(store: &'a FleetStore, at: &HostName, attempt: AttemptId, step: u64) -> Access<'a> {
@@ -151,7 +157,7 @@ pub fn attempt_at<'a>(store: &'a FleetStore, at: &HostName, attempt: AttemptId, 
 }
 
 /// The decision that goes to the host, after a change of the state.
-pub fn told(access: &Access<'_>, done: Result<Option<()>, StoreError>) -> Told {
+pub fn result_of(access: &Access<'_>, done: Result<Option<()>, StoreError>) -> AttemptResult {
     match (access.decision(), done) {
         (Some(decision), _) => Ok(Some(decision)),
         (None, Ok(_)) => Ok(None),

@@ -1,7 +1,7 @@
 //! The store on a real cluster: faults of members and networks, a full database, restored backups.
 
 use crate::accounts::{
-    Fleet, Told, enrol, has_device, host, log_in, name, options, revoke, set_host, verify,
+    AttemptResult, Fleet, enrol, has_device, host, log_in, name, options, revoke, set_host, verify,
 };
 use crate::cluster::{Cluster, MEMBERS, isolated};
 use crate::flow::with;
@@ -14,7 +14,7 @@ use qrtotp_store::{Store, StoreExt as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub const ACCEPTED: Told = Ok(Some(Decision::Accepted));
+pub const ACCEPTED: AttemptResult = Ok(Some(Decision::Accepted));
 pub const HOSTS: [&str; 5] = ["h0", "h1", "h2", "h3", "h4"];
 
 fn id() -> AttemptId {
@@ -33,27 +33,27 @@ fn with_alice(cluster: &Cluster) -> Fleet {
 
 /// One code at five hosts at the same time, each through another verifier first; as a relay does, with the
 /// same attempt id at the next verifier if one does not answer. Returns what each host was told.
-pub fn contest(stores: &[Arc<FleetStore>], account: &Name, step: u64) -> Vec<Told> {
+pub fn contest(stores: &[Arc<FleetStore>], account: &Name, step: u64) -> Vec<AttemptResult> {
     std::thread::scope(|scope| {
         let contend = |number: usize| {
-            let (attempt, mut told) = (id(), Ok(None));
+            let (attempt, mut result) = (id(), Ok(None));
             for verifier in 0..MEMBERS {
                 let store = &stores[(number + verifier) % MEMBERS];
-                told = log_in(store, &host(HOSTS[number]), attempt, account, step);
-                match &told {
+                result = log_in(store, &host(HOSTS[number]), attempt, account, step);
+                match &result {
                     Err(error) if error.is_elsewhere_worth_a_try() => {}
                     _ => break,
                 }
             }
-            told
+            result
         };
         let hosts: Vec<_> = (0..HOSTS.len()).map(|number| scope.spawn(move || contend(number))).collect();
         hosts.into_iter().map(|host| host.join().unwrap()).collect()
     })
 }
 
-pub fn accepted(told: &[Told]) -> usize {
-    told.iter().filter(|told| **told == ACCEPTED).count()
+pub fn accepted(results: &[AttemptResult]) -> usize {
+    results.iter().filter(|result| **result == ACCEPTED).count()
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn one_of_five_hosts_with_the_same_code_is_accepted_in_each_round() {
         let cluster = Cluster::start(&[]);
         let fleet = with_alice(&cluster);
         for round in 1..=200 {
-            let told = contest(&fleet.verifiers, &alice(), round);
-            assert_eq!(accepted(&told), 1, "round {round}: {told:?}");
+            let results = contest(&fleet.verifiers, &alice(), round);
+            assert_eq!(accepted(&results), 1, "round {round}: {results:?}");
         }
     });
 }
@@ -158,7 +158,7 @@ fn a_killed_frozen_or_isolated_leader_lets_nobody_in_twice_and_logins_go_on() {
             }
             cluster.wait_for(leader);
             step += rounds.len() as u64;
-            let counts: Vec<usize> = rounds.iter().map(|told| accepted(told)).collect();
+            let counts: Vec<usize> = rounds.iter().map(|results| accepted(results)).collect();
             assert!(counts.iter().all(|count| *count <= 1), "fault {fault}: {counts:?}");
             let last = rounds.last().unwrap();
             assert_eq!(accepted(last), 1, "fault {fault}: logins go on without that member: {last:?}");
@@ -178,9 +178,9 @@ fn a_member_cut_off_the_others_accepts_and_tells_nothing_old() {
         while let Err(error) = revoke(&fleet.verifiers[0].admin(), &alice()) {
             assert!(deadline.pause(), "{error}");
         }
-        let told = log_in(isolated, &host("h0"), id(), &alice(), 2);
+        let result = log_in(isolated, &host("h0"), id(), &alice(), 2);
         // The account is remembered, so the transaction was sent.
-        assert!(matches!(told, Err(FleetError::Unclear(_))), "{told:?}");
+        assert!(matches!(result, Err(FleetError::Unclear(_))), "{result:?}");
         let error = isolated.admin().load(&alice()).unwrap_err();
         assert_eq!(error.reason(), "no_quorum");
         cluster.cut(2, false);
@@ -199,14 +199,14 @@ fn a_revocation_holds_at_all_verifiers_once_it_is_acknowledged() {
             enrol(&fleet.verifiers[round % MEMBERS].admin(), &user);
             revoke(&fleet.verifiers[0].admin(), &user).unwrap();
             for verifier in [1, 2] {
-                let told = log_in(&fleet.verifiers[verifier], &host("h1"), id(), &user, 9);
-                assert_eq!(told, Ok(Some(Decision::Refused)), "round {round}");
+                let result = log_in(&fleet.verifiers[verifier], &host("h1"), id(), &user, 9);
+                assert_eq!(result, Ok(Some(Decision::Refused)), "round {round}");
             }
             let at = HOSTS[round % HOSTS.len()];
             set_host(&fleet.verifiers[0], at, HostState::Revoked).unwrap();
             for verifier in [1, 2] {
-                let told = log_in(&fleet.verifiers[verifier], &host(at), id(), &alice(), 9);
-                assert_eq!(told, Err(FleetError::HostRevoked(at.to_owned())), "round {round}");
+                let result = log_in(&fleet.verifiers[verifier], &host(at), id(), &alice(), 9);
+                assert_eq!(result, Err(FleetError::HostRevoked(at.to_owned())), "round {round}");
             }
             set_host(&fleet.verifiers[1], at, HostState::Active).unwrap();
         }
@@ -270,15 +270,16 @@ fn failures_at_a_noisy_host_delay_no_right_login_there() {
                     scope.spawn(move || {
                         let mut wrong = 0;
                         while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
-                            let told = log_in(&fleet.verifiers[verifier], &host("h1"), id(), &name("bot"), 0);
-                            wrong += usize::from(told == Ok(Some(Decision::Refused)));
+                            let result =
+                                log_in(&fleet.verifiers[verifier], &host("h1"), id(), &name("bot"), 0);
+                            wrong += usize::from(result == Ok(Some(Decision::Refused)));
                         }
                         wrong
                     })
                 })
                 .collect();
-            let told = |step| log_in(&fleet.verifiers[0], &host("h1"), id(), &alice(), step);
-            let right = (1..=100).filter(|step| told(*step) == ACCEPTED).count();
+            let log_in_with = |step| log_in(&fleet.verifiers[0], &host("h1"), id(), &alice(), step);
+            let right = (1..=100).filter(|step| log_in_with(*step) == ACCEPTED).count();
             is_over.store(true, std::sync::atomic::Ordering::Relaxed);
             (right, bots.into_iter().map(|bot| bot.join().unwrap()).sum::<usize>())
         });
@@ -357,11 +358,11 @@ fn restore(flags: &[&str]) {
     fleet.verifiers.iter().for_each(|verifier| verifier.keep_witness(1005).unwrap());
     cluster.restore("backup", flags);
     for verifier in &fleet.verifiers {
-        let told = || log_in(verifier, &host("h1"), id(), &alice(), LOGINS + 50);
+        let try_login = || log_in(verifier, &host("h1"), id(), &alice(), LOGINS + 50);
         // The first transaction goes out over the connection that has ended.
-        assert!(matches!(told(), Err(FleetError::RolledBack(_) | FleetError::Unclear(_))));
-        let told = told();
-        assert!(matches!(told, Err(FleetError::RolledBack(_))), "{flags:?}: {told:?}");
+        assert!(matches!(try_login(), Err(FleetError::RolledBack(_) | FleetError::Unclear(_))));
+        let result = try_login();
+        assert!(matches!(result, Err(FleetError::RolledBack(_))), "{flags:?}: {result:?}");
     }
     let journals: Vec<_> = fleet.verifiers.iter().map(|verifier| verifier.journal().to_owned()).collect();
     let fence = 30 * (LOGINS as i64 + 2);
@@ -369,8 +370,8 @@ fn restore(flags: &[&str]) {
     assert!(merged.conflicts.is_empty(), "{merged:?}");
     for step in 1..=LOGINS {
         let verifier = &fleet.verifiers[step as usize % MEMBERS];
-        let told = log_in(verifier, &host("h2"), id(), &alice(), step);
-        assert_eq!(told, Ok(Some(Decision::Refused)), "{flags:?}: step {step}");
+        let result = log_in(verifier, &host("h2"), id(), &alice(), step);
+        assert_eq!(result, Ok(Some(Decision::Refused)), "{flags:?}: step {step}");
     }
     users.iter().for_each(|user| assert!(!has_device(&fleet.verifiers[1], user), "{flags:?}: {user}"));
     for (code, verifier) in recovery.iter().zip(fleet.verifiers.iter().cycle()) {

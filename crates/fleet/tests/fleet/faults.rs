@@ -1,7 +1,9 @@
 //! Logins under faults in random order, for as long as `QRTOTP_FLEET_MINUTES` says (`cargo xtask proof
 //! fleet`: 20), and a check of the whole history.
 
-use crate::accounts::{Fleet, Told, enrol, has_device, host, log_in, name, options, revoke, try_enrol};
+use crate::accounts::{
+    AttemptResult, Fleet, enrol, has_device, host, log_in, name, options, revoke, try_enrol,
+};
 use crate::cluster::{Cluster, MEMBERS, isolated};
 use crate::etcd::{ACCEPTED, HOSTS, accepted, contest};
 use nix::sys::signal::Signal;
@@ -23,7 +25,7 @@ const FAULTS: [&str; 7] =
 /// The history of one round.
 struct Round {
     account: usize,
-    told: Vec<Told>,
+    results: Vec<AttemptResult>,
     /// No fault was under way from its beginning to its end.
     is_calm: bool,
     time: Duration,
@@ -116,11 +118,11 @@ fn contests(troubles: &Troubles<'_>, number: usize, is_over: &AtomicBool) -> Vec
     while !is_over.load(SeqCst) {
         let before = *troubles.clock.lock().unwrap();
         let start = Instant::now();
-        let told = contest(&troubles.verifiers.all(), &account(number), 1 + rounds.len() as u64);
+        let results = contest(&troubles.verifiers.all(), &account(number), 1 + rounds.len() as u64);
         let time = start.elapsed();
         let after = *troubles.clock.lock().unwrap();
         let is_calm = before == after && !before.1;
-        rounds.push(Round { account: number, told, is_calm, time });
+        rounds.push(Round { account: number, results, is_calm, time });
     }
     rounds
 }
@@ -139,7 +141,7 @@ fn revocations(troubles: &Troubles<'_>, is_over: &AtomicBool) -> (usize, Vec<Str
             continue;
         }
         let login = log_in(at(1), &host(HOSTS[0]), AttemptId::generate().unwrap(), &user, 1);
-        if login.is_ok_and(|told| told != Some(Decision::Accepted)) {
+        if login.is_ok_and(|result| result != Some(Decision::Accepted)) {
             wrong.push(format!("{user}: an acknowledged enrolment is lost"));
         }
         if revoke(&at(2).admin(), &user).is_err() {
@@ -147,8 +149,8 @@ fn revocations(troubles: &Troubles<'_>, is_over: &AtomicBool) -> (usize, Vec<Str
         }
         acknowledged += 1;
         for offset in 0..MEMBERS {
-            let told = log_in(at(offset), &host(HOSTS[1]), AttemptId::generate().unwrap(), &user, 5);
-            if told == ACCEPTED {
+            let result = log_in(at(offset), &host(HOSTS[1]), AttemptId::generate().unwrap(), &user, 5);
+            if result == ACCEPTED {
                 wrong.push(format!("{user}: a code was accepted after the revocation"));
             }
         }
@@ -159,15 +161,16 @@ fn revocations(troubles: &Troubles<'_>, is_over: &AtomicBool) -> (usize, Vec<Str
 /// Each decision that was told added a line to the account's chain, so none of them is lost.
 fn check_lines(store: &FleetStore, rounds: &[Round], number: usize) {
     let rounds = rounds.iter().filter(|round| round.account == number);
-    let told = rounds.flat_map(|round| &round.told).filter(|told| matches!(told, Ok(Some(_)))).count();
+    let decisions =
+        rounds.flat_map(|round| &round.results).filter(|result| matches!(result, Ok(Some(_)))).count();
     let kept = store.admin().load(&account(number)).unwrap().unwrap().state.chain.number();
-    assert!(kept >= told as u64, "{told} decisions told, {kept} kept");
+    assert!(kept >= decisions as u64, "{decisions} decisions told, {kept} kept");
 }
 
 fn check(rounds: &[Round]) {
-    let twice = rounds.iter().filter(|round| accepted(&round.told) > 1).count();
+    let twice = rounds.iter().filter(|round| accepted(&round.results) > 1).count();
     let calm: Vec<_> = rounds.iter().filter(|round| round.is_calm).collect();
-    let once = calm.iter().filter(|round| accepted(&round.told) == 1).count();
+    let once = calm.iter().filter(|round| accepted(&round.results) == 1).count();
     let longest = rounds.iter().map(|round| round.time).max().unwrap_or_default();
     eprintln!(
         "{} rounds of one code at {} hosts: {twice} accepted twice; {once} of {} calm rounds accepted once; longest answer {longest:?}",
@@ -176,8 +179,8 @@ fn check(rounds: &[Round]) {
         calm.len()
     );
     assert_eq!(twice, 0, "codes that were accepted twice");
-    let told = rounds.iter().flat_map(|round| &round.told);
-    let rolled_back = told.filter(|told| matches!(told, Err(FleetError::RolledBack(_)))).count();
+    let results = rounds.iter().flat_map(|round| &round.results);
+    let rolled_back = results.filter(|result| matches!(result, Err(FleetError::RolledBack(_)))).count();
     assert_eq!(rolled_back, 0, "restored backups that were none");
     assert!(!calm.is_empty(), "no round was calm");
     assert!(once * 100 >= calm.len() * 99, "calm rounds that accepted nobody");

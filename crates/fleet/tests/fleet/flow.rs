@@ -175,8 +175,12 @@ fn a_login_whose_answer_from_etcd_is_lost_is_accepted_if_it_was_carried_out() {
     let world = World::new();
     for (steps, fate) in [(-1, Fate::DoneAndLost), (0, Fate::Lost)] {
         *world.memory.next_write.lock().unwrap() = fate;
-        let told = world.at(0, "h1", id(), &world.code(steps));
-        assert_eq!((told.outcome, told.decision), (Outcome::Accepted, Some(Decision::Accepted)), "{fate:?}");
+        let verdict = world.at(0, "h1", id(), &world.code(steps));
+        assert_eq!(
+            (verdict.outcome, verdict.decision),
+            (Outcome::Accepted, Some(Decision::Accepted)),
+            "{fate:?}"
+        );
     }
 }
 
@@ -192,8 +196,8 @@ fn with_new_key(world: &World, new: &str, has_old: bool, directory: &tempfile::T
 fn under_a_new_fleet_key_logins_go_on_and_once_all_is_sealed_anew_the_old_key_can_go() {
     let (world, new, directory) = (World::new(), key_text(), tempfile::tempdir().unwrap());
     let both = with_new_key(&world, &new, true, &directory);
-    let told = verify(&both, "h1", id(), "alice", &world.code(-1));
-    assert_eq!(told.decision, Some(Decision::Accepted), "of a record under the old key");
+    let verdict = verify(&both, "h1", id(), "alice", &world.code(-1));
+    assert_eq!(verdict.decision, Some(Decision::Accepted), "of a record under the old key");
     assert!(both.set_groups(&name("alice"), &["web".to_owned()]).unwrap());
     let admin = both.admin();
     let record = admin.load(&name("alice")).unwrap().unwrap().record;
@@ -204,8 +208,8 @@ fn under_a_new_fleet_key_logins_go_on_and_once_all_is_sealed_anew_the_old_key_ca
     }
     let directory = tempfile::tempdir().unwrap();
     let alone = with_new_key(&world, &new, false, &directory);
-    let told = verify(&alone, "h2", id(), "alice", &world.code(0));
-    assert_eq!(told.decision, Some(Decision::Accepted), "without the old key: {:?}", told.log);
+    let verdict = verify(&alone, "h2", id(), "alice", &world.code(0));
+    assert_eq!(verdict.decision, Some(Decision::Accepted), "without the old key: {:?}", verdict.log);
 }
 
 #[test]
@@ -217,8 +221,8 @@ fn a_journal_from_before_a_new_fleet_key_is_merged_and_its_secrets_open() {
     let lost = Txn { then: keys.map(Op::Delete).to_vec(), ..Txn::default() };
     world.memory.transact(&lost, Duration::ZERO).unwrap();
     assert_eq!(both.accept_restore(0, &[journal]).unwrap().applied.len(), 2);
-    let told = verify(&both, "h1", id(), "alice", &world.code(0));
-    assert_eq!(told.decision, Some(Decision::Accepted), "{:?}", told.log);
+    let verdict = verify(&both, "h1", id(), "alice", &world.code(0));
+    assert_eq!(verdict.decision, Some(Decision::Accepted), "{:?}", verdict.log);
 }
 
 #[test]
@@ -226,8 +230,8 @@ fn nobody_is_told_apart_by_the_number_of_requests() {
     let world = World::new();
     let requests = |user: &str, typed: &str| {
         let before = world.memory.requests.load(SeqCst);
-        let told = verify(&world.fleet.verifiers[0], "h1", id(), user, typed);
-        assert_eq!(told.outcome, Outcome::Denied);
+        let verdict = verify(&world.fleet.verifiers[0], "h1", id(), user, typed);
+        assert_eq!(verdict.outcome, Outcome::Denied);
         world.memory.requests.load(SeqCst) - before
     };
     for typed in ["000000", "ABCDE-FGHJK-MNPQR-S"] {

@@ -2,7 +2,7 @@
 //! faults, each of which must be found.
 
 use crate::accounts::{
-    Fleet, Told, attempt_at, enrol, has_device, host, log_in, name, revoke, set_host, watermark,
+    AttemptResult, Fleet, attempt_at, enrol, has_device, host, log_in, name, revoke, set_host, watermark,
 };
 use crate::scheduler::{Log, Planted, Scheduled};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -15,7 +15,7 @@ use std::time::Duration;
 const STEP: u64 = 50;
 /// Threads of an exploration.
 const WORKERS: usize = 8;
-const ACCEPTED: Told = Ok(Some(Decision::Accepted));
+const ACCEPTED: AttemptResult = Ok(Some(Decision::Accepted));
 
 /// Three verifiers under a scheduler, and an account that is new in each run.
 struct Model {
@@ -134,8 +134,8 @@ fn check(holds: bool, fault: &str) -> Result<(), String> {
     if holds { Ok(()) } else { Err(fault.to_owned()) }
 }
 
-fn keep<T>(slot: &Slot<T>, told: T) {
-    *slot.lock().unwrap() = Some(told);
+fn keep<T>(slot: &Slot<T>, result: T) {
+    *slot.lock().unwrap() = Some(result);
 }
 
 fn take<T>(slot: Slot<T>) -> T {
@@ -153,30 +153,30 @@ fn code_and_revocation(planted: Planted, remembered: Remembered) -> Result<usize
         let at =
             |verifier, at: &str, attempt| log_in(model.verifier(verifier), &host(at), attempt, account, STEP);
         let relay = || {
-            let told = at(0, "h1", first);
-            keep(&relayed, if told.is_err() { at(1, "h1", first) } else { told });
+            let result = at(0, "h1", first);
+            keep(&relayed, if result.is_err() { at(1, "h1", first) } else { result });
         };
         let contender = || keep(&other, at(1, "h2", second));
         let admin = || keep(&revoked, revoke(&model.verifier(2).admin(), account).is_ok());
         let (counts, log) = model.engine.run(&[&relay, &contender, &admin], 1, choices);
-        let told = [take(relayed), take(other)];
-        (counts, once_and_never_after(model, account, &told, take(revoked), &log))
+        let results = [take(relayed), take(other)];
+        (counts, once_and_never_after(model, account, &results, take(revoked), &log))
     })
 }
 
 fn once_and_never_after(
     model: &Model,
     account: &Name,
-    told: &[Told; 2],
+    results: &[AttemptResult; 2],
     revoked: bool,
     log: &Log,
 ) -> Result<(), String> {
-    let accepted = told.iter().filter(|told| **told == ACCEPTED).count();
+    let accepted = results.iter().filter(|result| **result == ACCEPTED).count();
     check(accepted <= 1, "two hosts were told that the same code is accepted")?;
     let revocation = log.wrote(2, "/r");
-    for (actor, told) in told.iter().enumerate().filter(|(_, told)| **told == ACCEPTED) {
+    for (actor, result) in results.iter().enumerate().filter(|(_, result)| **result == ACCEPTED) {
         let write = log.wrote(actor, "/s");
-        check(write.is_some(), &format!("{told:?} is not in the store"))?;
+        check(write.is_some(), &format!("{result:?} is not in the store"))?;
         check(revocation.is_none_or(|at| write < Some(at)), "a code was accepted after the revocation")?;
     }
     if revoked {
@@ -193,7 +193,7 @@ fn resent_attempt(planted: Planted, remembered: Remembered, is_new_id: bool) -> 
         let account = &name("alice");
         model.remember(account, remembered);
         let ids = [(); 2].map(|()| AttemptId::generate().unwrap());
-        let told = Slot::default();
+        let result = Slot::default();
         let early = Slot::default();
         let relay = || {
             // The relay gives up waiting and asks the next verifier, while the first one may still be at it.
@@ -201,12 +201,12 @@ fn resent_attempt(planted: Planted, remembered: Remembered, is_new_id: bool) -> 
         };
         let again = || {
             let id = ids[usize::from(is_new_id)];
-            keep(&told, log_in(model.verifier(1), &host("h1"), id, account, STEP));
+            keep(&result, log_in(model.verifier(1), &host("h1"), id, account, STEP));
         };
         let (counts, _) = model.engine.run(&[&relay, &again], 1, choices);
-        let (early, told) = (take(early), take(told));
-        let holds = early == ACCEPTED && told == ACCEPTED;
-        (counts, check(holds, &format!("the right code of one attempt got {early:?} and {told:?}")))
+        let (early, result) = (take(early), take(result));
+        let holds = early == ACCEPTED && result == ACCEPTED;
+        (counts, check(holds, &format!("the right code of one attempt got {early:?} and {result:?}")))
     })
 }
 

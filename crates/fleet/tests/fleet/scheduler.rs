@@ -15,7 +15,7 @@ thread_local! {
 /// The fate of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    Told,
+    AttemptResult,
     /// It may be carried out later, or never. At once, with the answer lost, is one case of later.
     Later,
 }
@@ -131,7 +131,7 @@ impl Scheduled {
             };
             match options[chosen] {
                 Step::Answer(actor, fate) => {
-                    faults -= usize::from(fate != Fate::Told);
+                    faults -= usize::from(fate != Fate::AttemptResult);
                     self.answer(&mut world, actor, fate);
                 }
                 Step::Late(number) => {
@@ -148,10 +148,10 @@ impl Scheduled {
         let txn = world.actors[actor].txn.clone().unwrap();
         let unknown = EngineError::Unknown("no answer".to_owned());
         let reply = match fate {
-            Fate::Told if txn.compare.is_empty() && self.planted == Planted::StaleReads => {
+            Fate::AttemptResult if txn.compare.is_empty() && self.planted == Planted::StaleReads => {
                 Ok(Reply { revision: world.data.revision, ..world.start.clone().apply(&txn) }) // as before the run
             }
-            Fate::Told => Ok(carry_out(world, actor, &txn)),
+            Fate::AttemptResult => Ok(carry_out(world, actor, &txn)),
             Fate::Later => {
                 world.later.push((actor, txn));
                 Err(unknown)
@@ -185,7 +185,7 @@ fn options(world: &World, faults: usize, last_read: Option<usize>) -> Vec<Step> 
         if is_read(world, number) && last_read.is_some_and(|last| number < last) {
             continue;
         }
-        options.push(Step::Answer(number, Fate::Told));
+        options.push(Step::Answer(number, Fate::AttemptResult));
         if faults > 0 && !txn.compare.is_empty() {
             options.push(Step::Answer(number, Fate::Later));
         }

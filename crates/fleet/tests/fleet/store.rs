@@ -1,7 +1,7 @@
 //! The store on the double: attempts, groups, fence, a restored backup, journals.
 
 use crate::accounts::{
-    Fleet, attempt_at, enrol, has_device, host, host_id, log_in, name, new_host, revoke, set_host, told,
+    Fleet, attempt_at, enrol, has_device, host, host_id, log_in, name, new_host, result_of, revoke, set_host,
     verify, watermark,
 };
 use crate::memory::{Fate, Memory};
@@ -251,8 +251,8 @@ fn a_restored_backup_is_refused_everywhere_even_if_its_revision_was_raised() {
         let world = restored(bump);
         for number in [0, 1] {
             for _ in 0..2 {
-                let told = log_in(world.verifier(number), &host("h1"), id(), &alice(), 60);
-                assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+                let result = log_in(world.verifier(number), &host("h1"), id(), &alice(), 60);
+                assert!(matches!(result, Err(FleetError::RolledBack(_))), "{result:?}");
             }
             assert!(world.verifier(number).keep_witness(1010).is_err());
             assert_eq!(
@@ -277,8 +277,8 @@ fn after_an_accepted_restore_no_old_code_device_or_host_works_and_a_new_code_doe
             assert!(!has_device(world.verifier(number), &name("bob")), "revoked");
             assert!(has_device(world.verifier(number), &name("dave")), "enrolled after the backup");
             assert_eq!(world.verifier(number).admin().load(&name("carol")).unwrap(), None, "removed");
-            let told = log_in(world.verifier(number), &host("h2"), id(), &alice(), 60);
-            assert_eq!(told, Err(FleetError::HostRevoked("h2".to_owned())));
+            let result = log_in(world.verifier(number), &host("h2"), id(), &alice(), 60);
+            assert_eq!(result, Err(FleetError::HostRevoked("h2".to_owned())));
             assert!(world.verifier(number).keep_witness(1020).is_ok());
         }
         assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &alice(), 56), ACCEPTED);
@@ -294,8 +294,8 @@ fn a_verifier_whose_journal_was_not_given_makes_its_changes_again_before_it_answ
     assert!(!has_device(world.verifier(0), &name("dave")), "only verifier 1 knows of dave");
     assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &name("dave"), 60), ACCEPTED);
     assert!(has_device(world.verifier(0), &name("dave")));
-    let told = log_in(world.verifier(0), &host("h2"), id(), &alice(), 60);
-    assert_eq!(told, Err(FleetError::HostRevoked("h2".to_owned())));
+    let result = log_in(world.verifier(0), &host("h2"), id(), &alice(), 60);
+    assert_eq!(result, Err(FleetError::HostRevoked("h2".to_owned())));
 }
 
 #[test]
@@ -318,8 +318,8 @@ fn the_same_backup_restored_twice_is_noticed_twice() {
     assert_eq!(log_in(world.verifier(1), &host("h1"), id(), &alice(), 70), ACCEPTED);
     world.restore(&backup, 0);
     for number in [0, 1] {
-        let told = log_in(world.verifier(number), &host("h1"), id(), &alice(), 71);
-        assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+        let result = log_in(world.verifier(number), &host("h1"), id(), &alice(), 71);
+        assert!(matches!(result, Err(FleetError::RolledBack(_))), "{result:?}");
     }
     world.verifier(1).accept_restore(0, &[]).unwrap();
     assert_eq!(world.verifier(0).meta().unwrap().generation, 3);
@@ -333,8 +333,8 @@ fn a_verifier_that_starts_anew_remembers_what_it_has_seen() {
     let directory = world.fleet.directories[0].path();
     let options = crate::accounts::options(&world.fleet.key, "v0", directory);
     let store = FleetStore::open(Arc::clone(&world.memory) as Arc<dyn Engine>, options).unwrap();
-    let told = log_in(&store, &host("h1"), id(), &alice(), 60);
-    assert!(matches!(told, Err(FleetError::RolledBack(_))), "{told:?}");
+    let result = log_in(&store, &host("h1"), id(), &alice(), 60);
+    assert!(matches!(result, Err(FleetError::RolledBack(_))), "{result:?}");
 }
 
 #[test]
@@ -369,8 +369,8 @@ fn a_revoked_hosts_name_joins_again_with_another_key_and_the_old_key_asks_nothin
     let join = |new: &Host| store.join("secret", &host("h1"), new, 1);
     assert_eq!(join(&new_host(HostState::Active)), Err(FleetError::HostRevoked("h1".to_owned())));
     join(&Host { key: [1; 32], ..new_host(HostState::Active) }).unwrap();
-    let told = log_in(store, &host("h1"), id(), &alice(), 50);
-    assert_eq!(told, Err(FleetError::HostUnknown("h1".to_owned())));
+    let result = log_in(store, &host("h1"), id(), &alice(), 50);
+    assert_eq!(result, Err(FleetError::HostUnknown("h1".to_owned())));
 }
 
 #[test]
@@ -478,8 +478,8 @@ fn a_command_notices_a_restored_backup_and_its_own_changes_are_made_again() {
     revoke(&command.admin(), &alice()).unwrap();
     world.verifier(0).keep_witness(2).unwrap();
     world.restore(&backup, 1_000_000_000);
-    let told = command.admin().load(&alice()).unwrap_err();
-    assert_eq!(told.reason(), "store_rolled_back");
+    let result = command.admin().load(&alice()).unwrap_err();
+    assert_eq!(result.reason(), "store_rolled_back");
     command.accept_restore(0, &[]).unwrap();
     assert!(!has_device(world.verifier(0), &alice()) && !has_device(&command, &alice()));
     world.verifier(0).keep_witness(3).unwrap();
@@ -526,7 +526,7 @@ fn told_from_memory(world: &World, step: u64) -> Option<Result<Option<Decision>,
     let access = attempt_at(world.verifier(0), &host("h1"), id(), step);
     access.guess(&alice())?;
     let done = access.update_state(&alice(), |record, state| verify(record, state, step));
-    (!access.is_guess()).then(|| told(&access, done))
+    (!access.is_guess()).then(|| result_of(&access, done))
 }
 
 #[test]

@@ -322,7 +322,7 @@ fn owed_recovery_codes_need_a_right_code_and_a_proven_primary_factor() {
     w.enroll_with(&mut human, Authority::PrimaryFactor).unwrap();
     let secret = KeyUri::parse(&human.offers[0].0, Strength::Normal).unwrap().secret;
     let owed = |w: &World| w.store.load(&World::name()).unwrap().unwrap().record.recovery_due;
-    for (password, barred, handed) in [
+    for (password, barred, delivered) in [
         (None, None, false),
         (Some(b"wrong".as_slice()), None, false),
         (Some(PASSWORD), Some("expired"), false),
@@ -336,9 +336,9 @@ fn owed_recovery_codes_need_a_right_code_and_a_proven_primary_factor() {
             ..newcomer()
         };
         assert_eq!(login(&mut w, &mut again), Outcome::Accepted, "the code was right");
-        assert_eq!((again.prompts.len() == 2, owed(&w)), (handed, !handed), "{password:?} {barred:?}");
-        assert_eq!(w.log.0.iter().any(|line| line.starts_with("event=recovery_issued")), handed);
-        if handed {
+        assert_eq!((again.prompts.len() == 2, owed(&w)), (delivered, !delivered), "{password:?} {barred:?}");
+        assert_eq!(w.log.0.iter().any(|line| line.starts_with("event=recovery_issued")), delivered);
+        if delivered {
             assert!(again.prompts[1].contains("never confirmed"));
         }
     }
@@ -419,12 +419,12 @@ fn the_key_that_enrolled_proves_its_owner_for_owed_recovery_codes() {
     first.script.truncate(3); // the line drops while the recovery codes are on the screen
     assert_eq!(login(&mut w, &mut first), Outcome::Accepted);
     let secret = KeyUri::parse(&first.offers[0].0, Strength::Normal).unwrap().secret;
-    for (info, handed) in [(None, false), (Some(INFO), true)] {
+    for (info, delivered) in [(None, false), (Some(INFO), true)] {
         w.pass(30);
         let script = [say(&w.code(&secret, 0)), say("skip")].into();
         let mut again = Human { ssh_auth_info: info, script, ..with_a_key() };
         assert_eq!(login(&mut w, &mut again), Outcome::Accepted);
-        assert_eq!(again.prompts.len() == 2, handed);
+        assert_eq!(again.prompts.len() == 2, delivered);
     }
 }
 

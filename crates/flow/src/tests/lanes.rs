@@ -106,12 +106,13 @@ fn the_owner_is_told_once_of_wrong_codes_from_elsewhere() {
     w.guess_from("2001:db8:7:8::9", 2);
     w.guess_from(ABROAD, 1);
     w.from(HOME, &mut Human::says([say("000000")]));
-    let told = w.shown_at_home(&secret);
+    let notice = w.shown_at_home(&secret);
     assert!(
-        told.contains("4 wrong codes since ") && told.contains(", 3 of them from elsewhere, the last from"),
-        "{told}"
+        notice.contains("4 wrong codes since ")
+            && notice.contains(", 3 of them from elsewhere, the last from"),
+        "{notice}"
     );
-    assert!(told.contains("198.51.100.0/24."), "{told}");
+    assert!(notice.contains("198.51.100.0/24."), "{notice}");
     assert_eq!(w.shown_at_home(&secret), "");
 }
 
@@ -262,6 +263,9 @@ fn a_recovery_code_tells_the_owner_of_others_and_not_of_itself() {
     w.pass(60);
     let mut owner = Human::says([say(&human.codes[0])]);
     assert_eq!(w.from(HOME, &mut owner), Outcome::Accepted);
-    let told = owner.shown.join("\n");
-    assert!(told.contains("5 wrong codes since ") && told.contains("the last from 203.0.113.0/24"), "{told}");
+    let notice = owner.shown.join("\n");
+    assert!(
+        notice.contains("5 wrong codes since ") && notice.contains("the last from 203.0.113.0/24"),
+        "{notice}"
+    );
 }

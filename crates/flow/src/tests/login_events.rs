@@ -113,7 +113,7 @@ fn a_decision_says_in_its_chain_whether_its_place_was_familiar_and_which_key_ssh
     let fingerprint = "key=SHA256:KaSVbDRGIj/71My3xBIR2mgI/wnC0MdkcrccUkQjRRM";
     let mut w = World::new();
     let secret = w.import(Params::default());
-    for (from, key, told_if_wrong, told) in [
+    for (from, key, expected_if_wrong, expected) in [
         (HOME, None, "place=new ", "place=new with=unknown "),
         (HOME, None, "place=familiar ", "place=familiar with=unknown "),
         (HOME, Some(key), "place=new KEY ", "place=new with=publickey KEY "),
@@ -121,12 +121,12 @@ fn a_decision_says_in_its_chain_whether_its_place_was_familiar_and_which_key_ssh
         ("alice", Some(key), "failures=1 ", "with=unknown "), // sudo
     ] {
         w.pass(60);
-        for (answer, told) in [("000000".to_owned(), told_if_wrong), (w.code(&secret, 0), told)] {
+        for (answer, expected) in [("000000".to_owned(), expected_if_wrong), (w.code(&secret, 0), expected)] {
             w.log.0.clear();
             w.from(from, &mut Human { ssh_auth_info: key, ..Human::says([say(&answer)]) });
             let [line] = w.logins()[..] else { panic!("{:?}", w.log.0) };
-            let told = format!("{}seq=", told.replace("KEY", fingerprint));
-            assert!(line.contains(&told), "{from}: {line}");
+            let expected = format!("{}seq=", expected.replace("KEY", fingerprint));
+            assert!(line.contains(&expected), "{from}: {line}");
         }
     }
 }
@@ -156,7 +156,7 @@ impl Clock for Kept {
 
 #[test]
 fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_nothing_else_is() {
-    for (kept, told) in [(Some(false), true), (Some(true), false), (None, false)] {
+    for (kept, is_named) in [(Some(false), true), (Some(true), false), (None, false)] {
         let mut w = World::new();
         let secret = w.import(Params::default());
         let code = w.code(&secret, 0);
@@ -175,7 +175,12 @@ fn where_nothing_keeps_the_clock_right_a_refused_code_is_logged_with_that_and_no
             login(ctx, &Options::default(), &mut Human::says([say(&answer)]));
             let lines: Vec<_> = w.log.0.iter().filter(|line| line.starts_with("event=login ")).collect();
             assert_eq!(lines.len(), 1, "{:?}", w.log.0);
-            assert_eq!(lines[0].contains("keeps this host's clock right"), told && explained, "{}", lines[0]);
+            assert_eq!(
+                lines[0].contains("keeps this host's clock right"),
+                is_named && explained,
+                "{}",
+                lines[0]
+            );
         }
     }
 }
@@ -195,11 +200,11 @@ fn a_code_that_is_right_for_a_clock_that_is_off_is_refused_and_logged_with_the_o
         let code = w.code(&secret, steps);
         assert_eq!(w.answer(&code), Outcome::Denied);
         let line = w.logins()[0];
-        let told = offset.is_some_and(|offset| {
+        let is_named = offset.is_some_and(|offset| {
             line.contains(&format!("the code is right for a clock {offset} this host's"))
                 || line.contains(&format!("the code is right for a clock {offset} of this host's"))
         });
-        assert_eq!(told, offset.is_some(), "{line}");
+        assert_eq!(is_named, offset.is_some(), "{line}");
         assert!(line.contains("reason=wrong_code") && line.contains("failures=1"), "it counts: {line}");
     }
 }

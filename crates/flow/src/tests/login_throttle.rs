@@ -100,8 +100,8 @@ fn it_is_logged_where_an_account_has_so_many_devices_that_not_all_are_looked_at(
         w.log.0.clear();
         if matches!(devices, 1 | 15 | 16) {
             assert_eq!(w.answer("000000"), Outcome::Denied);
-            let told = w.log.0.iter().any(|line| line.starts_with("debug fewer steps"));
-            assert_eq!(told, devices == 16, "{devices}");
+            let is_logged = w.log.0.iter().any(|line| line.starts_with("debug fewer steps"));
+            assert_eq!(is_logged, devices == 16, "{devices}");
         }
     }
 }

@@ -50,7 +50,7 @@ enum Act {
     AddByCode,
 }
 
-struct Deed {
+struct Action {
     act: Act,
     user: String,
     /// The remote host; empty: `sudo` in a session of the account.
@@ -74,7 +74,7 @@ type Attack = (&'static str, String, i64, i64);
 
 /// What happens when, and the attacks in it.
 struct Month {
-    deeds: BTreeMap<(UnixTime, usize), Deed>,
+    actions: BTreeMap<(UnixTime, usize), Action>,
     attacks: Vec<Attack>,
     random: Random,
 }
@@ -84,16 +84,16 @@ fn user(number: u64) -> String {
 }
 
 impl Month {
-    fn add(&mut self, at: UnixTime, deed: Deed) {
-        self.deeds.insert((at, self.deeds.len()), deed);
+    fn add(&mut self, at: UnixTime, action: Action) {
+        self.actions.insert((at, self.actions.len()), action);
     }
 
     fn login(&mut self, at: UnixTime, user: &str, from: &str, act: Act) {
-        self.add(at, Deed { act, user: user.into(), from: from.into(), by: "" });
+        self.add(at, Action { act, user: user.into(), from: from.into(), by: "" });
     }
 
     fn add_device(&mut self, at: UnixTime, user: String, by: &'static str) {
-        self.add(at, Deed { act: Act::AddDevice, user, from: String::new(), by });
+        self.add(at, Action { act: Act::AddDevice, user, from: String::new(), by });
     }
 
     /// A login as people do it: now and then a wrong code first, or two, and often sudo with the same code at
@@ -281,19 +281,19 @@ impl Host {
     }
 
     /// Does it, or says until when the person waits for a new code.
-    fn act(&mut self, deed: &Deed) -> Result<(), UnixTime> {
+    fn act(&mut self, action: &Action) -> Result<(), UnixTime> {
         let now = self.world.clock.now();
-        let owner = self.owners.entry(deed.user.clone()).or_default();
+        let owner = self.owners.entry(action.user.clone()).or_default();
         let params = Params::default();
         let step = params.step_at(now);
         let code = |secret: &Secret, step| code_at(secret, params, step).as_str().to_owned();
-        let (answers, accepted) = match deed.act {
+        let (answers, accepted) = match action.act {
             Act::AddDevice => {
-                let (authority, proof) = match deed.by {
+                let (authority, proof) = match action.by {
                     "" => (Authority::TokenCode, owner.recovery.pop().map(|code| say(&code))),
                     _ => (Authority::Admin(ExistingCode::Skipped), None),
                 };
-                self.enrol(&deed.user, deed.by, authority, proof);
+                self.enrol(&action.user, action.by, authority, proof);
                 return Ok(());
             }
             Act::Right | Act::AddByCode if owner.used >= step => {
@@ -302,7 +302,7 @@ impl Host {
             Act::AddByCode => {
                 owner.used = step;
                 let proof = say(&code(&owner.devices[0], step));
-                self.enrol(&deed.user, "", Authority::TokenCode, [proof]);
+                self.enrol(&action.user, "", Authority::TokenCode, [proof]);
                 return Ok(());
             }
             // At a place that must give two codes, the person then types both.
@@ -321,18 +321,24 @@ impl Host {
             Act::Again => (vec![owner.last_code.clone()], false),
             Act::Recovery => (vec![owner.recovery.pop().unwrap()], true),
         };
-        let (service, by) = if deed.from.is_empty() { ("sudo", &*deed.user) } else { ("sshd", "") };
+        let (service, by) = if action.from.is_empty() { ("sudo", &*action.user) } else { ("sshd", "") };
         let subject = Subject {
-            user: deed.user.clone(),
+            user: action.user.clone(),
             service: service.into(),
-            rhost: deed.from.clone(),
+            rhost: action.from.clone(),
             by: by.into(),
             ..Subject::default()
         };
         let mut human = Human::says(answers.iter().map(|answer| say(answer)));
         let outcome = self.world.login_of(subject, &Options::default(), &mut human);
         let said = self.world.log.0.last();
-        assert_eq!(outcome == Outcome::Accepted, accepted, "{} from {:?}: {said:?}", deed.user, deed.from);
+        assert_eq!(
+            outcome == Outcome::Accepted,
+            accepted,
+            "{} from {:?}: {said:?}",
+            action.user,
+            action.from
+        );
         Ok(())
     }
 
@@ -355,7 +361,7 @@ fn is_of(anomaly: &Anomaly, rule: &str, (_, about, from, to): &Attack) -> bool {
 #[test]
 fn in_a_month_of_200_accounts_all_of_60_attacks_are_found_and_hardly_anything_else() {
     let random = Random(0x9e37_79b9_7f4a_7c15);
-    let mut month = Month { deeds: BTreeMap::new(), attacks: Vec::new(), random };
+    let mut month = Month { actions: BTreeMap::new(), attacks: Vec::new(), random };
     (0..DAYS).for_each(|day| month.honest_day(day));
     (0..60).for_each(|number| month.attack(number));
     for account in (5..ACCOUNTS).step_by(20) {
@@ -368,13 +374,13 @@ fn in_a_month_of_200_accounts_all_of_60_attacks_are_found_and_hardly_anything_el
         month.login(SUNDAY + at, &user(account), "198.51.100.7", Act::Recovery);
         month.add_device(SUNDAY + at + 900, user(account), "");
     }
-    let Month { mut deeds, attacks, mut random } = month;
+    let Month { mut actions, attacks, mut random } = month;
     let mut host = Host::new(&mut random);
-    while let Some(((at, number), deed)) = deeds.pop_first() {
+    while let Some(((at, number), action)) = actions.pop_first() {
         host.world.clock.0.set(at);
-        match host.act(&deed) {
+        match host.act(&action) {
             Ok(()) => host.watch(),
-            Err(later) => _ = deeds.insert((later, number), deed),
+            Err(later) => _ = actions.insert((later, number), action),
         }
     }
     let found = host.found;

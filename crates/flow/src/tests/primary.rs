@@ -67,9 +67,9 @@ fn failures_that_come_to_where_they_cost_waiting_or_to_their_end_are_told_once()
     for failures in 1..=11 {
         throttle.report(failures, &subject, &mut w.log);
     }
-    let told = [("primary_factor_waiting", 2), ("primary_factor_disabled", 10)];
-    assert_eq!(w.log.0.len(), told.len(), "{:?}", w.log.0);
-    for (line, (reason, failures)) in w.log.0.iter().zip(told) {
+    let expected = [("primary_factor_waiting", 2), ("primary_factor_disabled", 10)];
+    assert_eq!(w.log.0.len(), expected.len(), "{:?}", w.log.0);
+    for (line, (reason, failures)) in w.log.0.iter().zip(expected) {
         assert!(line.starts_with(&format!("event=throttle_engaged reason={reason} user=alice")), "{line}");
         assert!(line.ends_with(&format!("failures={failures}")), "{line}");
     }

@@ -67,8 +67,8 @@ fn a_login_that_a_rule_with_alert_or_notice_skips_is_in_the_accounts_chain() {
         // Such a rule is for emergencies: a store that can't be written keeps nobody out.
         std::fs::write(w.account_file("state"), "damaged").unwrap();
         assert_eq!(skip(&mut w), Outcome::Ignored);
-        let told = " detail=\"not in the account's chain: record_damaged\"";
-        assert!(!last(&w).contains(" seq=") && last(&w).contains(told), "{}", last(&w));
+        let detail = " detail=\"not in the account's chain: record_damaged\"";
+        assert!(!last(&w).contains(" seq=") && last(&w).contains(detail), "{}", last(&w));
     }
 }
 

@@ -6,7 +6,7 @@
 //! outcome, u8 flags, u8 first_login, i64 allow_until, message, and u32 seconds of `remember` if its flag is
 //! set. A list is a u8 count and its items.
 
-use super::{Condition, Conditions, Group, Hours, Network, Origin, Outcome, OwnedEffects, Pattern, Rule};
+use super::{Condition, Conditions, Effects, Group, Hours, Network, Origin, Outcome, Pattern, Rule};
 use crate::FirstLogin;
 use crate::bytes::{Bytes, Damaged, put_part, put_text};
 use qrtotp_values::UnixTime;
@@ -151,26 +151,14 @@ fn encode(rule: &Rule) -> Vec<u8> {
     out.push(place(FIRST_LOGINS.iter().position(|kind| Some(*kind) == effects.first_login)));
     out.extend_from_slice(&effects.allow_until.map_or(i64::MIN, Date::first_second).to_le_bytes());
     put_text(effects.message.as_deref().unwrap_or_default(), &mut out);
-    if let Some(span) = effects.remember {
-        out.extend_from_slice(&u32::try_from(span.as_seconds()).unwrap_or(0).to_le_bytes());
+    if let Some(duration) = effects.remember {
+        out.extend_from_slice(&u32::try_from(duration.as_seconds()).unwrap_or(0).to_le_bytes());
     }
     out
 }
 
-/// The part of a rule after its conditions.
-pub(super) struct Tail<'p> {
-    pub(super) outcome: Outcome,
-    pub(super) fresh: bool,
-    pub(super) no_recovery: bool,
-    pub(super) notice: bool,
-    pub(super) alert: bool,
-    pub(super) first_login: Option<FirstLogin>,
-    pub(super) allow_until: Option<Date>,
-    pub(super) message: Option<&'p str>,
-    pub(super) remember: Option<ConfigDuration>,
-}
-
-pub(super) fn tail<'p>(bytes: &mut Bytes<'p>) -> Result<Tail<'p>, Damaged> {
+/// The end of a rule: its outcome and its effects.
+pub(super) fn tail<'p>(bytes: &mut Bytes<'p>) -> Result<(Outcome, Effects<&'p str>), Damaged> {
     let outcome = *OUTCOMES.get(usize::from(bytes.u8()?)).ok_or(Damaged)?;
     let flags = bytes.u8()?;
     let flag = |bit: u8| flags & (1 << bit) != 0;
@@ -184,17 +172,17 @@ pub(super) fn tail<'p>(bytes: &mut Bytes<'p>) -> Result<Tail<'p>, Damaged> {
     if flags >> 5 != 0 || !bytes.is_empty() {
         return Err(Damaged);
     }
-    Ok(Tail {
-        outcome,
-        fresh: flag(0),
-        no_recovery: flag(1),
-        notice: flag(2),
-        alert: flag(3),
+    let effects = Effects {
         first_login,
         allow_until,
-        message,
+        fresh: flag(0),
+        no_recovery: flag(1),
         remember,
-    })
+        notice: flag(2),
+        alert: flag(3),
+        message,
+    };
+    Ok((outcome, effects))
 }
 
 fn decode(mut bytes: Bytes<'_>) -> Result<Rule, Damaged> {
@@ -211,11 +199,8 @@ fn decode(mut bytes: Bytes<'_>) -> Result<Rule, Damaged> {
     if given & !known != 0 || !parts.is_empty() {
         return Err(Damaged);
     }
-    let Tail { outcome, fresh, no_recovery, notice, alert, first_login, allow_until, message, remember } =
-        tail(&mut bytes)?;
-    let message = message.map(str::to_owned);
-    let effects =
-        OwnedEffects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, message };
+    let (outcome, effects) = tail(&mut bytes)?;
+    let effects = effects.into_owned();
     Ok(Rule { name, conditions, outcome, effects })
 }
 

@@ -1,11 +1,10 @@
 //! Finds the rule that decides a login. Logins, `explain`, `test`, `diff` and the lock-out guard all call it.
 
 use super::compiled::{RuleSet, Zone, tail};
-use super::{Condition, Origin, Outcome, address, minute_of_week};
+use super::{Condition, Effects, Origin, Outcome, address, minute_of_week};
 use crate::FirstLogin;
 use crate::bytes::{Bytes, Damaged};
 use qrtotp_values::UnixTime;
-use qrtotp_values::{ConfigDuration, Date};
 use std::net::IpAddr;
 
 /// Longer names, services and terminals match nothing, in bytes.
@@ -76,26 +75,12 @@ pub struct Decision<'p> {
     /// The rule's outcome; `None`: no rule matched, and `[defaults]` apply.
     pub outcome: Option<Outcome>,
     /// The rule's other effects.
-    pub effects: Effects<'p>,
+    pub effects: Effects<&'p str>,
     /// A rule needed the groups, and their look-up failed. The decision is the strictest that any groups
     /// could have led to.
     pub without_groups: bool,
     /// The rule demands a registered hardware key, and one was accepted.
     pub hardware_key: bool,
-}
-
-/// A rule's effects besides its outcome, as in [`super::OwnedEffects`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)] // see [`super::OwnedEffects`]
-pub struct Effects<'p> {
-    pub first_login: Option<FirstLogin>,
-    pub allow_until: Option<Date>,
-    pub fresh: bool,
-    pub no_recovery: bool,
-    pub remember: Option<ConfigDuration>,
-    pub notice: bool,
-    pub alert: bool,
-    pub message: Option<&'p str>,
 }
 
 impl RuleSet {
@@ -202,18 +187,8 @@ fn strictness(decision: &Decision<'_>) -> (Outcome, bool, bool) {
 }
 
 fn decision<'p>(rule: &'p str, bytes: &mut Bytes<'p>) -> Result<Decision<'p>, Damaged> {
-    let tail = tail(bytes)?;
-    let effects = Effects {
-        first_login: tail.first_login,
-        allow_until: tail.allow_until,
-        fresh: tail.fresh,
-        no_recovery: tail.no_recovery,
-        remember: tail.remember,
-        notice: tail.notice,
-        alert: tail.alert,
-        message: tail.message,
-    };
-    Ok(Decision { rule, outcome: Some(tail.outcome), effects, without_groups: false, hardware_key: false })
+    let (outcome, effects) = tail(bytes)?;
+    Ok(Decision { rule, outcome: Some(outcome), effects, without_groups: false, hardware_key: false })
 }
 
 /// The result of a rule's conditions.

@@ -21,7 +21,7 @@ pub(super) use tests::NoNames;
 
 pub(super) use compiled::FIRST_LOGINS;
 pub use compiled::RuleSet;
-pub use decide::{Decision, Effects, Facts, Known, Lookups};
+pub use decide::{Decision, Facts, Known, Lookups};
 pub use hours::{Hours, minute_of_week};
 pub use network::{Network, address};
 pub use source::{Names, Test};
@@ -48,7 +48,7 @@ pub struct Rule {
     /// Its decision.
     pub outcome: Outcome,
     /// Its other effects, such as how long an account may stay unenrolled.
-    pub effects: OwnedEffects,
+    pub effects: Effects<String>,
 }
 
 /// The conditions that must all hold for a rule to decide. An empty list is no condition.
@@ -257,9 +257,9 @@ impl Outcome {
     }
 }
 
-/// A rule's effects besides its outcome.
+/// A rule's effects besides its outcome; the message owned or borrowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnedEffects {
+pub struct Effects<M> {
     /// Replaces `defaults.first_login`.
     pub first_login: Option<FirstLogin>,
     /// Goes with `first_login = "allow"`.
@@ -275,5 +275,13 @@ pub struct OwnedEffects {
     /// The same with priority alert.
     pub alert: bool,
     /// Shown if the outcome is [`Outcome::Deny`]: at most 200 characters.
-    pub message: Option<String>,
+    pub message: Option<M>,
+}
+
+impl Effects<&str> {
+    fn into_owned(self) -> Effects<String> {
+        let Self { first_login, allow_until, fresh, no_recovery, remember, notice, alert, message } = self;
+        let message = message.map(str::to_owned);
+        Effects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, message }
+    }
 }

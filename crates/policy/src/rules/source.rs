@@ -2,10 +2,10 @@
 
 use super::sense::{problem, warnings};
 use super::values::{
-    At, Caller, Items, Key, LocalTime, Place, RemoteHost, Service, Terminal, UserPattern, is_word,
+    At, Caller, Familiarity, Items, Key, LocalTime, RemoteHost, Service, Terminal, UserPattern, is_word,
 };
 use super::{
-    Conditions, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, OwnedEffects, Pattern, Rule,
+    Conditions, Effects, Group, Hours, MAX_ITEMS, MAX_RULES, OUTCOMES, Origin, Outcome, Pattern, Rule,
 };
 use crate::FirstLogin;
 use crate::bytes::printable;
@@ -221,7 +221,7 @@ impl Read {
             by: raw.by.0.into_iter().map(|caller| caller.0).collect(),
             key: raw.key.map(|key| key != Key::None),
             hardware_key: raw.key == Some(Key::Hardware),
-            familiar: raw.place.map(|place| place == Place::Familiar),
+            familiar: raw.place.map(|place| place == Familiarity::Familiar),
             from,
             hours: raw.hours.0,
             since: raw.since.map(|date| self.utc(date.first_second())),
@@ -229,7 +229,7 @@ impl Read {
             user: raw.user.0.into_iter().map(|user| self.known_user(user, &raw.name, names)).collect(),
             group,
         };
-        let effects = OwnedEffects {
+        let effects = Effects {
             first_login: raw.first_login,
             allow_until: raw.allow_until,
             fresh: raw.fresh,
@@ -275,7 +275,7 @@ impl Read {
         for value in list(value)? {
             let mut section = Section::of(table(value)?);
             let (mut test, mut at) = (Test::default(), None::<LocalTime>);
-            let (mut key, mut place) = (None::<Key>, None::<Place>);
+            let (mut key, mut place) = (None::<Key>, None::<Familiarity>);
             let (mut service, mut from) = (None::<Service>, None::<RemoteHost>);
             section.setting("user", &mut test.user)?;
             section.setting("groups", &mut test.groups)?;
@@ -306,7 +306,7 @@ impl Read {
             test.at = at.map(|at| at.0);
             test.key = key.is_some_and(|key| key != Key::None);
             test.hardware_key = key == Some(Key::Hardware);
-            test.familiar = place == Some(Place::Familiar);
+            test.familiar = place == Some(Familiarity::Familiar);
             self.unknown_in_test(value.at, &test, names);
             self.tests.push((self.file, value.at, test));
         }
@@ -398,7 +398,7 @@ struct RawRule {
     tty: Items<Terminal>,
     by: Items<Caller>,
     key: Option<Key>,
-    place: Option<Place>,
+    place: Option<Familiarity>,
     hours: Items<Hours>,
     since: Option<Date>,
     until: Option<Date>,
@@ -431,7 +431,7 @@ impl RawRule {
         let allows = self.first_login == Some(FirstLogin::Allow);
         let silent = |message: &String| !printable(message, 200) || message.trim().is_empty();
         let remembers = self.remember.is_some();
-        let too_long = |span: ConfigDuration| !(60..=86_400).contains(&span.as_seconds());
+        let too_long = |duration: ConfigDuration| !(60..=86_400).contains(&duration.as_seconds());
         [
             (self.then.is_none(), "`then` is missing: \"code\", \"two-codes\", \"skip\" or \"deny\""),
             (!asks && self.first_login.is_some(), "`first_login` goes with \"code\" and \"two-codes\""),

@@ -61,12 +61,12 @@ impl Setting for Key {
 
 /// `place` of a rule or test: `"familiar"` or `"new"`.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Familiarity {
     Familiar,
     New,
 }
 
-impl Setting for Place {
+impl Setting for Familiarity {
     fn read(value: &Value) -> Result<Self, Fault> {
         word(value, &[("familiar", Self::Familiar), ("new", Self::New)])
     }

@@ -4,7 +4,7 @@
 use super::heads::{By, Written, write};
 use super::kept_checkpoints::{self, Found, VERIFIED, Verified, checkpoints_of, directory, kept};
 use super::paper::paper;
-use super::records::{note, told};
+use super::records::{named, note};
 use super::sources::any_form;
 use super::verify::verify;
 use crate::cli::Sources;
@@ -107,12 +107,12 @@ pub fn make(context: &Context, accepts: Accepts) -> Result<Made, Failure> {
     // One after the other: the last line of the host's chain names the newest file.
     let _locked = lock(&dir).map_err(failed)?;
     let (chain, mut text) = (context.host_chain(), Vec::new());
-    let told = told(context, &chain)?;
+    let named = named(context, &chain)?;
     let written = write(context, By::Record, &mut text)?;
     if accepts == Accepts::NothingMissing {
-        check_nothing_missing(context, &chain, &told, &written, &text)?;
+        check_nothing_missing(context, &chain, &named, &written, &text)?;
     }
-    note(&chain, &told, &written.records, written.exit);
+    note(&chain, &named, &written.records, written.exit);
     // Always the newest, or it would be forgotten at once: there may be more of them than seconds.
     let now = SystemClock.now();
     let time = kept(context).first().map_or(now, |newest| now.max(newest.saturating_add(1)));
@@ -134,7 +134,7 @@ pub fn make(context: &Context, accepts: Accepts) -> Result<Made, Failure> {
 fn check_nothing_missing(
     context: &Context,
     chain: &HostChain,
-    told: &BTreeSet<String>,
+    named: &BTreeSet<String>,
     written: &Written,
     text: &[u8],
 ) -> Result<(), Failure> {
@@ -145,7 +145,7 @@ fn check_nothing_missing(
     let last = chain.end().ok().flatten().and_then(|end| kept_checkpoints::last(context, &end)?.found);
     let mut before = last.iter().flat_map(Found::entries).filter_map(|entry| number(&entry));
     let is_shorter = before.any(|(record, seq)| now.get(&record).is_some_and(|present| *present < seq));
-    let is_gone = written.exit == Exit::Done && told.difference(&written.records).next().is_some();
+    let is_gone = written.exit == Exit::Done && named.difference(&written.records).next().is_some();
     if is_gone || is_shorter {
         let text = "records are gone or were put back since the last checkpoint; run `qrtotp audit verify`, and once you know the \
                     cause, `qrtotp audit checkpoint`";

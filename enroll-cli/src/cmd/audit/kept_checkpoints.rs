@@ -127,7 +127,7 @@ mod tests {
     fn a_checkpoint_that_names_another_one_than_that_before_it_is_told_and_an_old_one_names_none() {
         let lines = ["root=a", "root=b", "root=c prev=b", "root=d prev=c", "root=f prev=e"];
         let events = lines.map(|facts| Event::parse(&format!("event=checkpoint {facts}")).unwrap());
-        let told: Vec<&str> = misplaced(&events).filter_map(|event| event.get("root")).collect();
-        assert_eq!(told, ["f"]);
+        let roots: Vec<&str> = misplaced(&events).filter_map(|event| event.get("root")).collect();
+        assert_eq!(roots, ["f"]);
     }
 }

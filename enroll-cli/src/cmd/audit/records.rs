@@ -15,13 +15,13 @@ use std::io::Write;
 type Ids = BTreeSet<String>;
 
 /// The records that the chain tells of, as its lines since the last checkpoint and that checkpoint say.
-pub fn told(context: &Context, chain: &HostChain) -> Result<Ids, Failure> {
+pub fn named(context: &Context, chain: &HostChain) -> Result<Ids, Failure> {
     let Some(host) = chain.end().map_err(|error| unreadable(&chain.file(), &error))? else {
         return Ok(Ids::new());
     };
-    let (mut told, mut since) = (Ids::new(), 0);
+    let (mut named, mut since) = (Ids::new(), 0);
     if let Some(Checkpoint { seq, found: Some(found), .. }) = kept_checkpoints::last(context, &host) {
-        told.extend(found.entries().filter_map(|entry| entry.event.get("record").map(str::to_owned)));
+        named.extend(found.entries().filter_map(|entry| entry.event.get("record").map(str::to_owned)));
         since = seq;
     }
     for event in host.lines.iter().filter_map(|line| Event::parse(line)) {
@@ -29,21 +29,21 @@ pub fn told(context: &Context, chain: &HostChain) -> Result<Ids, Failure> {
             continue;
         };
         if event.get("event") == Some("record_made") {
-            told.insert(record.to_owned());
+            named.insert(record.to_owned());
         } else {
-            told.remove(record);
+            named.remove(record);
         }
     }
-    Ok(told)
+    Ok(named)
 }
 
 /// Has the chain tell of records that it does not tell of, such as those made at a login, and of those that
 /// are gone although no command removed them. `there`: the records in the store; the exit code says whether
 /// all accounts could be read.
-pub fn note(chain: &HostChain, told: &Ids, there: &Ids, exit: Exit) {
-    let made = there.difference(told).map(|record| ("record_made", "noted_later", record));
+pub fn note(chain: &HostChain, named: &Ids, there: &Ids, exit: Exit) {
+    let made = there.difference(named).map(|record| ("record_made", "noted_later", record));
     let gone =
-        told.difference(there).filter(|_| exit == Exit::Done).map(|record| ("record_gone", "", record));
+        named.difference(there).filter(|_| exit == Exit::Done).map(|record| ("record_gone", "", record));
     let all: Vec<_> =
         made.chain(gone).map(|(kind, reason, record)| (kind, reason, [("record", &**record)])).collect();
     let events: Vec<HostEvent<'_>> =
@@ -60,7 +60,7 @@ pub fn id_of(context: &Context, store: &dyn AccountStore, name: &Name) -> Result
     if let Ok(Some(account)) = store.load(name) {
         return Ok(text(account.record.id));
     }
-    let mut left = told(context, &context.host_chain())?;
+    let mut left = named(context, &context.host_chain())?;
     for other in store.names()? {
         if let Ok(Some(account)) = store.load(&other) {
             left.remove(&text(account.record.id));

@@ -53,7 +53,7 @@ pub fn run(
         found: count.other,
         complete: all_read,
     };
-    report.conclude(proof, census.rows().to_vec());
+    report.finish(proof, census.rows().to_vec());
     write(to, &report.html())
         .map_err(|error| Failure::Error(format!("cannot write {}: {error}", to.display())))?;
     Ok(match (count.lost + count.other, all_read) {

@@ -21,7 +21,7 @@ const CONFIRM: std::ops::RangeInclusive<i64> = 60..=86_400;
 const OLD: i64 = 365 * 86_400;
 
 pub fn apply(path: &Path, args: &Apply) -> Result<Exit, Failure> {
-    let confirm = args.confirm.map(|span| span.as_seconds());
+    let confirm = args.confirm.map(|duration| duration.as_seconds());
     if confirm.is_some_and(|seconds| !CONFIRM.contains(&seconds)) {
         return Err(Failure::Error("--confirm takes 1m to 24h; give another time".into()));
     }

@@ -5,7 +5,7 @@ use super::login_end::ELSEWHERE;
 use super::words::{first_login_of, first_login_word, login, mismatch, outcome, time};
 use super::{stored, user_name};
 use crate::applied::compiled;
-use crate::cli::{Explain, Key, Place};
+use crate::cli::{Explain, Familiarity, Key};
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use qrtotp_clock::{Clock, SystemClock};
@@ -57,7 +57,7 @@ pub fn explained(path: &Path, args: &Explain, out: &mut impl Write) -> Result<Ou
     let assumed = Assumed {
         groups: args.groups.as_deref(),
         hardware_key,
-        familiar: args.place == Place::Familiar,
+        familiar: args.place == Familiarity::Familiar,
         all: args.all,
     };
     for name in unknown_groups(&config.rules.rules().map_err(damaged)?, args.groups.as_deref()) {
@@ -239,7 +239,7 @@ impl Explained<'_> {
             "allow_until": until.map(|until| until.to_string()),
             "fresh": effects.fresh,
             "recovery": !effects.no_recovery,
-            "remember": effects.remember.map(|span| span.to_string()),
+            "remember": effects.remember.map(|duration| duration.to_string()),
             "notice": effects.notice,
             "alert": effects.alert,
             "message": effects.message,
@@ -279,7 +279,7 @@ mod tests {
         compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Host).unwrap().config
     }
 
-    fn told(config: &Config, facts: &Facts<'_>, groups: &[&str], all: bool) -> String {
+    fn explanation(config: &Config, facts: &Facts<'_>, groups: &[&str], all: bool) -> String {
         let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
         let mut out = Vec::new();
         let explained =
@@ -300,7 +300,7 @@ mod tests {
             now,
             ..Facts::default()
         };
-        let text = told(&config, &facts, &["contractors"], false);
+        let text = explanation(&config, &facts, &["contractors"], false);
         for line in [
             "groups of kim: 4000001\n",
             "  automation                       key      no key was accepted\n",
@@ -312,7 +312,7 @@ mod tests {
             assert!(text.contains(line), "{line}{text}");
         }
         assert!(!text.contains("root-shell"), "{text}");
-        let text = told(&config, &facts, &["contractors"], true);
+        let text = explanation(&config, &facts, &["contractors"], true);
         assert!(
             text.contains("  root-shell                       service  sshd, not su-l, sudo-i\n"),
             "{text}"
@@ -337,8 +337,12 @@ mod tests {
              [[rule]]\nname = 'c'\nkey = true\nsince = '2026-12-01'\nthen = 'code'\n\
              [[rule]]\nname = 'd'\nuntil = '2026-12-01'\nthen = 'code'\n[defaults]\nfirst_login = 'token'",
         );
-        let text =
-            told(&config, &Facts { rhost: "a.example", now: 1_800_000_000, ..Facts::default() }, &[], false);
+        let text = explanation(
+            &config,
+            &Facts { rhost: "a.example", now: 1_800_000_000, ..Facts::default() },
+            &[],
+            false,
+        );
         for line in [
             "from     the name a.example, not 192.0.2.0/24, local\n",
             "by       no caller, not deploy\n",
@@ -348,7 +352,7 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}{text}");
         }
-        let text = told(&config, &Facts { key: Some(true), ..Facts::default() }, &[], false);
+        let text = explanation(&config, &Facts { key: Some(true), ..Facts::default() }, &[], false);
         assert!(text.contains("user     no account of this host, not x\n"), "{text}");
         assert!(text.contains("since    1970-01-01 is before 2026-12-01\n"), "{text}");
     }

@@ -1,7 +1,7 @@
 //! The lock-out guard: whether those who look after this host still get in. L1: the person who applies. L2:
 //! anyone who can become root. L3: the emergency accounts.
 
-use super::login_end::{CONSOLE, ELSEWHERE, Emergency, End, Host, Login, Logins, Person};
+use super::login_end::{CONSOLE, ELSEWHERE, Emergency, End, GuardedHost, GuardedPerson, Login, Logins};
 use super::words::time;
 use later::later;
 use qrtotp_policy::{Compiled, Damaged, Finding, Pattern, Rule, Severity, Unasked};
@@ -16,10 +16,10 @@ mod tests;
 ///
 /// Without rules, logins are as on a host that has none, so only those that `before`, the configuration that
 /// is applied now, does not lock out as well are found.
-pub fn findings<A: Iterator<Item = Person>>(
+pub fn findings<A: Iterator<Item = GuardedPerson>>(
     compiled: &Compiled,
     before: Option<&Compiled>,
-    host: &Host<'_>,
+    host: &GuardedHost<'_>,
     admins: impl Fn() -> A,
     now: UnixTime,
 ) -> Result<Vec<Finding>, Damaged> {
@@ -37,8 +37,8 @@ pub fn findings<A: Iterator<Item = Person>>(
 
 fn all(
     compiled: &Compiled,
-    host: &Host<'_>,
-    admins: impl Iterator<Item = Person>,
+    host: &GuardedHost<'_>,
+    admins: impl Iterator<Item = GuardedPerson>,
     now: UnixTime,
 ) -> Result<Vec<Finding>, Damaged> {
     let consoles = consoles(&compiled.rules);
@@ -81,7 +81,7 @@ impl Guard<'_> {
 
     fn actor(&mut self) -> Result<(), Damaged> {
         let Some(actor) = &self.logins.host.actor else { return Ok(()) };
-        let Host { rhost, tty, .. } = self.logins.host;
+        let GuardedHost { rhost, tty, .. } = self.logins.host;
         let console = if tty.starts_with("tty") || tty.starts_with("hvc") { tty } else { CONSOLE.tty };
         let mut logins = vec![match rhost.is_empty() {
             true => Login { tty: console, ..CONSOLE },
@@ -113,7 +113,7 @@ impl Guard<'_> {
 
     fn admins(
         &mut self,
-        mut admins: impl Iterator<Item = Person>,
+        mut admins: impl Iterator<Item = GuardedPerson>,
         later: &[UnixTime],
     ) -> Result<(), Damaged> {
         let (mut lacks_device, mut locked, mut known) = (false, None, Vec::new());
@@ -149,8 +149,8 @@ impl Guard<'_> {
     /// L2 for the times at which other rules begin to hold. `known` are the first of the admins.
     fn admins_later(
         &mut self,
-        mut known: Vec<Person>,
-        mut more: impl Iterator<Item = Person>,
+        mut known: Vec<GuardedPerson>,
+        mut more: impl Iterator<Item = GuardedPerson>,
         later: &[UnixTime],
     ) -> Result<(), Damaged> {
         for now in later {
@@ -247,7 +247,7 @@ impl Guard<'_> {
     /// The first of these times at which a rule denies the account at the console, and the rule.
     fn denied_later(
         &self,
-        person: &Person,
+        person: &GuardedPerson,
         later: &[UnixTime],
     ) -> Result<Option<(String, UnixTime)>, Damaged> {
         for now in later {

@@ -1,6 +1,6 @@
 //! Facts about this host and its accounts, for the guard and `diff`.
 
-use super::login_end::{Emergency, Host, Person};
+use super::login_end::{Emergency, GuardedHost, GuardedPerson};
 use crate::cmd::doctor::{Files, Ways, is_no_shell};
 use crate::cmd::sudoers::Sudoers;
 use crate::context::{login_uid, terminal_name};
@@ -21,15 +21,15 @@ pub struct Accounts<'s> {
 
 impl Accounts<'_> {
     /// The account called `name`; `None`: the host does not know it.
-    pub fn person(&self, name: &str) -> Option<Person> {
+    pub fn person(&self, name: &str) -> Option<GuardedPerson> {
         let user = User::from_name(name).ok()??;
         Some(self.with_record(&user))
     }
 
-    fn with_record(&self, user: &User) -> Person {
+    fn with_record(&self, user: &User) -> GuardedPerson {
         let account = Name::new(&user.name).ok().and_then(|name| self.store?.load(&name).ok()?);
         let record = account.map(|account| account.record).filter(|record| record.uid == user.uid.as_raw());
-        Person {
+        GuardedPerson {
             name: user.name.clone(),
             is_root: user.uid.is_root(),
             is_locked: is_locked(&user.name),
@@ -45,7 +45,7 @@ impl Accounts<'_> {
     }
 
     /// Accounts without a device that logged in within the last 30 days.
-    fn recent(&self) -> Vec<Person> {
+    fn recent(&self) -> Vec<GuardedPerson> {
         let names = last_logins(self.now - 30 * 86_400);
         names.iter().filter_map(|name| self.person(name)).filter(|person| !person.device).collect()
     }
@@ -62,7 +62,7 @@ impl Accounts<'_> {
 
     /// Those that can become root: root, those that sudoers(5) names, members of the groups that it names,
     /// and accounts of the store that are in one of them.
-    pub fn admins(&self) -> impl Iterator<Item = Person> {
+    pub fn admins(&self) -> impl Iterator<Item = GuardedPerson> {
         let sudoers = Sudoers::read();
         let (groups, users): (Vec<&str>, Vec<&str>) = sudoers.admins().partition(|who| who.starts_with('%'));
         let groups: Vec<Group> = groups.into_iter().filter_map(|group| group_of(&group[1..])).collect();
@@ -72,7 +72,7 @@ impl Accounts<'_> {
         members.extend(users.into_iter().filter_map(user_name));
         let named = root.into_iter().chain(members).filter_map(|name| self.person(&name));
         let names = self.store.and_then(|store| store.names().ok()).into_iter().flatten();
-        let in_groups = move |person: &Person| {
+        let in_groups = move |person: &GuardedPerson| {
             person.gids.as_ref().is_some_and(|all| all.iter().any(|gid| gids.contains(gid)))
         };
         named.chain(names.filter_map(|name| self.person(name.as_str())).filter(in_groups))
@@ -85,10 +85,10 @@ impl Accounts<'_> {
         asks: &'h dyn Fn(&str) -> bool,
         one_field: &'h dyn Fn(&str) -> bool,
         ways: Ways,
-    ) -> Host<'h> {
+    ) -> GuardedHost<'h> {
         let emergency =
             emergency.iter().map(|name| Emergency { name: name.clone(), person: self.person(name) });
-        Host {
+        GuardedHost {
             actor: actor().map(|user| self.with_record(&user)),
             rhost: remote_address(),
             tty: terminal_name(),

@@ -10,7 +10,7 @@ pub const ELSEWHERE: &str = "203.0.113.1";
 
 /// An account, as far as the guard looks at it.
 #[derive(Clone, Debug, Default)]
-pub struct Person {
+pub struct GuardedPerson {
     pub name: String,
     pub is_root: bool,
     /// No password opens it, so nobody logs in with it at the console.
@@ -29,7 +29,7 @@ pub struct Person {
     pub token: bool,
 }
 
-impl Person {
+impl GuardedPerson {
     /// Whether a user who knows its password can become this account by su.
     fn opens_to_su(&self) -> bool {
         !self.is_locked && !self.is_expired && !self.has_no_shell
@@ -40,19 +40,19 @@ impl Person {
 pub struct Emergency {
     pub name: String,
     /// `None`: the host does not know it.
-    pub person: Option<Person>,
+    pub person: Option<GuardedPerson>,
 }
 
 /// Facts about the host that the guard needs.
-pub struct Host<'h> {
+pub struct GuardedHost<'h> {
     /// The person who applies; `None`: no person does.
-    pub actor: Option<Person>,
+    pub actor: Option<GuardedPerson>,
     /// The address that they come from; empty: they sit at the host.
     pub rhost: String,
     /// Their terminal.
     pub tty: String,
     pub emergency: Vec<Emergency>,
-    pub root: Option<Person>,
+    pub root: Option<GuardedPerson>,
     /// sshd lets root in.
     pub root_at_sshd: bool,
     /// /etc/pam.d/qrtotp can be used, so passwords can be proven before an enrolment.
@@ -66,7 +66,7 @@ pub struct Host<'h> {
     /// How logins come in at sshd.
     pub ways: Ways,
     /// Accounts without a device that logged in lately.
-    pub recent: Vec<Person>,
+    pub recent: Vec<GuardedPerson>,
 }
 
 /// A login that is tried out.
@@ -93,8 +93,8 @@ pub enum End {
 /// Whether an admin has a device, or gets in without one at all of these services if they ask for codes.
 pub fn gets_in_at_all(
     config: &Config,
-    host: &Host<'_>,
-    admin: &Person,
+    host: &GuardedHost<'_>,
+    admin: &GuardedPerson,
     services: &[String],
     now: UnixTime,
 ) -> Result<bool, Damaged> {
@@ -120,7 +120,7 @@ pub fn gets_in_at_all(
 #[derive(Clone, Copy)]
 pub struct Logins<'g> {
     pub config: &'g Config,
-    pub host: &'g Host<'g>,
+    pub host: &'g GuardedHost<'g>,
     pub now: UnixTime,
     /// Terminals of the console: tty1 first, then those that rules name.
     pub consoles: &'g [String],
@@ -130,7 +130,7 @@ pub struct Logins<'g> {
 
 impl<'g> Logins<'g> {
     /// The best end of the ways to a root shell: a login at the console or sshd, and from there sudo or su.
-    pub fn end_to_root(&self, admin: &Person) -> Result<End, Damaged> {
+    pub fn end_to_root(&self, admin: &GuardedPerson) -> Result<End, Damaged> {
         let mut best = End::Denied(String::new());
         if admin.has_no_shell || admin.is_expired {
             return Ok(best);
@@ -150,7 +150,7 @@ impl<'g> Logins<'g> {
     }
 
     /// The end of becoming root at `tty`, which `login` gives.
-    fn end_through(&self, admin: &Person, login: Login<'_>, tty: &str) -> Result<End, Damaged> {
+    fn end_through(&self, admin: &GuardedPerson, login: Login<'_>, tty: &str) -> Result<End, Damaged> {
         let end = match self.end(admin, login)? {
             End::In if login.service == CONSOLE.service && admin.is_locked => End::Locked,
             end => end,
@@ -168,7 +168,7 @@ impl<'g> Logins<'g> {
     }
 
     /// The best end at the console.
-    pub fn end_at_console(&self, person: &Person) -> Result<End, Damaged> {
+    pub fn end_at_console(&self, person: &GuardedPerson) -> Result<End, Damaged> {
         let mut best = self.end(person, CONSOLE)?;
         for tty in self.consoles.iter().skip(1) {
             let end = self.end(person, Login { tty, ..CONSOLE })?;
@@ -181,7 +181,7 @@ impl<'g> Logins<'g> {
 
     /// The best of a login without a key, with one, and with a registered hardware key, where sshd says
     /// which.
-    pub fn end(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+    pub fn end(&self, person: &GuardedPerson, login: Login<'_>) -> Result<End, Damaged> {
         let says_keys = self.config.enroll.key_services.iter().any(|known| *known == login.service);
         if !says_keys {
             return self.end_with(person, login, None, false);
@@ -204,7 +204,7 @@ impl<'g> Logins<'g> {
     }
 
     /// The end of a login with a key alone, for which only the account part runs.
-    fn end_unasked(&self, person: &Person, login: Login<'_>) -> Result<End, Damaged> {
+    fn end_unasked(&self, person: &GuardedPerson, login: Login<'_>) -> Result<End, Damaged> {
         let Login { service, rhost, tty } = login;
         let key = Some(true);
         let facts = Facts { user: Some(&person.name), service, tty, by: "", rhost, key, now: self.now };
@@ -227,7 +227,7 @@ impl<'g> Logins<'g> {
 
     fn end_with(
         &self,
-        person: &Person,
+        person: &GuardedPerson,
         login: Login<'_>,
         key: Option<bool>,
         hardware_key: bool,
@@ -242,7 +242,7 @@ impl<'g> Logins<'g> {
 
     fn end_at(
         &self,
-        person: &Person,
+        person: &GuardedPerson,
         login: Login<'_>,
         key: (Option<bool>, bool),
         familiar: bool,
@@ -272,7 +272,7 @@ impl<'g> Logins<'g> {
 
     fn decision<'d>(
         &'d self,
-        person: &Person,
+        person: &GuardedPerson,
         login: Login<'_>,
         (key, hardware_key): (Option<bool>, bool),
         familiar: bool,
@@ -285,7 +285,7 @@ impl<'g> Logins<'g> {
     }
 
     /// Whether no code is asked for, with a key or without one.
-    fn skips(&self, person: &Person, login: Login<'_>) -> Result<bool, Damaged> {
+    fn skips(&self, person: &GuardedPerson, login: Login<'_>) -> Result<bool, Damaged> {
         for key in [None, Some(false), Some(true)] {
             if self.decision(person, login, (key, false), false)?.outcome == Some(Outcome::Skip) {
                 return Ok(true);

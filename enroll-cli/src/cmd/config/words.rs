@@ -1,12 +1,13 @@
 //! Rules, decisions and what they look at, in words.
 
 use qrtotp_policy::{
-    Condition, Conditions, Config, Decision, Effects, Facts, FirstLogin, Outcome, OwnedEffects, Rule,
-    address, minute_of_week,
+    Condition, Conditions, Config, Decision, Effects, Facts, FirstLogin, Outcome, Rule, address,
+    minute_of_week,
 };
 use qrtotp_values::Date;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, utc};
+use std::fmt::Debug;
 use std::fmt::Display;
 
 const HALF_A_DAY: i64 = 12 * 3600;
@@ -102,38 +103,26 @@ pub fn outcome(config: &Config, decision: &Decision<'_>, first_login: bool) -> S
     let outcome = decision.outcome.unwrap_or_else(|| config.default_outcome());
     let asks = first_login && matches!(outcome, Outcome::Code | Outcome::TwoCodes);
     let (first_login, until) = first_login_of(config, decision);
-    let Effects { fresh, no_recovery, remember, notice, alert, message, .. } = decision.effects;
     let effects = Effects {
         first_login: asks.then_some(first_login),
         allow_until: until.filter(|_| asks),
-        fresh,
-        no_recovery,
-        remember,
-        notice,
-        alert,
-        message,
+        ..decision.effects.clone()
     };
     with_effects(outcome, &effects)
 }
 
 /// The effects of a rule.
 pub fn then(rule: &Rule) -> String {
-    let OwnedEffects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, ref message } =
-        rule.effects;
-    let message = message.as_deref();
-    with_effects(
-        rule.outcome,
-        &Effects { first_login, allow_until, fresh, no_recovery, remember, notice, alert, message },
-    )
+    with_effects(rule.outcome, &rule.effects)
 }
 
-fn with_effects(outcome: Outcome, effects: &Effects<'_>) -> String {
+fn with_effects(outcome: Outcome, effects: &Effects<impl Debug>) -> String {
     let mut words = vec![outcome.as_str().to_owned()];
     words.extend(
         effects.first_login.map(|first_login| format!("first_login = {}", first_login_word(first_login))),
     );
     words.extend(effects.allow_until.map(|until| format!("allow_until = {until}")));
-    words.extend(effects.remember.map(|span| format!("remember = {span}")));
+    words.extend(effects.remember.map(|duration| format!("remember = {duration}")));
     for (is, word) in [
         (effects.fresh, "fresh"),
         (effects.no_recovery, "recovery = false"),
@@ -142,7 +131,7 @@ fn with_effects(outcome: Outcome, effects: &Effects<'_>) -> String {
     ] {
         words.extend(is.then(|| word.to_owned()));
     }
-    words.extend(effects.message.map(|message| format!("{message:?}")));
+    words.extend(effects.message.as_ref().map(|message| format!("{message:?}")));
     words.join(", ")
 }
 

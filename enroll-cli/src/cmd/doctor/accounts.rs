@@ -65,7 +65,7 @@ pub fn check(context: &Context, store: &dyn AccountStore, report: &mut Report) {
         }
     });
     seen.tell(report);
-    seen.tell_of_users(report);
+    seen.report_users(report);
     report.count(seen.counts);
 }
 
@@ -118,7 +118,7 @@ impl Seen {
         }
     }
 
-    fn tell_of_users(&self, report: &mut Report) {
+    fn report_users(&self, report: &mut Report) {
         for (name, record, user) in self.other_uid.iter().take(MOST) {
             let what = format!(
                 "every login is denied: the record is bound to uid {record}, and the user has uid {user}"

@@ -1,6 +1,6 @@
 //! The PAM files of a host, and our lines in them.
 
-use pam_stack::{Entry, Fault, OURS, Part, Place, Stack, Tree};
+use pam_stack::{Fault, FileLine, OURS, PamLine, Part, Stack, Tree};
 use qrtotp_flow::{ArgError, Args, FirstPass};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// A line of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OurLine {
-    pub place: Place,
+    pub place: FileLine,
     /// The module, as it is written.
     pub module: String,
     pub part: Part,
@@ -20,7 +20,7 @@ pub struct OurLine {
 }
 
 impl OurLine {
-    fn of(entry: &Entry, part: Part) -> Self {
+    fn of(entry: &PamLine, part: Part) -> Self {
         let arguments = entry.arguments.iter().filter_map(|word| CString::new(word.as_str()).ok()).collect();
         let module = entry.module.clone().unwrap_or_default();
         Self { place: entry.place.clone(), module, part, arguments }
@@ -95,7 +95,7 @@ impl Files {
 
     /// Whether a service is meant to ask: its file names our module, or nearly, or includes one that does.
     pub fn means_us(&self, service: &str) -> bool {
-        let means = |entry: &Entry| entry.module.as_ref().is_some_and(|_| nearly_ours(entry.name()));
+        let means = |entry: &PamLine| entry.module.as_ref().is_some_and(|_| nearly_ours(entry.name()));
         let read = self.stacks(service);
         read.iter().any(|stack| !stack.from_other && stack.entries.iter().any(means))
             || self.names_us(service)

@@ -6,13 +6,13 @@ use super::login_verdict::Replayed;
 use super::methods::{KEY, Methods, Way};
 use super::sshd::NOT_STARTED;
 use super::stacks::runs_as_root;
-use crate::cli::{Explain, Place, ReplayedLogin};
+use crate::cli::{Explain, Familiarity, ReplayedLogin};
 use crate::cmd::config::explained;
 use crate::context::{Context, record_name};
 use crate::error::{Exit, Failure};
 use crate::program::Silence;
-use crate::sshd::{Settings, program};
-use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Stack, Step};
+use crate::sshd::{SshdSettings, program};
+use pam_stack::{Action, Kind, ModuleFacts, PamCode, PamLine, Part, Stack, Step};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::StatusView;
 use qrtotp_messages::Catalogue;
@@ -33,8 +33,8 @@ pub fn run(path: &Path, args: &ReplayedLogin) -> Result<Exit, Failure> {
     write!(out, "{}", lines(&stack, run.as_deref(), outcome, &args.service))?;
     out.write_all(&rules)?;
     let context = Context::load(path)?;
-    let (told, enrolled) = account(&context, &args.user)?;
-    write!(out, "{told}")?;
+    let (described, enrolled) = account(&context, &args.user)?;
+    write!(out, "{described}")?;
     let unasked = context.config.defaults.unasked;
     let login = Replayed { auth: &stack, run: run.as_deref(), account: &account_part, outcome, unasked };
     let (mut in_short, exit) = login.in_short(ways.as_deref());
@@ -54,7 +54,7 @@ fn explain(args: &ReplayedLogin) -> Explain {
         from: args.from.clone(),
         tty: None,
         by: args.by.clone(),
-        place: Place::New,
+        place: Familiarity::New,
         key: args.key,
         groups: None,
         at: None,
@@ -73,7 +73,7 @@ fn sshd(args: &ReplayedLogin, out: &mut impl Write) -> std::io::Result<Option<Ve
     let address = args.from.as_deref().unwrap_or("203.0.113.1");
     let connection =
         format!("user={},host={address},addr={address},laddr=127.0.0.1,lport=22,rdomain=", args.user);
-    let settings = match Settings::ask_for(program, &connection) {
+    let settings = match SshdSettings::ask_for(program, &connection) {
         Ok(settings) => settings,
         Err(Silence::Refuses(words)) if !words.contains(NOT_STARTED) => {
             writeln!(out, "sshd: refuses its configuration: {words}")?;
@@ -95,7 +95,7 @@ fn sshd(args: &ReplayedLogin, out: &mut impl Write) -> std::io::Result<Option<Ve
 }
 
 /// The ways that the login may take: with a key, if it has one and a way takes one, no other.
-fn ways(settings: &Settings, key: bool) -> Vec<Way> {
+fn ways(settings: &SshdSettings, key: bool) -> Vec<Way> {
     let all = Methods::of(settings).ways();
     let with_key = |way: &Way| way.proofs.contains(&KEY);
     let only = key && all.iter().any(with_key);
@@ -105,17 +105,17 @@ fn ways(settings: &Settings, key: bool) -> Vec<Way> {
 /// A run that lets in somebody with the right answers; our module answers what the rules say.
 fn run_of(stack: &Stack, outcome: Outcome, root: bool) -> Option<Vec<Step>> {
     let ours = match outcome {
-        Outcome::Skip => Code::IGNORE,
-        Outcome::Code | Outcome::TwoCodes => Code::SUCCESS,
-        Outcome::Deny => Code::AUTH_ERR,
+        Outcome::Skip => PamCode::IGNORE,
+        Outcome::Code | Outcome::TwoCodes => PamCode::SUCCESS,
+        Outcome::Deny => PamCode::AUTH_ERR,
     };
-    let facts = Facts { ours, root, ..Facts::RIGHT };
-    let plain = Facts { proofs: false, other_codes: false, ..facts };
+    let facts = ModuleFacts { ours, root, ..ModuleFacts::RIGHT };
+    let plain = ModuleFacts { proofs: false, other_codes: false, ..facts };
     stack.success(&plain).or_else(|| stack.success(&facts))
 }
 
 /// The question that an entry asks, or the thing it checks.
-fn does(entry: &Entry, outcome: Outcome) -> &'static str {
+fn does(entry: &PamLine, outcome: Outcome) -> &'static str {
     if entry.missing {
         return "is not there, and fails";
     }
@@ -149,7 +149,7 @@ fn then(step: &Step) -> String {
 fn lines(stack: &Stack, run: Option<&[Step]>, outcome: Outcome, service: &str) -> String {
     let other = if stack.from_other { ", which are those of `other`" } else { "" };
     let mut text = format!("PAM: the auth lines that {service} runs{other}\n");
-    let mut line = |entry: &Entry, then: &str| {
+    let mut line = |entry: &PamLine, then: &str| {
         let module = entry.module.as_deref().unwrap_or("a line that libpam can't use");
         text += &format!("  {}: {module} {}{then}\n", entry.place, does(entry, outcome));
     };

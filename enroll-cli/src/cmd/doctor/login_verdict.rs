@@ -3,7 +3,7 @@
 
 use super::methods::{Asks, Way};
 use crate::error::Exit;
-use pam_stack::{Code, Entry, Facts, Kind, Past, Stack, Step};
+use pam_stack::{Kind, ModuleFacts, PamCode, PamLine, Past, Stack, Step};
 use qrtotp_policy::{Outcome, Unasked};
 
 const NOBODY: &str = "nobody gets in by this service; `qrtotp doctor` says why.";
@@ -28,9 +28,9 @@ impl Replayed<'_> {
             let text = "sshd lets nobody in; `qrtotp doctor` says why.";
             return (text.into(), Exit::Refused);
         }
-        let told: Vec<(String, bool)> = ways.iter().map(|way| self.way(way)).collect();
-        let exit = if told.iter().any(|(_, gets_in)| *gets_in) { Exit::Done } else { Exit::Refused };
-        let texts: Vec<String> = told.into_iter().map(|(text, _)| text).collect();
+        let described: Vec<(String, bool)> = ways.iter().map(|way| self.way(way)).collect();
+        let exit = if described.iter().any(|(_, gets_in)| *gets_in) { Exit::Done } else { Exit::Refused };
+        let texts: Vec<String> = described.into_iter().map(|(text, _)| text).collect();
         (texts.join(" Or: "), exit)
     }
 
@@ -64,9 +64,9 @@ impl Replayed<'_> {
             Outcome::Code => self.unasked == Unasked::Deny,
             Outcome::Skip => false,
         };
-        let results = |entry: &Entry, past: Past| match entry.is_ours() && !asked && refuses {
-            true => vec![Code::PERM_DENIED],
-            false => Facts::RIGHT.of(entry, self.account.part, past),
+        let results = |entry: &PamLine, past: Past| match entry.is_ours() && !asked && refuses {
+            true => vec![PamCode::PERM_DENIED],
+            false => ModuleFacts::RIGHT.of(entry, self.account.part, past),
         };
         self.account.run(results).is_some()
     }
@@ -81,14 +81,14 @@ impl Replayed<'_> {
     }
 
     fn auth_part(&self) -> (String, bool) {
-        let comes_to_ours = self.auth.entries.iter().any(Entry::is_ours);
+        let comes_to_ours = self.auth.entries.iter().any(PamLine::is_ours);
         let Some(run) = self.run else {
             return match self.outcome {
                 Outcome::Deny if comes_to_ours => ("refused by the rule, whatever is typed.".into(), false),
                 _ => (NOBODY.into(), false),
             };
         };
-        let entries: Vec<&Entry> = run.iter().map(|step| &self.auth.entries[step.entry]).collect();
+        let entries: Vec<&PamLine> = run.iter().map(|step| &self.auth.entries[step.entry]).collect();
         let asked = entries.iter().filter_map(|entry| match (entry.kind(), self.outcome) {
             (Kind::Password, _) => Some("the password"),
             (Kind::Ours, Outcome::Code) => Some("a code"),

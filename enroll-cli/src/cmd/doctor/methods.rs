@@ -1,6 +1,6 @@
 //! The ways in that the settings of sshd leave: its methods, alone and in the lists of AuthenticationMethods.
 
-use crate::sshd::Settings;
+use crate::sshd::SshdSettings;
 
 /// The factors that sshd asks for before or instead of PAM.
 const WITHOUT_PAM: [&str; 3] = ["pubkeyauthentication", "hostbasedauthentication", "gssapiauthentication"];
@@ -21,7 +21,7 @@ pub struct Methods<'s> {
 }
 
 impl<'s> Methods<'s> {
-    pub fn of(settings: &'s Settings) -> Self {
+    pub fn of(settings: &'s SshdSettings) -> Self {
         let methods = settings.get("authenticationmethods").unwrap_or("any");
         let any = methods.eq_ignore_ascii_case("any");
         Self {
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     fn ways(text: &str) -> String {
-        let settings = Settings(text.replace("; ", "\n"));
-        let told = |way: Way| format!("{}:{:?}", way.proofs.join("+"), way.asks);
-        Methods::of(&settings).ways().into_iter().map(told).collect::<Vec<_>>().join(" ")
+        let settings = SshdSettings(text.replace("; ", "\n"));
+        let described = |way: Way| format!("{}:{:?}", way.proofs.join("+"), way.asks);
+        Methods::of(&settings).ways().into_iter().map(described).collect::<Vec<_>>().join(" ")
     }
 
     #[test]

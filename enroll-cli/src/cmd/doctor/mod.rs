@@ -16,6 +16,8 @@ mod proof;
 pub mod report;
 mod sshd;
 mod sshd_files;
+mod sshd_rules;
+mod sshd_running;
 mod stacks;
 mod store;
 #[cfg(test)]
@@ -75,7 +77,7 @@ pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     let mut found = Report::new(0);
     let context = configuration(config, &mut found);
     let settings = context.as_ref().map(|context| &context.config);
-    let known = pam::Known {
+    let known = pam::OutsideFacts {
         config_path: config,
         config: settings,
         sshd: sshd.primary(),
@@ -94,9 +96,9 @@ pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     }
     module::check(&files, &mut report);
     sshd::check(&sshd, &files, settings, &mut report);
-    sshd::reloaded(&sshd, &mut report);
-    sshd::hardware_keys(&sshd, context.as_ref(), &mut report);
-    sshd::names_for_addresses(&sshd, context.as_ref(), &mut report);
+    sshd_running::reloaded(&sshd, &mut report);
+    sshd_rules::hardware_keys(&sshd, context.as_ref(), &mut report);
+    sshd_rules::names_for_addresses(&sshd, context.as_ref(), &mut report);
     if let Some(context) = &context {
         store::check(context, &files, in_use, &mut report);
     }
@@ -125,8 +127,12 @@ impl std::fmt::Display for Problem {
 /// The current problems of PAM and sshd.
 pub fn problems(config_path: &Path, config: &Config) -> Vec<Problem> {
     let (files, sshd, mut report) = (Files::read(), Sshd::ask(), Report::new(0));
-    let known =
-        pam::Known { config_path, config: Some(config), sshd: sshd.primary(), sshd_service: sshd.service() };
+    let known = pam::OutsideFacts {
+        config_path,
+        config: Some(config),
+        sshd: sshd.primary(),
+        sshd_service: sshd.service(),
+    };
     pam::check(&files, &known, &mut report);
     module::check(&files, &mut report);
     sshd::check(&sshd, &files, Some(config), &mut report);

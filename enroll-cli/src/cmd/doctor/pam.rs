@@ -40,7 +40,7 @@ const EXEMPT_FIX: &str = "the line must be: auth required pam_qrtotp.so (no brac
                           behind it: auth required pam_permit.so";
 
 /// Facts from outside the PAM files.
-pub struct Known<'a> {
+pub struct OutsideFacts<'a> {
     pub config_path: &'a Path,
     pub config: Option<&'a Config>,
     /// The factor that sshd proves before it asks PAM.
@@ -49,14 +49,14 @@ pub struct Known<'a> {
     pub sshd_service: &'a str,
 }
 
-impl Known<'_> {
+impl OutsideFacts<'_> {
     fn enrols_at(&self, service: &str) -> bool {
         self.config.is_some_and(|config| config.enroll.services.iter().any(|known| known == service))
     }
 }
 
 /// The services that are meant to ask, files that are only included left out.
-pub fn services<'f>(files: &'f Files, known: &Known<'_>) -> Vec<&'f str> {
+pub fn services<'f>(files: &'f Files, known: &OutsideFacts<'_>) -> Vec<&'f str> {
     let included = files.included();
     let is_service = |name: &&str| {
         let login = LOGINS.contains(name) || known.enrols_at(name);
@@ -66,7 +66,7 @@ pub fn services<'f>(files: &'f Files, known: &Known<'_>) -> Vec<&'f str> {
 }
 
 /// Reports on each; whether any service is meant to ask for codes.
-pub fn check(files: &Files, known: &Known<'_>, report: &mut Report) -> bool {
+pub fn check(files: &Files, known: &OutsideFacts<'_>, report: &mut Report) -> bool {
     let services = services(files, known);
     for name in &services {
         let mut own = Report::new(0);
@@ -120,7 +120,7 @@ fn uncovered(files: &Files, covered: &[&str]) -> Option<Finding> {
 struct Looked<'a> {
     files: &'a Files,
     name: &'a str,
-    known: &'a Known<'a>,
+    known: &'a OutsideFacts<'a>,
 }
 
 impl Looked<'_> {

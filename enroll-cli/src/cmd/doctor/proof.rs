@@ -3,7 +3,7 @@
 use super::files::Files;
 use super::pam::enrols;
 use super::report::{Finding, Report, Severity};
-use pam_stack::{Code, Entry, Facts, Kind, Part, Run, Stack};
+use pam_stack::{Kind, ModuleFacts, PamCode, PamLine, Part, Run, Stack};
 use qrtotp_policy::{Config, PROOF_SERVICE};
 
 /// Modules that run twice when a user enrols at a login, if this service names them: they count, or act,
@@ -13,7 +13,7 @@ const FAILLOCK: &str = "pam_faillock.so";
 const COMPARE: &str = "compare it with conf/pam.d/qrtotp";
 
 /// Inside of our own transactions our module takes no part.
-const INSIDE: Facts = Facts { ours: Code::IGNORE, ..Facts::RIGHT };
+const INSIDE: ModuleFacts = ModuleFacts { ours: PamCode::IGNORE, ..ModuleFacts::RIGHT };
 
 /// Whether anything here may have to prove a password by a transaction of its own.
 pub fn is_needed(files: &Files, config: &Config, broker: bool) -> bool {
@@ -50,9 +50,9 @@ pub fn check(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
 /// A login that goes on to our module although pam_faillock locked the account. Our proof would let the
 /// account enrol.
 fn ignored_lock(files: &Files) -> Option<Finding> {
-    let goes_on = |entry: &Entry| checks_lock(entry) && entry.control_text == "required";
+    let goes_on = |entry: &PamLine| checks_lock(entry) && entry.control_text == "required";
     let stacks = files.services.keys().map(|service| files.tree.stack(service, Part::Auth));
-    let lock = stacks.filter(|stack| stack.entries.iter().any(Entry::is_ours)).find_map(|stack| {
+    let lock = stacks.filter(|stack| stack.entries.iter().any(PamLine::is_ours)).find_map(|stack| {
         stack.entries.into_iter().take_while(|entry| !entry.is_ours()).find(|entry| goes_on(entry))
     })?;
     let what = format!("an account that {FAILLOCK} locked ({}) can enrol by its right password", lock.place);
@@ -61,7 +61,7 @@ fn ignored_lock(files: &Files) -> Option<Finding> {
 }
 
 /// Whether the line only checks whether the account is locked, and counts nothing.
-fn checks_lock(entry: &Entry) -> bool {
+fn checks_lock(entry: &PamLine) -> bool {
     entry.name() == FAILLOCK && entry.arguments.iter().any(|argument| argument == "preauth")
 }
 
@@ -69,14 +69,14 @@ fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
     let fail = |what: &str| Finding::fail("proof-service", PROOF_SERVICE, what);
     let warn = |what: &str| Finding::warn("proof-service", PROOF_SERVICE, what);
     let mut found = Vec::new();
-    let outside = Facts { ours: Code::AUTH_ERR, ..Facts::RIGHT };
+    let outside = ModuleFacts { ours: PamCode::AUTH_ERR, ..ModuleFacts::RIGHT };
     if !auth.entries.first().is_some_and(|entry| entry.is_ours()) || auth.success(&outside).is_some() {
         found.push(
             fail("a program that lets others choose its PAM service lets them in by the password alone")
                 .fix("make this its first auth line: auth requisite pam_qrtotp.so"),
         );
     }
-    let wrong = Facts { password: false, proofs: false, other_codes: false, ..INSIDE };
+    let wrong = ModuleFacts { password: false, proofs: false, other_codes: false, ..INSIDE };
     let asked = |run: &Run| {
         run.iter().map(|step| &auth.entries[step.entry]).find(|entry| entry.kind() == Kind::Password).cloned()
     };
@@ -108,7 +108,7 @@ fn findings(auth: &Stack, account: &Stack) -> Vec<Finding> {
             warn("no module of it is known to take a password; without one nobody can enrol").fix(COMPARE),
         );
     }
-    let runs_twice = |entry: &&Entry| RUN_TWICE.contains(&entry.name()) && !checks_lock(entry);
+    let runs_twice = |entry: &&PamLine| RUN_TWICE.contains(&entry.name()) && !checks_lock(entry);
     for entry in auth.entries.iter().chain(&account.entries).filter(runs_twice) {
         let what = format!("{}: {} runs twice when a user enrols at a login", entry.place, entry.name());
         found.push(warn(&what).fix("name the password's module alone, unless that is meant"));
@@ -162,8 +162,8 @@ mod tests {
             format!("{FIRST}auth required pam_deny.so\n"),
             format!("{FIRST}auth required pam_unix.so\nauth include nowhere\n"),
         ] {
-            let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
-            assert_eq!(verdict, Severity::Fail, "{text}: {told}");
+            let (verdict, what) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
+            assert_eq!(verdict, Severity::Fail, "{text}: {what}");
         }
     }
 
@@ -175,8 +175,8 @@ mod tests {
             format!("{FIRST}{UNIX}auth required pam_faillock.so authsucc\n"),
             format!("{FIRST}{UNIX}account required pam_exec.so /x\n"),
         ] {
-            let (verdict, told) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
-            assert_eq!(verdict, Severity::Warn, "{text}: {told}");
+            let (verdict, what) = found(&[("qrtotp", &format!("{text}{ACCOUNT}"))]);
+            assert_eq!(verdict, Severity::Warn, "{text}: {what}");
         }
     }
 
@@ -190,9 +190,9 @@ mod tests {
             (login("requisite"), &alone, Severity::Ok),
             (format!("{UNIX}{OURS}"), &alone, Severity::Ok),
         ] {
-            let (verdict, told) = found(&[("qrtotp", &format!("{FIRST}{proof}{ACCOUNT}")), ("sshd", &login)]);
-            assert_eq!(verdict, expected, "{login} {proof}: {told}");
-            assert_eq!(told.contains("an account that pam_faillock.so locked"), expected == Severity::Warn);
+            let (verdict, what) = found(&[("qrtotp", &format!("{FIRST}{proof}{ACCOUNT}")), ("sshd", &login)]);
+            assert_eq!(verdict, expected, "{login} {proof}: {what}");
+            assert_eq!(what.contains("an account that pam_faillock.so locked"), expected == Severity::Warn);
         }
     }
 

@@ -6,19 +6,16 @@ use super::files::Files;
 use super::methods::{Asks, KEY, Methods};
 use super::pam::SSHD;
 use super::report::{Finding, Report};
-use super::sshd_files::{Connection, MAIN, SshdFiles, members_of};
+use super::sshd_files::{Connection, SshdFiles, members_of};
 use super::stacks::{Primary, Service};
 use crate::cli::With;
-use crate::context::Context;
 use crate::program::Silence;
-use crate::sshd::{Settings, program};
+use crate::sshd::{SshdSettings, program};
 use nix::unistd::geteuid;
-use pam_stack::{Code, Entry, Part};
+use pam_stack::{PamCode, PamLine, Part};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_flow::{Directory, HostDirectory};
-use qrtotp_policy::{Config, Facts, Known, Origin, Outcome, Unasked};
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use qrtotp_policy::{Config, Facts, Known, Outcome, Unasked};
 use std::path::Path;
 
 /// sshd's error if the directory is missing that its service makes. By then it has read its configuration and
@@ -31,7 +28,7 @@ pub enum Sshd {
     /// Its settings can't be had.
     Unknown(Finding),
     /// The settings, and those for the connections that Match blocks name.
-    Settings(Vec<(Option<Connection>, Settings)>),
+    Settings(Vec<(Option<Connection>, SshdSettings)>),
 }
 
 impl Sshd {
@@ -42,7 +39,7 @@ impl Sshd {
                 Finding::warn("sshd-unknown", program, "tells its settings only to root").fix(AS_ROOT),
             );
         }
-        let usual = match Settings::ask(program, None) {
+        let usual = match SshdSettings::ask(program, None) {
             Ok(settings) => settings,
             Err(silence) => return Self::Unknown(silent(&silence, program)),
         };
@@ -51,7 +48,7 @@ impl Sshd {
         let by_name = usual.is_on("usedns");
         let mut all = vec![(None, usual)];
         for connection in files.connections.into_iter().filter(|one| by_name || one.host == one.address) {
-            match Settings::ask_for(program, &connection.specification()) {
+            match SshdSettings::ask_for(program, &connection.specification()) {
                 Ok(settings) => all.push((Some(connection), settings)),
                 Err(silence) => return Self::Unknown(silent(&silence, program)),
             }
@@ -59,7 +56,8 @@ impl Sshd {
         Self::Settings(all)
     }
 
-    fn all(&self) -> &[(Option<Connection>, Settings)] {
+    /// The settings for every connection; the first ones are those outside of `Match` blocks.
+    pub fn all(&self) -> &[(Option<Connection>, SshdSettings)] {
         match self {
             Self::Settings(all) => all,
             Self::Absent | Self::Unknown(_) => &[],
@@ -158,7 +156,7 @@ impl Default for Ways {
     }
 }
 
-fn demands_verification(settings: &Settings) -> bool {
+fn demands_verification(settings: &SshdSettings) -> bool {
     let options = settings.get("pubkeyauthoptions").unwrap_or_default();
     options.split([',', ' ']).any(|one| one == "verify-required")
 }
@@ -213,12 +211,12 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
     let mut usual: &[Finding] = &[];
     let denied = config.is_some_and(|config| config.defaults.unasked == Unasked::Deny)
         && account_part_denies(files, service);
-    let judged = all.iter().map(|(connection, settings)| {
+    let checked = all.iter().map(|(connection, settings)| {
         let found = findings_of(settings, line.forwards()).into_iter();
         (connection, found.map(|one| if denied { denied_later(one) } else { one }).collect::<Vec<_>>())
     });
-    let judged: Vec<_> = judged.collect();
-    for (connection, found) in &judged {
+    let checked: Vec<_> = checked.collect();
+    for (connection, found) in &checked {
         let Some(connection) = connection else {
             usual = found;
             report.add_all(found.iter().cloned());
@@ -250,10 +248,10 @@ pub fn check(sshd: &Sshd, files: &Files, config: Option<&Config>, report: &mut R
 fn account_part_denies(files: &Files, service: &str) -> bool {
     let stack = files.tree.stack(service, Part::Account);
     let run = stack.run(|entry, past| match entry.is_ours() {
-        true => vec![Code::PERM_DENIED],
-        false => pam_stack::Facts::RIGHT.of(entry, stack.part, past),
+        true => vec![PamCode::PERM_DENIED],
+        false => pam_stack::ModuleFacts::RIGHT.of(entry, stack.part, past),
     });
-    run.is_none() && stack.entries.iter().any(Entry::is_ours)
+    run.is_none() && stack.entries.iter().any(PamLine::is_ours)
 }
 
 /// sshd lets in without a code, and `unasked = "deny"` does not.
@@ -287,7 +285,7 @@ fn exempting_rule(config: Option<&Config>, connection: &Connection) -> Option<St
 }
 
 /// Faults of the settings if PAM asks for a code. `forwards`: in one text with the password.
-fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
+fn findings_of(settings: &SshdSettings, forwards: bool) -> Vec<Finding> {
     let fail = |id, what: &str| Finding::fail(id, SSHD, what).fix(SNIPPET);
     let methods = Methods::of(settings);
     if !methods.pam {
@@ -336,111 +334,13 @@ fn findings_of(settings: &Settings, forwards: bool) -> Vec<Finding> {
     found
 }
 
-/// Whether the running sshd goes by its files, and has read them since they were changed.
-pub fn reloaded(sshd: &Sshd, report: &mut Report) {
-    let Some((_, settings)) = sshd.all().first() else { return };
-    let pid_file = Path::new(settings.get("pidfile").unwrap_or("/run/sshd.pid"));
-    // Started anew for each connection, by inetd or systemd, it reads its files each time.
-    let Some(pid) = fs::read_to_string(pid_file).ok().and_then(|text| text.trim().parse::<u32>().ok()) else {
-        return;
-    };
-    let Ok(command) = fs::read(format!("/proc/{pid}/cmdline")) else { return };
-    let command = String::from_utf8_lossy(&command);
-    let is_sshd = command.split('\0').next().is_some_and(|program| program.contains("sshd"));
-    if let Some(option) = overriding(&command).filter(|_| is_sshd) {
-        let what = format!("the running sshd was started with {option}, so it goes by other settings");
-        report.add(
-            Finding::warn("sshd-other-settings", SSHD, &what)
-                .why("logins go by them, and not by those that were looked at here")
-                .fix("move them into /etc/ssh/sshd_config, take the option out of the service, restart sshd"),
-        );
-    }
-    let Some(read) = pid_file.metadata().ok().map(|file| (file.mtime(), file.mtime_nsec())) else { return };
-    let files = SshdFiles::below(Path::new("/"), &|_| Vec::new()).read;
-    let newer: Vec<String> = files
-        .iter()
-        .filter(|file| file.metadata().is_ok_and(|file| changed(&file) > read))
-        .map(|file| file.display().to_string())
-        .collect();
-    if newer.is_empty() {
-        return;
-    }
-    let what =
-        format!("the running sshd has not read {} since the last change", super::report::names(&newer));
-    report.add(
-        Finding::fail("sshd-not-reloaded", SSHD, &what)
-            .why("logins go by its old settings, and not by those that were looked at here")
-            .fix("sshd -t && systemctl reload ssh"),
-    );
-}
-
-/// The last change; `cp -p` and `mv` keep the time of the content.
-fn changed(file: &Metadata) -> (i64, i64) {
-    (file.ctime(), file.ctime_nsec()).max((file.mtime(), file.mtime_nsec()))
-}
-
-/// The option of sshd's command line that replaces or overrides its file. sshd also writes a title there:
-/// `sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups`.
-fn overriding(command: &str) -> Option<String> {
-    const WITH_VALUE: &str = "CEbcfghkopu";
-    let mut words = command.split([' ', '\0']);
-    while let Some(word) = words.next() {
-        let Some(flags) = word.strip_prefix('-') else { continue };
-        let Some((at, flag)) = flags.char_indices().find(|(_, flag)| WITH_VALUE.contains(*flag)) else {
-            continue;
-        };
-        let value = Some(&flags[at + 1..]).filter(|value| !value.is_empty()).or_else(|| words.next())?;
-        if flag == 'o' || flag == 'f' && value != MAIN {
-            return Some(format!("-{flag} {value}"));
-        }
-    }
-    None
-}
-
-/// Whether sshd demands the PIN or fingerprint of hardware keys, if a rule takes one as second factor.
-pub fn hardware_keys(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
-    let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
-    let takes = |rule: &&qrtotp_policy::Rule| rule.outcome == Outcome::Skip && rule.conditions.hardware_key;
-    let Some(rule) = rules.iter().find(takes) else { return };
-    let (rule, fix) = (&rule.name, "in sshd_config: PubkeyAuthOptions verify-required");
-    report.add(match sshd.verifies_keys() {
-        None => {
-            let what = format!("rule {rule} takes hardware keys, and sshd's settings can't be read here");
-            Finding::warn("hardware-key-pin-unknown", SSHD, &what).fix("look whether `sshd -T` prints verify-required")
-        }
-        Some(true) => {
-            let what = "hardware keys need their PIN or fingerprint; without attestation a software key can't be told from a real one";
-            Finding::ok("hardware-key-pin", SSHD, what)
-        }
-        Some(false) => {
-            let what = format!("rule {rule} takes hardware keys, and sshd does not demand their PIN or fingerprint (verify-required)");
-            Finding::fail("hardware-key-pin", SSHD, &what).why("anyone who finds a key gets in with it alone").fix(fix)
-        }
-    });
-}
-
-/// Whether sshd gives PAM the client's name instead of its address, if a rule compares networks.
-pub fn names_for_addresses(sshd: &Sshd, context: Option<&Context>, report: &mut Report) {
-    let rules = context.and_then(|context| context.config.rules.rules().ok()).unwrap_or_default();
-    let network = |origin: &Origin| matches!(origin, Origin::Network(_));
-    let Some(rule) = rules.iter().find(|rule| rule.conditions.from.iter().any(network)) else { return };
-    if sshd.all().iter().any(|(_, settings)| settings.get("usedns") == Some("yes")) {
-        let what = format!("UseDNS gives PAM the client's name, and rule {} compares addresses", rule.name);
-        report.add(
-            Finding::warn("sshd-use-dns", SSHD, &what)
-                .why("a name is in no network, so the rule does not match clients that have one")
-                .fix("in sshd_config: UseDNS no"),
-        );
-    }
-}
-
 /// Whether sshd lets PAM alone decide, and its PAM file asks for nothing but a code.
 ///
 /// # Errors
 /// Its settings can't be read.
 pub fn lets_in_on_nothing(files: &Files) -> Result<bool, Silence> {
     let Some(program) = program() else { return Ok(false) };
-    let settings = Settings::ask(program, None)?;
+    let settings = SshdSettings::ask(program, None)?;
     let service = settings.get("pamservicename").unwrap_or(SSHD);
     if files.asks(service).is_none() || !Methods::of(&settings).questions_alone() {
         return Ok(false);
@@ -457,8 +357,8 @@ mod tests {
     const GOOD: &str = "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\npubkeyauthentication yes\n\
                         hostbasedauthentication yes\nauthenticationmethods publickey,keyboard-interactive\n";
 
-    fn said(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
-        findings_of(&Settings(text.to_owned()), forwards)
+    fn verdicts(text: &str, forwards: bool) -> Vec<(Severity, &'static str)> {
+        findings_of(&SshdSettings(text.to_owned()), forwards)
             .into_iter()
             .map(|found| (found.severity, found.id))
             .collect()
@@ -466,17 +366,17 @@ mod tests {
 
     #[test]
     fn the_shipped_settings_are_fine() {
-        assert_eq!(said(GOOD, false), []);
-        assert_eq!(said(&GOOD.replace("publickey,keyboard", "keyboard"), false), []);
+        assert_eq!(verdicts(GOOD, false), []);
+        assert_eq!(verdicts(&GOOD.replace("publickey,keyboard", "keyboard"), false), []);
         assert_eq!(
-            said(&GOOD.replace("publickey,keyboard", "gssapi-with-mic keyboard"), false),
+            verdicts(&GOOD.replace("publickey,keyboard", "gssapi-with-mic keyboard"), false),
             [],
             "it is off"
         );
         let forwarded = GOOD
             .replace("passwordauthentication no", "passwordauthentication yes")
             .replace("publickey,keyboard-interactive", "password");
-        assert_eq!(said(&forwarded, true), []);
+        assert_eq!(verdicts(&forwarded, true), []);
     }
 
     #[test]
@@ -500,29 +400,8 @@ mod tests {
             ("publickey,keyboard-interactive", "keyboard-interactive:bsdauth", "sshd-nobody-gets-in"),
             ("publickey,keyboard-interactive", "gssapi-with-mic", "sshd-nobody-gets-in"),
         ] {
-            assert_eq!(said(&GOOD.replace(from, to), false), [(Severity::Fail, id)], "{to}");
+            assert_eq!(verdicts(&GOOD.replace(from, to), false), [(Severity::Fail, id)], "{to}");
         }
-    }
-
-    #[test]
-    fn options_of_the_running_sshd_that_override_its_file_are_found() {
-        for (command, option) in [
-            ("/usr/sbin/sshd\0-D\0", None),
-            ("sshd: /usr/sbin/sshd -D [listener] 0 of 10-100 startups", None),
-            ("/usr/sbin/sshd\0-De\0-f\0/etc/ssh/sshd_config\0-p2222\0", None),
-            ("/usr/sbin/sshd\0-D\0-oUsePAM=no\0", Some("-o UsePAM=no")),
-            ("sshd: /usr/sbin/sshd -Df /x [listener] 0 of 10-100 startups", Some("-f /x")),
-            ("sshd\0-p\0-2\0-o\0UsePAM=no\0", Some("-o UsePAM=no")),
-        ] {
-            assert_eq!(overriding(command).as_deref(), option, "{command:?}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_was_moved_in_place_with_its_old_time_is_changed() {
-        let file = tempfile::tempfile().unwrap();
-        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
-        assert!(changed(&file.metadata().unwrap()) > (1_000_000_000, 0));
     }
 
     #[test]
@@ -535,7 +414,7 @@ mod tests {
             ("publickey,keyboard-interactive keyboard-interactive", true),
             ("any", true),
         ] {
-            let settings = Settings(GOOD.replace("publickey,keyboard-interactive", methods));
+            let settings = SshdSettings(GOOD.replace("publickey,keyboard-interactive", methods));
             let found = Methods::of(&settings);
             assert_eq!((found.pam_alone(), found.questions_alone()), (alone, alone), "{methods}");
         }
@@ -544,30 +423,30 @@ mod tests {
     #[test]
     fn the_method_password_beside_the_right_one_is_a_warning() {
         let text = GOOD.replace("passwordauthentication no", "passwordauthentication yes");
-        assert_eq!(said(&text, false), [], "not offered");
+        assert_eq!(verdicts(&text, false), [], "not offered");
         let any = text
             .replace("publickey,keyboard-interactive", "any")
             .replace("hostbasedauthentication yes", "hostbasedauthentication no")
             .replace("pubkeyauthentication yes", "pubkeyauthentication no");
-        assert_eq!(said(&any, false), [(Severity::Warn, "sshd-password-method")]);
+        assert_eq!(verdicts(&any, false), [(Severity::Warn, "sshd-password-method")]);
     }
 
     #[test]
     fn a_refused_configuration_fails_in_its_own_words_and_one_that_was_not_asked_is_unknown() {
-        let told = |script: &str| {
+        let finding_of = |script: &str| {
             let mut command = std::process::Command::new("/bin/sh");
             command.args(["-c", script]);
             silent(&crate::program::output(command).unwrap_err(), "sshd")
         };
-        let refused = told("for i in 1 2 3 4 5; do echo \"line $i: bad\" >&2; done; exit 255");
+        let refused = finding_of("for i in 1 2 3 4 5; do echo \"line $i: bad\" >&2; done; exit 255");
         assert!(
             refused.severity == Severity::Fail && refused.what.contains("line 2: bad; line 3: bad"),
             "{refused:?}"
         );
-        assert_eq!(told("exit 1").id, "sshd-cannot-start", "without a word");
+        assert_eq!(finding_of("exit 1").id, "sshd-cannot-start", "without a word");
         for script in ["echo 'Missing privilege separation directory: /run/sshd' >&2; exit 255", "kill -9 $$"]
         {
-            assert_eq!(told(script).id, "sshd-unknown", "{script}");
+            assert_eq!(finding_of(script).id, "sshd-unknown", "{script}");
         }
     }
 
@@ -584,53 +463,6 @@ mod tests {
         }
         for (id, severity) in [("sshd-key-alone", Severity::Info), ("sshd-no-pam", Severity::Fail)] {
             assert_eq!(denied_later(Finding::fail(id, SSHD, "x")).severity, severity);
-        }
-    }
-
-    /// A host with this rule.
-    fn ruled(rule: &str) -> Context {
-        struct Nobody;
-        impl qrtotp_policy::Names for Nobody {
-            fn gid(&self, _: &str) -> Result<Option<u32>, String> {
-                Ok(None)
-            }
-            fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
-                Ok(Vec::new())
-            }
-        }
-        let text = format!("[[rule]]\nname = \"a\"\n{rule}\n");
-        let source = qrtotp_policy::SourceFile { path: "x".into(), bytes: text.into() };
-        let config = qrtotp_policy::compile(&[source], &Nobody).unwrap().config;
-        Context { config, key_dir: "/".into() }
-    }
-
-    #[test]
-    fn names_in_place_of_addresses_are_told_where_a_rule_compares_networks() {
-        let settings = |uses: &str| Sshd::Settings(vec![(None, Settings(format!("{GOOD}usedns {uses}\n")))]);
-        let (networks, local) =
-            ("from = [\"192.0.2.0/24\"]\nthen = \"deny\"", "from = [\"local\"]\nthen = \"deny\"");
-        for (rule, uses, told) in [(networks, "yes", true), (networks, "no", false), (local, "yes", false)] {
-            let mut report = Report::new(0);
-            names_for_addresses(&settings(uses), Some(&ruled(rule)), &mut report);
-            assert_eq!(report.findings.len(), usize::from(told), "{rule} {uses}");
-        }
-    }
-
-    #[test]
-    fn whether_hardware_keys_need_their_pin_is_yes_no_or_unknown() {
-        let context = ruled("key = \"hardware\"\nthen = \"skip\"");
-        let settings = |options: &str| (None, Settings(format!("{GOOD}pubkeyauthoptions {options}\n")));
-        let (yes, no) = (settings("touch-required,verify-required"), settings("none"));
-        let unknown = Finding::warn("sshd-unknown", "sshd", "x");
-        for (sshd, severity) in [
-            (Sshd::Settings(vec![yes]), Severity::Ok),
-            (Sshd::Settings(vec![settings("verify-required"), no]), Severity::Fail),
-            (Sshd::Unknown(unknown), Severity::Warn),
-            (Sshd::Absent, Severity::Warn),
-        ] {
-            let mut report = Report::new(0);
-            hardware_keys(&sshd, Some(&context), &mut report);
-            assert_eq!(report.findings[0].severity, severity, "{:?}", report.findings);
         }
     }
 

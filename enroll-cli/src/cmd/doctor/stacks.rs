@@ -1,7 +1,7 @@
 //! Asks the interpreter of PAM stacks which logins a service lets in, and whether anyone can get in.
 
 use super::report::{Finding, Severity};
-use pam_stack::{Action, Code, Entry, Facts, Kind, Part, Run, Selectors, Stack, Tree};
+use pam_stack::{Action, Kind, ModuleFacts, PamCode, PamLine, Part, Run, Selectors, Stack, Tree};
 
 /// The factor that a login proves before or besides the code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub enum Primary {
 }
 
 /// Possible results of our module besides success and "ignore".
-fn refusals() -> Vec<Code> {
-    let wrong = [Code::AUTH_ERR, Code::MODULE_UNKNOWN];
+fn refusals() -> Vec<PamCode> {
+    let wrong = [PamCode::AUTH_ERR, PamCode::MODULE_UNKNOWN];
     let others = ["perm_denied", "maxtries", "user_unknown", "authinfo_unavail", "system_err", "service_err"];
     let more =
         ["abort", "buf_err", "open_err", "symbol_err", "conv_err", "try_again", "cred_err", "acct_expired"];
-    wrong.into_iter().chain(others.into_iter().chain(more).filter_map(Code::named)).collect()
+    wrong.into_iter().chain(others.into_iter().chain(more).filter_map(PamCode::named)).collect()
 }
 
 /// PAM services of programs that do not run as root, and the accounts that these run as on Debian.
@@ -61,9 +61,9 @@ pub struct Service<'s> {
     pub name: &'s str,
     pub primary: Primary,
     /// A right password and a correct code, and nothing else.
-    right: Facts,
+    right: ModuleFacts,
     /// Nothing is right, and nothing else may help.
-    nothing: Facts,
+    nothing: ModuleFacts,
     auth: Stack,
     account: Stack,
     session: Stack,
@@ -73,9 +73,14 @@ impl<'s> Service<'s> {
     pub fn read(tree: &Tree, name: &'s str, primary: Primary) -> Self {
         let [auth, account, session] =
             [Part::Auth, Part::Account, Part::Session].map(|part| tree.stack(name, part));
-        let right = Facts { root: runs_as_root(name), ..Facts::RIGHT };
-        let nothing =
-            Facts { ours: Code::AUTH_ERR, password: false, proofs: false, other_codes: false, ..right };
+        let right = ModuleFacts { root: runs_as_root(name), ..ModuleFacts::RIGHT };
+        let nothing = ModuleFacts {
+            ours: PamCode::AUTH_ERR,
+            password: false,
+            proofs: false,
+            other_codes: false,
+            ..right
+        };
         Self { name, primary, right, nothing, auth, account, session }
     }
 
@@ -86,7 +91,7 @@ impl<'s> Service<'s> {
 
     /// Its auth part comes to our module.
     pub fn asks(&self) -> bool {
-        self.auth.entries.iter().any(Entry::is_ours)
+        self.auth.entries.iter().any(PamLine::is_ours)
     }
 
     /// Findings about logins that get in wrongly, or not at all.
@@ -103,9 +108,9 @@ impl<'s> Service<'s> {
     }
 
     /// A run that succeeds whatever the selectors say.
-    fn everyone(&self, facts: Facts) -> Option<Run> {
-        self.auth.success(&Facts { selectors: Selectors::Yes, ..facts })?;
-        self.auth.success(&Facts { selectors: Selectors::No, ..facts })
+    fn everyone(&self, facts: ModuleFacts) -> Option<Run> {
+        self.auth.success(&ModuleFacts { selectors: Selectors::Yes, ..facts })?;
+        self.auth.success(&ModuleFacts { selectors: Selectors::No, ..facts })
     }
 
     /// Nobody gets in, with the right password and a correct code.
@@ -113,11 +118,13 @@ impl<'s> Service<'s> {
         let fail = |what: String| Finding::fail("nobody-gets-in", self.name, &what);
         let part = stack.part.word();
         // Without session lines of its own a service may open no session.
-        let judged = stack.part != Part::Session || (!stack.from_other && !stack.entries.is_empty());
-        if !judged || stack.success(&self.right).is_some() {
+        let is_checked = stack.part != Part::Session || (!stack.from_other && !stack.entries.is_empty());
+        if !is_checked || stack.success(&self.right).is_some() {
             return None;
         }
-        if stack.part == Part::Auth && stack.success(&Facts { code_twice: true, ..self.right }).is_some() {
+        if stack.part == Part::Auth
+            && stack.success(&ModuleFacts { code_twice: true, ..self.right }).is_some()
+        {
             let ours: Vec<String> = stack
                 .entries
                 .iter()
@@ -140,13 +147,15 @@ impl<'s> Service<'s> {
             let faults = if faults.is_empty() { format!("it has no {part} line") } else { faults.join("; ") };
             return Some(fail(format!("libpam can't use its files: {faults}")).fix("correct that line"));
         }
-        let jump = stack.entries.iter().enumerate().find(|(at, entry)| match entry.action(Code::SUCCESS) {
-            Action::Jump(over) => {
-                let target = stack.entries.get(at + 1 + over);
-                entry.kind() == Kind::Password && target.is_some_and(|target| target.name() == "pam_deny.so")
-            }
-            _ => false,
-        });
+        let jump =
+            stack.entries.iter().enumerate().find(|(at, entry)| match entry.action(PamCode::SUCCESS) {
+                Action::Jump(over) => {
+                    let target = stack.entries.get(at + 1 + over);
+                    entry.kind() == Kind::Password
+                        && target.is_some_and(|target| target.name() == "pam_deny.so")
+                }
+                _ => false,
+            });
         if let Some((_, entry)) = jump {
             let what =
                 format!("{}: a right password leads to pam_deny.so ({})", entry.place, entry.control_text);
@@ -157,7 +166,7 @@ impl<'s> Service<'s> {
             let at = &stack.entries[*at];
             stack
                 .run(|entry, past| match std::ptr::eq(entry, at) {
-                    true => vec![Code::SUCCESS, Code::IGNORE],
+                    true => vec![PamCode::SUCCESS, PamCode::IGNORE],
                     false => self.right.of(entry, stack.part, past),
                 })
                 .is_some()
@@ -172,7 +181,7 @@ impl<'s> Service<'s> {
     }
 
     /// `entry` alone keeps everybody out.
-    fn culprit(&self, stack: &Stack, entry: &Entry) -> Finding {
+    fn culprit(&self, stack: &Stack, entry: &PamLine) -> Finding {
         let (place, name) = (&entry.place, entry.module.as_deref().unwrap_or_default());
         let fault = stack.faults.iter().find(|fault| fault.place == *place);
         let fail = |what: String| Finding::fail("nobody-gets-in", self.name, &what);
@@ -218,14 +227,14 @@ impl<'s> Service<'s> {
     }
 
     fn without_code(&self) -> Vec<Finding> {
-        let right_password = Facts { password: true, ..self.nothing };
+        let right_password = ModuleFacts { password: true, ..self.nothing };
         for ours in refusals() {
-            let Some(run) = self.everyone(Facts { ours, ..right_password }) else { continue };
-            let nothing =
-                self.primary != Primary::Program && self.everyone(Facts { ours, ..self.nothing }).is_some();
+            let Some(run) = self.everyone(ModuleFacts { ours, ..right_password }) else { continue };
+            let nothing = self.primary != Primary::Program
+                && self.everyone(ModuleFacts { ours, ..self.nothing }).is_some();
             return vec![self.code_not_needed(&run, ours, nothing)];
         }
-        let anyhow = Facts { proofs: true, other_codes: true, ..right_password };
+        let anyhow = ModuleFacts { proofs: true, other_codes: true, ..right_password };
         let Some(run) = self.auth.success(&anyhow) else { return Vec::new() };
         let place = self.blamed(&run);
         let selected = self.auth.success(&self.nothing).filter(|_| self.primary == Primary::Pam);
@@ -246,7 +255,7 @@ impl<'s> Service<'s> {
         ]
     }
 
-    fn code_not_needed(&self, run: &Run, ours: Code, nothing: bool) -> Finding {
+    fn code_not_needed(&self, run: &Run, ours: PamCode, nothing: bool) -> Finding {
         let forgotten = run.iter().find(|step| self.auth.entries[step.entry].is_ours());
         let who =
             if nothing { "anyone gets in, even with a wrong password" } else { "the code is not needed" };
@@ -267,13 +276,13 @@ impl<'s> Service<'s> {
         }
         let entry = &self.auth.entries[step.entry];
         let (place, control) = (&entry.place, &entry.control_text);
-        if ours == Code::AUTH_ERR {
+        if ours == PamCode::AUTH_ERR {
             let what = format!("{who}: {place} forgets a wrong code ({control})");
             return Finding::fail("code-not-needed", self.name, &what)
                 .why("after a refusal the rest of the file still lets in")
                 .fix("auth required pam_qrtotp.so");
         }
-        let result = if ours == Code::MODULE_UNKNOWN { "a missing module" } else { ours.name() };
+        let result = if ours == PamCode::MODULE_UNKNOWN { "a missing module" } else { ours.name() };
         let what =
             format!("{who} where the module is missing or fails: {place} forgets {result} ({control})");
         Finding::fail("error-lets-in", self.name, &what)
@@ -282,7 +291,7 @@ impl<'s> Service<'s> {
     }
 
     fn move_fix(&self, run: &Run) -> String {
-        let past = self.past(run).map(Entry::kind);
+        let past = self.past(run).map(PamLine::kind);
         if past == Some(Kind::RootOnly) {
             "remove the line: the service's program runs as root, so pam_rootok.so accepts everybody".into()
         } else if past == Some(Kind::Password) {
@@ -294,8 +303,8 @@ impl<'s> Service<'s> {
     }
 
     /// The line of a run that leads past ours: the last one before it that ends the part or jumps.
-    fn past(&self, run: &Run) -> Option<&Entry> {
-        let ours = self.auth.entries.iter().position(Entry::is_ours)?;
+    fn past(&self, run: &Run) -> Option<&PamLine> {
+        let ours = self.auth.entries.iter().position(PamLine::is_ours)?;
         let leads = |action: Action| matches!(action, Action::Done | Action::Jump(_));
         let before = run.iter().filter(|step| step.entry < ours && leads(step.action));
         before.map(|step| &self.auth.entries[step.entry]).next_back()
@@ -312,11 +321,11 @@ impl<'s> Service<'s> {
         if self.primary == Primary::Program {
             return None;
         }
-        let facts = Facts { ours: Code::SUCCESS, ..self.nothing };
+        let facts = ModuleFacts { ours: PamCode::SUCCESS, ..self.nothing };
         let run = self.everyone(facts)?;
         let asked = self.auth.entries.iter().find(|entry| entry.kind() == Kind::Password);
         let ran =
-            |entry: &&Entry| run.iter().any(|step| std::ptr::eq(&self.auth.entries[step.entry], *entry));
+            |entry: &&PamLine| run.iter().any(|step| std::ptr::eq(&self.auth.entries[step.entry], *entry));
         let (severity, what, fix) = match asked.filter(ran) {
             Some(entry) => (
                 Severity::Fail,
@@ -347,7 +356,7 @@ impl<'s> Service<'s> {
     fn other_codes(&self) -> Option<Finding> {
         let entry = self.auth.entries.iter().find(|entry| entry.kind() == Kind::OtherCode)?;
         let (place, name) = (&entry.place, entry.name());
-        let needed = self.auth.success(&Facts { other_codes: false, ..self.right }).is_none();
+        let needed = self.auth.success(&ModuleFacts { other_codes: false, ..self.right }).is_none();
         let finding = match needed {
             true => Finding::fail(
                 "other-codes",
@@ -373,16 +382,16 @@ impl<'s> Service<'s> {
 impl Service<'_> {
     /// A right password alone lets in.
     pub fn lets_in_by_password(&self) -> bool {
-        self.auth.success(&Facts { password: true, ..self.nothing }).is_some()
+        self.auth.success(&ModuleFacts { password: true, ..self.nothing }).is_some()
     }
 
     /// A right password lets in an account that our module asks for no code.
     pub fn lets_in_unasked(&self) -> bool {
-        self.auth.success(&Facts { ours: Code::IGNORE, ..self.right }).is_some()
+        self.auth.success(&ModuleFacts { ours: PamCode::IGNORE, ..self.right }).is_some()
     }
 
     /// A correct code lets in, despite a wrong password.
     pub fn lets_in_by_code(&self) -> bool {
-        self.auth.success(&Facts { ours: Code::SUCCESS, ..self.nothing }).is_some()
+        self.auth.success(&ModuleFacts { ours: PamCode::SUCCESS, ..self.nothing }).is_some()
     }
 }

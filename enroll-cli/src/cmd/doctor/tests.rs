@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 pub use super::files::tests::host;
-use super::pam::{Known, SSHD, check};
+use super::pam::{OutsideFacts, SSHD, check};
 use super::report::{Finding, Report, Severity};
 use super::stacks::Primary;
 use qrtotp_policy::{Config, DEFAULT_PATH, Names, SourceFile, compile};
@@ -64,8 +64,12 @@ fn found(texts: &[(&str, &str)], sshd: Primary, config: &str) -> Vec<Finding> {
     let all: Vec<(&str, &str)> = DEBIAN.iter().chain(texts).copied().collect();
     let (_dir, files) = host(&all);
     let config = Config::parse(Path::new("x"), config.as_bytes()).unwrap();
-    let known =
-        Known { config_path: Path::new(DEFAULT_PATH), config: Some(&config), sshd, sshd_service: SSHD };
+    let known = OutsideFacts {
+        config_path: Path::new(DEFAULT_PATH),
+        config: Some(&config),
+        sshd,
+        sshd_service: SSHD,
+    };
     let mut report = Report::new(0);
     check(&files, &known, &mut report);
     report.findings
@@ -455,7 +459,7 @@ fn a_module_without_the_function_of_its_part_fails() {
 
 #[test]
 fn the_line_that_is_at_fault_is_named() {
-    for (auth, told) in [
+    for (auth, expected) in [
         ("UNIX; OURS; auth [default=reset] pam_mail.so; auth required pam_permit.so", "line 3"),
         (
             "auth sufficient pam_rootok.so; auth [success=1 default=ignore] pam_unix.so; OURS; auth requisite pam_deny.so; auth required pam_permit.so",
@@ -467,7 +471,7 @@ fn the_line_that_is_at_fault_is_named() {
         let text = format!("{text}\n{REST}");
         let found = found(&[("su", &text), ("su-l", &text)], Primary::Pam, "");
         let fail = found.iter().find(|one| one.severity == FAIL).unwrap();
-        assert!(fail.what.contains(told), "{auth}: {found:#?}");
+        assert!(fail.what.contains(expected), "{auth}: {found:#?}");
     }
 }
 
@@ -487,14 +491,14 @@ fn files_that_no_program_uses_are_left_out_and_a_chain_of_includes_is_no_loop() 
 #[test]
 fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_diagnosis() {
     let other = "auth requisite pam_unix.so\nauth required pam_qrtotp.so config=/etc/other.toml\n@include common-account\n";
-    let told = found(
+    let findings = found(
         &[("login", other), ("/etc/other.toml", ""), ("/etc/other.toml.applied", "")],
         Primary::Pam,
         "",
     );
     assert!(
-        problems(&told).is_empty() && told[0].fix == "qrtotp --config /etc/other.toml doctor",
-        "{told:?}"
+        problems(&findings).is_empty() && findings[0].fix == "qrtotp --config /etc/other.toml doctor",
+        "{findings:?}"
     );
     let never = found(&[("login", other), ("/etc/other.toml", "")], Primary::Pam, "");
     assert_eq!(problems(&never), [(FAIL, "arguments", "login".to_owned())]);
@@ -503,12 +507,12 @@ fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_d
         "qrtotp --config /etc/other.toml config apply"
     );
     let open = other.replace("required pam_qrtotp", "sufficient pam_qrtotp");
-    let told = found(
+    let findings = found(
         &[("login", &open), ("/etc/other.toml", ""), ("/etc/other.toml.applied", "")],
         Primary::Pam,
         "",
     );
-    assert_eq!(problems(&told), [(FAIL, "code-not-needed", "login".to_owned())]);
+    assert_eq!(problems(&findings), [(FAIL, "code-not-needed", "login".to_owned())]);
     assert_eq!(problems(&found(&[], Primary::Pam, "")), [(WARN, "not-in-use", String::new())]);
     let ssh = "auth requisite pam_unix.so\nauth required pam_qrtotp.so\n@include common-account\n";
     assert_eq!(
@@ -516,15 +520,15 @@ fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_d
         [(WARN, "service-unknown", "ssh".to_owned())]
     );
     let unlisted = "auth required pam_qrtotp.so forward_pass\naccount required pam_permit.so\n";
-    let told = found(&[("nginx", unlisted)], Primary::Pam, "[broker.services]\nwww-data = [\"apache2\"]");
-    assert_eq!(problems(&told), [(WARN, "service-unlisted", "nginx".to_owned())]);
+    let findings = found(&[("nginx", unlisted)], Primary::Pam, "[broker.services]\nwww-data = [\"apache2\"]");
+    assert_eq!(problems(&findings), [(WARN, "service-unlisted", "nginx".to_owned())]);
     let conflict =
         "auth requisite pam_unix.so\nauth required pam_qrtotp.so use_first_pass\n@include common-account\n";
-    let told = found(&[("login", conflict)], Primary::Pam, "[defaults]\nfirst_login = \"enroll\"\n");
+    let findings = found(&[("login", conflict)], Primary::Pam, "[defaults]\nfirst_login = \"enroll\"\n");
     assert!(
-        problems(&told) == [(FAIL, "arguments", "login".to_owned())]
-            && told[0].what.contains("exclude each other"),
-        "{told:?}"
+        problems(&findings) == [(FAIL, "arguments", "login".to_owned())]
+            && findings[0].what.contains("exclude each other"),
+        "{findings:?}"
     );
 }
 
@@ -585,7 +589,7 @@ fn a_time_zone_that_ends_is_told_for_sixty_days_and_is_a_failure_from_its_end_on
         found.iter().map(|found| (found.severity, found.id, found.what.clone())).collect::<Vec<_>>()
     };
     let hours = "hours = ['mon-fri 08:00-18:00']";
-    let told = |severity, ends| {
+    let expected = |severity, ends| {
         vec![(
             severity,
             "time-zone-ends",
@@ -593,8 +597,8 @@ fn a_time_zone_that_ends_is_told_for_sixty_days_and_is_a_failure_from_its_end_on
         )]
     };
     assert_eq!(found(hours, end - 60 * 86_400 - 1), []);
-    assert_eq!(found(hours, end - 60 * 86_400), told(WARN, "end"));
-    assert_eq!(found(hours, end), told(FAIL, "ended"));
+    assert_eq!(found(hours, end - 60 * 86_400), expected(WARN, "end"));
+    assert_eq!(found(hours, end), expected(FAIL, "ended"));
     assert_eq!(found("user = ['x']", end), [], "no rule has hours");
 }
 
@@ -631,7 +635,7 @@ fn whoever_is_asked_for_no_code_must_get_in_all_the_same() {
             let config = Some(&config);
             let (config_path, sshd) = (Path::new(DEFAULT_PATH), Primary::Program);
             let mut report = Report::new(0);
-            check(&files, &Known { config_path, config, sshd, sshd_service: SSHD }, &mut report);
+            check(&files, &OutsideFacts { config_path, config, sshd, sshd_service: SSHD }, &mut report);
             problems(&report.findings)
         };
         assert_eq!(id(alone), [(FAIL, "exempt-denied", SSHD.to_owned())]);

@@ -4,7 +4,7 @@
 //! run once to add it, and again to let it vote. On the other verifiers it only writes the member down.
 
 use super::ca_change::CaChange;
-use super::etcd_files::{self, Settings};
+use super::etcd_files::{self, EtcdSettings};
 use super::shared::Shared;
 use super::verifier::{self, config_path, directory};
 use crate::cli::AddVerifier;
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const RESTART: &str = "systemctl restart qrtotp-etcd";
 
 /// A client of this verifier's member, for root: the client's own certificate belongs to the verifier's user.
-pub fn client(directory: &Path, settings: &Settings) -> Result<Etcd, Failure> {
+pub fn client(directory: &Path, settings: &EtcdSettings) -> Result<Etcd, Failure> {
     let read = |name: &str| {
         let path = directory.join(name);
         std::fs::read(&path).map_err(|error| Failure::Error(format!("{}: {error}", path.display())))
@@ -63,7 +63,7 @@ pub fn run(named: &Path, args: &AddVerifier) -> Result<Exit, Failure> {
         return Err(Failure::Refused(text.into()));
     }
     let etcd_directory = verifier::etcd_directory(named);
-    let settings = Settings::read(&etcd_directory)?;
+    let settings = EtcdSettings::read(&etcd_directory)?;
     let mut known = settings.members();
     if known.iter().any(|member| member.name == settings.name && member.is_alone()) {
         let own = args.own.as_deref().map(|own| Member::parse(&format!("{}={own}", settings.name)));
@@ -82,18 +82,18 @@ pub fn run(named: &Path, args: &AddVerifier) -> Result<Exit, Failure> {
     }
     let etcd = client(&etcd_directory, &settings)?;
     let peer = etcd_files::peer_url(new);
-    let told = match members(&etcd)?.into_iter().find(|member| member.peers.contains(&peer)) {
+    let message = match members(&etcd)?.into_iter().find(|member| member.peers.contains(&peer)) {
         Some(member) if member.is_learner => promote(&etcd, &member, new)?,
         Some(_) => format!("This verifier knows {} now.", new.name),
         None => add(named, (&etcd, &settings), &known, new, args.bundle.as_deref())?,
     };
     etcd_files::write_members(&etcd_directory, &known)?;
-    writeln!(std::io::stdout(), "{told}")?;
+    writeln!(std::io::stdout(), "{message}")?;
     Ok(Exit::Done)
 }
 
 /// Gives the only verifier of a fleet an address that others can reach.
-fn move_own(named: &Path, directory: &Path, settings: &Settings, own: &Member) -> Result<Exit, Failure> {
+fn move_own(named: &Path, directory: &Path, settings: &EtcdSettings, own: &Member) -> Result<Exit, Failure> {
     let etcd = client(directory, settings)?;
     let member = members(&etcd)?.into_iter().find(|member| member.name == settings.name);
     let member = member.ok_or(Failure::Error("etcd does not know itself by the name of etcd.yml".into()))?;
@@ -109,14 +109,14 @@ fn move_own(named: &Path, directory: &Path, settings: &Settings, own: &Member) -
     Ok(Exit::Done)
 }
 
-fn shared(named: &Path, settings: &Settings, members: Vec<Member>) -> Result<Shared, Failure> {
+fn shared(named: &Path, settings: &EtcdSettings, members: Vec<Member>) -> Result<Shared, Failure> {
     let fleet = settings.token.strip_prefix("qrtotp-").unwrap_or(&settings.token);
     Shared::read(directory(&config_path(named)), fleet, members)
 }
 
 fn add(
     named: &Path,
-    (etcd, settings): (&Etcd, &Settings),
+    (etcd, settings): (&Etcd, &EtcdSettings),
     known: &[Member],
     new: &Member,
     bundle: Option<&Path>,

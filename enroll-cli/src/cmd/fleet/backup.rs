@@ -25,7 +25,7 @@ pub fn backup(named: &Path, file: &Path) -> Result<Exit, Failure> {
         return Err(Failure::Refused(format!("{} is there already; name another file", shown(file))));
     }
     let directory = verifier::etcd_directory(named);
-    let settings = etcd_files::Settings::read(&directory)?;
+    let settings = etcd_files::EtcdSettings::read(&directory)?;
     let mut etcdctl = Command::new("etcdctl");
     etcdctl.args(["--endpoints", &settings.clients, "--cacert"]).arg(directory.join("ca.pem"));
     // The client's own certificate belongs to the verifier's user, and we are root.
@@ -42,7 +42,7 @@ pub fn backup(named: &Path, file: &Path) -> Result<Exit, Failure> {
 
 /// Replaces the data of this verifier's etcd member by a backup.
 pub fn restore(named: &Path, file: &Path) -> Result<Exit, Failure> {
-    let settings = etcd_files::Settings::read(&verifier::etcd_directory(named))?;
+    let settings = etcd_files::EtcdSettings::read(&verifier::etcd_directory(named))?;
     let data = settings.data.as_path();
     let failed = |path: &Path, error: std::io::Error| Failure::Error(format!("{}: {error}", shown(path)));
     let mut backup = File::open(file).map_err(|error| failed(file, error))?;
@@ -62,16 +62,16 @@ pub fn restore(named: &Path, file: &Path) -> Result<Exit, Failure> {
     let restored = run(&mut etcdutl);
     let _ = std::fs::remove_file(&copy);
     restored?;
-    let mut told = String::new();
+    let mut former_data = String::new();
     if data.exists() {
         let old = above.join(format!("before-restore-{}", SystemClock.now()));
         std::fs::rename(data, &old).map_err(|error| failed(data, error))?;
-        told = format!(" The former data is in {}.", shown(&old));
+        former_data = format!(" The former data is in {}.", shown(&old));
     }
     std::fs::rename(&new, data).map_err(|error| failed(&new, error))?;
     writeln!(
         std::io::stdout(),
-        "Restored {} here.{told}\nDo the same on every verifier, with the same file; then, on every verifier:\n    \
+        "Restored {} here.{former_data}\nDo the same on every verifier, with the same file; then, on every verifier:\n    \
          systemctl start qrtotp-etcd qrtotpd-verifier\nNobody can log in until you run, on one of them:\n    \
          qrtotp fleet accept-restore",
         shown(file)

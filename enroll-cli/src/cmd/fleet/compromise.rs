@@ -2,7 +2,7 @@
 //! device that the thief knows, and codes with which people enrol again.
 
 use super::add_verifier::{LIMIT, client, members, patiently};
-use super::etcd_files::Settings;
+use super::etcd_files::EtcdSettings;
 use super::shared::Shared;
 use super::verifier::{self, config_path, directory};
 use crate::caller::{subject, syslog};
@@ -37,7 +37,7 @@ fn end_verifier(named: &Path, stolen: &str, bundle: &Path, yes: bool) -> Result<
         return Err(Failure::Error("run this as root on a verifier that was not stolen".into()));
     }
     let etcd_directory = verifier::etcd_directory(named);
-    let settings = Settings::read(&etcd_directory)?;
+    let settings = EtcdSettings::read(&etcd_directory)?;
     let left = left_members(&settings, stolen)?;
     let etcd = client(&etcd_directory, &settings)?;
     let member = members(&etcd)?.into_iter().find(|member| member.name == stolen);
@@ -71,7 +71,7 @@ fn remove(etcd: &Etcd, member: u64) -> Result<(), Failure> {
     })
 }
 
-fn left_members(settings: &Settings, stolen: &str) -> Result<Vec<Member>, Failure> {
+fn left_members(settings: &EtcdSettings, stolen: &str) -> Result<Vec<Member>, Failure> {
     if settings.name == stolen {
         return Err(Failure::Refused("run this on a verifier that was not stolen".into()));
     }
@@ -86,7 +86,7 @@ fn left_members(settings: &Settings, stolen: &str) -> Result<Vec<Member>, Failur
 }
 
 /// New CAs and a new key; the older keys still open what they sealed.
-fn renewed(named: &Path, settings: &Settings, left: Vec<Member>) -> Result<Shared, Failure> {
+fn renewed(named: &Path, settings: &EtcdSettings, left: Vec<Member>) -> Result<Shared, Failure> {
     let fleet = settings.token.strip_prefix("qrtotp-").unwrap_or(&settings.token);
     let old = Shared::read(directory(&config_path(named)), fleet, Vec::new())?;
     let mut new = Shared::generate(fleet, left)?;
@@ -181,14 +181,14 @@ fn take_strangers(targets: &mut Targets) -> Vec<Target> {
 fn end_strangers(context: &Context, store: &FleetStore, strangers: &[Target], yes: bool) -> Exit {
     for target in strangers {
         let (name, count) = (&target.name, target.count());
-        let told = match yes.then(|| revoke_devices(context, store, target)) {
+        let revoked = match yes.then(|| revoke_devices(context, store, target)) {
             None => format!("{count} devices would be revoked"),
             Some(Ok(gone)) => format!("{gone} devices revoked"),
             Some(Err(error)) => format!("its devices are NOT revoked: {error}"),
         };
         let _ = writeln!(
             std::io::stderr(),
-            "qrtotp: {name}: {told}; this verifier does not know the user, so there is no code"
+            "qrtotp: {name}: {revoked}; this verifier does not know the user, so there is no code"
         );
     }
     if strangers.is_empty() { Exit::Done } else { Exit::Refused }

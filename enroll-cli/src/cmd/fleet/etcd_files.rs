@@ -126,7 +126,7 @@ fn cluster_token(fleet: &str) -> String {
 }
 
 /// An etcd member's configuration.
-pub struct Settings {
+pub struct EtcdSettings {
     pub name: String,
     pub data: PathBuf,
     /// Where its clients connect.
@@ -139,7 +139,7 @@ pub struct Settings {
     pub quota: Option<u64>,
 }
 
-impl Settings {
+impl EtcdSettings {
     /// The verifiers that the cluster began with.
     pub fn members(&self) -> Vec<Member> {
         let member = |text: &str| {

@@ -70,7 +70,7 @@ impl Change {
         }
     }
 
-    fn told(self) -> &'static str {
+    fn done(self) -> &'static str {
         match self {
             Self::Hold => "is held: its requests are refused until `qrtotp fleet host release`",
             Self::Release => "may ask again",
@@ -109,6 +109,6 @@ pub fn change(named: &Path, typed: &str, change: Change) -> Result<Exit, Failure
         Some(_) => {}
     }
     Event::new(change.kind(), &by).detail(name.as_str()).emit(&mut syslog());
-    writeln!(std::io::stdout(), "{name} {}.", change.told())?;
+    writeln!(std::io::stdout(), "{name} {}.", change.done())?;
     Ok(Exit::Done)
 }

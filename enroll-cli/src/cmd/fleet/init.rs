@@ -1,8 +1,8 @@
 //! `qrtotp fleet init`, `join-verifier` and `bundle`.
 
 use super::ca_change::CaChange;
-use super::etcd_files::Settings;
-use super::install::Place;
+use super::etcd_files::EtcdSettings;
+use super::install::InstallTarget;
 use super::shared::Shared;
 use super::verifier::{self, config_path};
 use crate::cli::{Init, JoinVerifier};
@@ -26,7 +26,7 @@ pub fn init(named: &Path, args: &Init) -> Result<Exit, Failure> {
         return Err(Failure::Error("--name takes small letters, digits, dots and dashes".into()));
     }
     let members = members(&args.verifiers)?;
-    let place = Place::new(config_path(named), &args.users)?;
+    let place = InstallTarget::new(config_path(named), &args.users)?;
     let shared = Shared::generate(&args.name, members)?;
     let own = shared.members.first().cloned().unwrap_or_else(Member::alone);
     let others = shared.members.get(1..).unwrap_or_default();
@@ -81,8 +81,8 @@ fn names(members: &[Member]) -> String {
 /// Makes this host one more verifier of a fleet.
 pub fn join(named: &Path, args: &JoinVerifier) -> Result<Exit, Failure> {
     let place = match args.renew {
-        true => Place::of_verifier(config_path(named), &args.users)?,
-        false => Place::new(config_path(named), &args.users)?,
+        true => InstallTarget::of_verifier(config_path(named), &args.users)?,
+        false => InstallTarget::new(config_path(named), &args.users)?,
     };
     let text = std::fs::read_to_string(&args.bundle)
         .map_err(|error| Failure::Error(format!("{}: {error}", shown(&args.bundle))))?;
@@ -106,7 +106,7 @@ pub fn bundle(named: &Path, file: &Path) -> Result<Exit, Failure> {
         let text = "the CA is being changed; run `qrtotp fleet rotate ca finish` first";
         return Err(Failure::Refused(text.into()));
     }
-    let members = Settings::read(&verifier::etcd_directory(named))?.members();
+    let members = EtcdSettings::read(&verifier::etcd_directory(named))?.members();
     let failed = |error: std::io::Error| Failure::Error(format!("{}: {error}", shown(file)));
     let mut options = OpenOptions::new();
     let mut out = options.write(true).create_new(true).mode(0o600).open(file).map_err(failed)?; // while root

@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 pub const STATE: &str = "/var/lib/qrtotp-verifier";
 
 /// Where a verifier will be, and whose files it will have.
-pub struct Place {
+pub struct InstallTarget {
     config: PathBuf,
     user: User,
     etcd: Gid,
 }
 
-impl Place {
+impl InstallTarget {
     /// Checks that there are such users, and no verifier yet.
     pub fn new(config: PathBuf, users: &VerifierUsers) -> Result<Self, Failure> {
         if directory(&config).join("ca.der").exists() {

@@ -61,9 +61,9 @@ fn remove(context: &Context, args: &OfflineCodes) -> Result<Exit, Failure> {
         let mut log = syslog();
         let ctx = &mut context.flow(&*store, name.as_str(), &mut log);
         let had = remove_offline(ctx, &name).map_err(|error| Failure::admin(&error, name.as_str()))?;
-        let told =
+        let message =
             if had { "has no break-glass codes here any more" } else { "had no break-glass codes here" };
-        writeln!(std::io::stdout(), "{name} {told}.")?;
+        writeln!(std::io::stdout(), "{name} {message}.")?;
         exit = exit.max(if had { Exit::Done } else { Exit::Refused });
     }
     Ok(exit)

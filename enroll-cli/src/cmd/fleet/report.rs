@@ -24,7 +24,7 @@ const SPACE: [u64; 2] = [60, 80];
 
 /// What `status` says. Times are in Unix seconds.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct VerifierReport {
     pub version: u32,
     pub verifier: String,
     pub fleet: String,
@@ -117,7 +117,7 @@ pub struct Noise {
     pub accounts: u32,
 }
 
-impl Report {
+impl VerifierReport {
     /// Asks etcd and the store.
     pub fn take(
         fleet: String,

@@ -37,7 +37,7 @@ struct Set {
     codes: u32,
     used: Vec<Use>,
     /// How many of them the verifiers know.
-    told: usize,
+    reported: usize,
 }
 
 /// A used code.
@@ -52,8 +52,8 @@ struct Use {
 impl Set {
     /// The next use to tell.
     fn next(&self) -> Option<OfflineUse> {
-        let next = self.used.get(self.told)?;
-        let number = u32::try_from(self.told).unwrap_or(u32::MAX);
+        let next = self.used.get(self.reported)?;
+        let number = u32::try_from(self.reported).unwrap_or(u32::MAX);
         Some(OfflineUse {
             id: unhex(&next.id)?.try_into().ok()?,
             account: self.account.clone(),
@@ -104,7 +104,7 @@ impl Spool {
             let at = known.unwrap_or(self.sets.len());
             if known.is_none() && used > 0 {
                 let (account, used) = (account.to_owned(), Vec::new());
-                self.sets.push(Set { account, id, codes, used, told: 0 });
+                self.sets.push(Set { account, id, codes, used, reported: 0 });
             }
             while let Some(set) = self.sets.get_mut(at).filter(|set| set.used.len() < used) {
                 let id = random_bytes::<16>().map_err(|error| Failure::Error(error.to_string()))?;
@@ -114,7 +114,7 @@ impl Spool {
         }
         let before = self.sets.len();
         let is_needed = |set: &Set| {
-            set.told < set.used.len()
+            set.reported < set.used.len()
                 || present.iter().any(|(account, id)| *account == set.account && *id == set.id)
         };
         self.sets.retain(is_needed);
@@ -138,7 +138,7 @@ pub fn run(named: &Path) -> Result<Exit, Failure> {
         spool.save(&path)?;
     }
     let key = verdict_key(named)?;
-    let (mut told, mut refused) = (0, None);
+    let (mut reported, mut refused) = (0, None);
     for at in 0..spool.sets.len() {
         while let Some(used) = spool.sets.get(at).and_then(Set::next) {
             match tell(used, &key) {
@@ -149,14 +149,14 @@ pub fn run(named: &Path) -> Result<Exit, Failure> {
                 other => other?,
             }
             if let Some(set) = spool.sets.get_mut(at) {
-                set.told += 1;
+                set.reported += 1;
             }
             spool.save(&path)?;
-            told += 1;
+            reported += 1;
         }
     }
-    if told > 0 {
-        writeln!(std::io::stdout(), "Told the verifiers of {told} used break-glass codes.")?;
+    if reported > 0 {
+        writeln!(std::io::stdout(), "Told the verifiers of {reported} used break-glass codes.")?;
     }
     refused.map_or(Ok(Exit::Done), Err)
 }

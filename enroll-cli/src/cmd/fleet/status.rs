@@ -1,7 +1,7 @@
 //! `qrtotp fleet status`.
 
 use super::ca_change::{CaChange, Waiting};
-use super::report::{BreakGlass, Report, VerifierFacts};
+use super::report::{BreakGlass, VerifierFacts, VerifierReport};
 use super::{etcd_files, verifier};
 use crate::context::config_file;
 use crate::error::{Exit, Failure};
@@ -49,7 +49,7 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
     for verifier in verifiers.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
     {
         let begun = Deadline::after(LIMIT);
-        let told = match report(verifier, &config, &authorities) {
+        let result = match report(verifier, &config, &authorities) {
             Ok(FleetResponse::Done) => {
                 reached += 1;
                 format!("ok, {} ms", LIMIT.saturating_sub(begun.left()).as_millis())
@@ -59,9 +59,9 @@ fn login_host(path: &Path, fleet: &str, json: bool) -> Result<Exit, Failure> {
             Err(error) => error.to_string(),
         };
         if json {
-            all.push(json!({"name": verifier, "result": told}));
+            all.push(json!({"name": verifier, "result": result}));
         } else {
-            writeln!(out, "{verifier}  {told}")?;
+            writeln!(out, "{verifier}  {result}")?;
         }
     }
     if json {
@@ -86,12 +86,13 @@ fn report(
 
 fn on_verifier(named: &Path, json: bool) -> Result<Exit, Failure> {
     // While we are root.
-    let quota = etcd_files::Settings::read(&verifier::etcd_directory(named)).ok().and_then(|read| read.quota);
+    let quota =
+        etcd_files::EtcdSettings::read(&verifier::etcd_directory(named)).ok().and_then(|read| read.quota);
     let (context, files) = verifier::files(named)?;
     let keys = files.ring()?.ids().iter().map(ToString::to_string).collect();
     let (etcd, store) = (files.etcd()?, files.open_beside()?);
     let change = CaChange::read(&files.directory)?;
-    let report = Report::take(context.issuer(), &etcd, &store, keys, quota, change);
+    let report = VerifierReport::take(context.issuer(), &etcd, &store, keys, quota, change);
     let mut out = std::io::stdout().lock();
     if json {
         let text = serde_json::to_string(&report).map_err(|error| Failure::Error(error.to_string()))?;
@@ -102,8 +103,8 @@ fn on_verifier(named: &Path, json: bool) -> Result<Exit, Failure> {
     Ok(if report.decides { Exit::Done } else { Exit::Refused })
 }
 
-fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
-    let Report { verifier, fleet, program, keys, hosts, .. } = report;
+fn print(out: &mut dyn Write, report: &VerifierReport) -> io::Result<()> {
+    let VerifierReport { verifier, fleet, program, keys, hosts, .. } = report;
     writeln!(out, "verifier {verifier} of the fleet {fleet}, version {program}")?;
     if let Some(etcd) = &report.etcd {
         let names = |names: &[String]| names.join(" ");

@@ -4,7 +4,7 @@
 use super::source::Source;
 use super::{Device, Importer, shared_key, shown_user, strength, user_of_file};
 use crate::cli::{How, Keys, KeysOfFile};
-use crate::context::{Account, Context, known_user};
+use crate::context::{Context, HostUser, known_user};
 use crate::error::{Exit, Failure};
 use qrtotp_account::Label;
 use qrtotp_clock::{Clock, SystemClock};
@@ -111,7 +111,7 @@ struct Entries<'a> {
 
 /// The keys of one account.
 struct Group<'a> {
-    account: Account,
+    account: HostUser,
     entries: Vec<(&'a Entry, Label)>,
 }
 
@@ -215,7 +215,7 @@ impl Entries<'_> {
     }
 
     /// Whose an entry is.
-    fn account_of(&self, entry: &Entry) -> Result<Account, Failure> {
+    fn account_of(&self, entry: &Entry) -> Result<HostUser, Failure> {
         match self.owner {
             Owner::One(user) => known_user(user),
             Owner::File => user_of_file(entry.user.as_deref().ok_or_else(|| {
@@ -275,7 +275,7 @@ impl Entries<'_> {
             .enumerate()
             .map(|(number, (foreign, label, from))| device(group, label, foreign, &secrets[..number], from))
             .collect();
-        importer.take_and_tell(&devices)?;
+        importer.take_and_report(&devices)?;
         Ok(())
     }
 }

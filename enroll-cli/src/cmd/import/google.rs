@@ -3,7 +3,7 @@
 use super::source::{Reach, Source};
 use super::{Device, Importer, Left, advice, farewell, homes, strength};
 use crate::cli;
-use crate::context::{Account, Context, known_user, person};
+use crate::context::{Context, HostUser, known_user, person};
 use crate::error::{Exit, Failure, shown};
 use nix::unistd::User;
 use qrtotp_account::{Label, Name};
@@ -88,7 +88,7 @@ impl Google<'_> {
     }
 
     /// False if the key was here already.
-    fn take(&mut self, account: &Account, source: &Source) -> Result<bool, Failure> {
+    fn take(&mut self, account: &HostUser, source: &Source) -> Result<bool, Failure> {
         let shown = &source.shown;
         // Of all homes, every refusal is named anyhow.
         let whose = if self.only_first { String::new() } else { format!("{}: ", account.name) };
@@ -110,7 +110,7 @@ impl Google<'_> {
             only_first: self.only_first,
             before: &[],
         };
-        let done = self.importer.take_and_tell(&[device]);
+        let done = self.importer.take_and_report(&[device]);
         self.found.push((account.name.clone(), foreign.secret));
         done
     }

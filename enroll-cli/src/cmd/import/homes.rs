@@ -1,6 +1,6 @@
 //! Everyone who may have a home on this host.
 
-use crate::cmd::token::whom;
+use crate::cmd::token::users;
 use crate::error::Failure;
 use nix::unistd::User;
 use std::collections::BTreeSet;
@@ -19,8 +19,8 @@ pub struct Homes {
 /// SSSD and LDAP list nobody and only answer for names, so the directories beside known homes are asked for
 /// by name. None of them is looked at: a user may have mounted a file system there that never answers.
 pub fn find() -> Result<Homes, Failure> {
-    let passwd = whom::passwd()?;
-    let mut homes = Homes { users: whom::names_in(&passwd), unknown: Vec::new() };
+    let passwd = users::passwd()?;
+    let mut homes = Homes { users: users::names_in(&passwd), unknown: Vec::new() };
     let mut seen: BTreeSet<String> = homes.users.iter().cloned().collect();
     for parent in parents(&passwd) {
         for entry in parent.read_dir().into_iter().flatten().flatten() {

@@ -9,7 +9,7 @@ mod owner_process;
 mod source;
 
 use crate::cli::{How, Import};
-use crate::context::{Account, Context, known_user, syslog};
+use crate::context::{Context, HostUser, known_user, syslog};
 use crate::error::{Exit, Failure};
 use qrtotp_account::{Label, Name};
 use qrtotp_clock::{Clock, SystemClock};
@@ -60,7 +60,7 @@ fn import(context: &Context, what: Import) -> Result<Exit, Failure> {
 
 /// A device to import, and the account that gets it.
 struct Device<'a> {
-    account: &'a Account,
+    account: &'a HostUser,
     /// Where it is in a file with several, for people; else empty.
     from: &'a str,
     label: &'a Label,
@@ -71,7 +71,7 @@ struct Device<'a> {
 }
 
 /// The result for one device.
-enum Outcome {
+enum ImportResult {
     Imported(Imported),
     /// It would be; and whether its scratch codes would become recovery codes.
     Would(bool),
@@ -109,7 +109,7 @@ impl<'a> Importer<'a> {
     }
 
     /// Takes devices of one account: all of them in one update, or none.
-    fn take(&mut self, devices: &[Device<'_>]) -> Result<Vec<Outcome>, Failure> {
+    fn take(&mut self, devices: &[Device<'_>]) -> Result<Vec<ImportResult>, Failure> {
         let Some(Device { account, .. }) = devices.first() else { return Ok(Vec::new()) };
         let all: Vec<_> = devices.iter().map(|device| self.what(device)).collect();
         if self.store.is_none() {
@@ -119,7 +119,7 @@ impl<'a> Importer<'a> {
         let store = match self.store.as_ref().and_then(Option::as_deref) {
             Some(store) if !self.dry_run => store,
             store => {
-                let would = |device| self.would_import(store, device).map(Outcome::Would);
+                let would = |device| self.would_import(store, device).map(ImportResult::Would);
                 return devices.iter().map(would).collect::<Result<_, _>>().map_err(failed);
             }
         };
@@ -128,11 +128,11 @@ impl<'a> Importer<'a> {
             && self.shred
             && let Some(repeated) = qrtotp_flow::reimport(&mut ctx, what).map_err(failed)?
         {
-            return Ok(vec![Outcome::Reimported(repeated)]);
+            return Ok(vec![ImportResult::Reimported(repeated)]);
         }
         let import = || qrtotp_flow::import(&mut ctx, &all);
         let imported = self.context.host_chain().noting(store, &account.name, import).map_err(failed)?;
-        Ok(imported.into_iter().map(Outcome::Imported).collect())
+        Ok(imported.into_iter().map(ImportResult::Imported).collect())
     }
 
     /// Whether [`Importer::take`] would take it alone; changes nothing and makes no store.
@@ -181,32 +181,32 @@ impl<'a> Importer<'a> {
 
     /// Takes devices of one account and says what came of each and what changes for its owner. True: they are
     /// new here.
-    fn take_and_tell(&mut self, devices: &[Device<'_>]) -> Result<bool, Failure> {
+    fn take_and_report(&mut self, devices: &[Device<'_>]) -> Result<bool, Failure> {
         let outcomes = self.take(devices)?;
         for (device, outcome) in devices.iter().zip(&outcomes) {
             self.tell(device, outcome)?;
         }
-        Ok(!outcomes.iter().any(|outcome| matches!(outcome, Outcome::Reimported(_))))
+        Ok(!outcomes.iter().any(|outcome| matches!(outcome, ImportResult::Reimported(_))))
     }
 
-    fn tell(&self, device: &Device<'_>, outcome: &Outcome) -> Result<(), Failure> {
+    fn tell(&self, device: &Device<'_>, outcome: &ImportResult) -> Result<(), Failure> {
         let (name, foreign) = (&device.account.name, device.foreign);
         let params = describe(foreign.params);
         let from = if device.from.is_empty() { String::new() } else { format!(", from {}", device.from) };
         let (result, credential, head, notes) = match *outcome {
-            Outcome::Imported(Imported { credential, scratch }) => (
+            ImportResult::Imported(Imported { credential, scratch }) => (
                 "imported",
                 Some(credential),
                 format!("{name}: imported as {credential} ({params}){from}."),
                 self.changes(device, scratch),
             ),
-            Outcome::Would(scratch) => (
+            ImportResult::Would(scratch) => (
                 "would_import",
                 None,
                 format!("{name}: would be imported ({params}){from}."),
                 self.changes(device, scratch),
             ),
-            Outcome::Reimported(Reimported { credential, scratch }) => {
+            ImportResult::Reimported(Reimported { credential, scratch }) => {
                 let codes = if scratch == 0 { String::new() } else { format!(" (scratch codes: {scratch})") };
                 let head = format!(
                     "{name}: enrolled already as {credential}: nothing was imported; what was used there since is used up \
@@ -255,48 +255,48 @@ impl<'a> Importer<'a> {
     /// become recovery codes.
     fn changes(&self, device: &Device<'_>, scratch: bool) -> Vec<String> {
         let (name, foreign) = (&device.account.name, device.foreign);
-        let mut told = Vec::new();
+        let mut remarks = Vec::new();
         match (foreign.scratch.as_deref().unwrap_or_default().len(), scratch) {
             (0, _) => {}
-            (count, true) => told.push(format!(
+            (count, true) => remarks.push(format!(
                 "{count} scratch codes go on working, each once. They have 8 digits (26 bits), while our recovery codes \
                  have 80 bits:\n  `qrtotp recovery regenerate {name}` makes such, and ends these."
             )),
-            (count, false) => told.push(format!(
+            (count, false) => remarks.push(format!(
                 "{count} scratch codes are left out: the account has recovery codes already, and those are stronger."
             )),
         }
-        told.extend(foreign.notes.iter().map(ToString::to_string));
+        remarks.extend(foreign.notes.iter().map(ToString::to_string));
         match self.used_of(foreign) {
-            None => told.push(
+            None => remarks.push(
                 "The code that the device shows now may have been used elsewhere, so only the next one is accepted (--unused \
                  accepts it)."
                     .into(),
             ),
             Some(0) => {}
-            Some(_) => told.push("Codes that were used there are not accepted here.".into()),
+            Some(_) => remarks.push("Codes that were used there are not accepted here.".into()),
         }
         if foreign.drift != 0 {
             let seconds = i64::from(foreign.drift) * i64::from(foreign.params.period());
             let side = if seconds < 0 { "behind" } else { "ahead" };
-            told.push(format!("Its clock is taken to be {} s {side}, as before.", seconds.abs()));
+            remarks.push(format!("Its clock is taken to be {} s {side}, as before.", seconds.abs()));
         }
         if let Some((back, ahead)) = self.window_of(foreign) {
             let own = Window::own(back, ahead);
             let Window { back: host_back, ahead: host_ahead } = self.context.config.verify.window();
-            told.push(format!(
+            remarks.push(format!(
                 "Its window is its own: codes from {} back to {} ahead, in steps; the host's is {host_back} back to {host_ahead} \
                  ahead.",
                 own.back, own.ahead
             ));
             if (back, ahead) != (own.back.into(), own.ahead.into()) {
-                told.push(format!(
+                remarks.push(format!(
                     "It was {back} back to {ahead} ahead, and {MAX_OWN_SIDE} to each side are the most that is taken over. \
                      `qrtotp resync {name}` takes in a\n  clock that is further off."
                 ));
             }
         }
-        told
+        remarks
     }
 }
 
@@ -312,7 +312,7 @@ fn shared_key(owner: &Name, place: &str) -> String {
 }
 
 /// The user that a file names. A damaged file may have a key in that place, which no message shows.
-fn user_of_file(text: &str) -> Result<Account, Failure> {
+fn user_of_file(text: &str) -> Result<HostUser, Failure> {
     known_user(text).map_err(|failure| match failure {
         Failure::Refused(_) if may_hold_key(text) => {
             Failure::Refused("the user that it names is not on this host; correct the file".into())

@@ -103,7 +103,7 @@ fn take<'a>(importer: &mut Importer<'_>, line: &'a OathLine, found: &mut Found<'
     let before = found.of.entry(account.name.clone()).or_default();
     let from = format!("line {}", line.number);
     let device = Device { account: &account, from: &from, label: &label, foreign, only_first: false, before };
-    let new = importer.take_and_tell(&[device])?;
+    let new = importer.take_and_report(&[device])?;
     before.push(&foreign.secret);
     found.owners.insert(key, (account.name.clone(), line.number));
     Ok(new)

@@ -25,7 +25,7 @@ const LONGEST: usize = 2 * MAX_GOOGLE;
 
 /// An operation on the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Deed {
+pub enum OwnerTask {
     /// Read it.
     Read,
     /// Read it, if the user can reach it.
@@ -35,7 +35,8 @@ pub enum Deed {
 }
 
 /// The operations, with their words on the command line.
-pub const DEEDS: [(Deed, &str); 3] = [(Deed::Read, "read"), (Deed::Find, "find"), (Deed::Shred, "shred")];
+pub const OWNER_TASKS: [(OwnerTask, &str); 3] =
+    [(OwnerTask::Read, "read"), (OwnerTask::Find, "find"), (OwnerTask::Shred, "shred")];
 
 /// First byte of an answer.
 pub const CONTENT: u8 = b'c';
@@ -48,14 +49,14 @@ pub const ERROR: u8 = b'e';
 /// # Errors
 /// The process reports an error, or does not answer in time.
 pub fn ask(
-    deed: Deed,
+    task: OwnerTask,
     path: &Path,
     user: &User,
     content: &[u8],
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     let failed =
         |error: std::io::Error| Failure::Error(format!("can't start a process for {}: {error}", user.name));
-    let word = DEEDS.iter().find(|(known, _)| *known == deed).map_or("", |(_, word)| word);
+    let word = OWNER_TASKS.iter().find(|(known, _)| *known == task).map_or("", |(_, word)| word);
     let mut child = Command::new("/proc/self/exe")
         .args([OsStr::new(WORD), word.as_ref(), user.name.as_ref(), path.as_os_str()])
         .stdin(Stdio::piped())

@@ -1,6 +1,6 @@
 //! The process that [`super::owner`] asks. It acts as the user, who can neither signal nor trace it.
 
-use super::owner::{CONTENT, DEEDS, Deed, ERROR, NOTHING, REFUSED};
+use super::owner::{CONTENT, ERROR, NOTHING, OWNER_TASKS, OwnerTask, REFUSED};
 use super::source::{Source, is_there};
 use crate::error::{Failure, shown};
 use nix::unistd::User;
@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Vec<OsString> = words.collect();
     let done = match words.as_slice() {
-        [deed, user, path] => run_deed(deed, user, Path::new(path)),
+        [task, user, path] => run_task(task, user, Path::new(path)),
         _ => return ExitCode::from(2),
     };
     let (first, bytes) = match done {
@@ -31,18 +31,18 @@ pub fn run(words: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn run_deed(deed: &OsStr, user: &OsStr, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+fn run_task(task: &OsStr, user: &OsStr, path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     let mut expected = Zeroizing::new(Vec::with_capacity(MAX_GOOGLE + 1)); // never grows, so nothing is left behind
     let read = std::io::stdin().take(MAX_GOOGLE as u64).read_to_end(&mut expected);
     read.map_err(|error| Failure::Error(format!("standard input: {error}")))?;
     let unknown = || Failure::Error("this command is not for people".into());
-    let deed = DEEDS.iter().find(|(_, word)| deed == *word).ok_or_else(unknown)?.0;
+    let task = OWNER_TASKS.iter().find(|(_, word)| task == *word).ok_or_else(unknown)?.0;
     let user = user.to_str().and_then(|name| User::from_name(name).ok().flatten()).ok_or_else(unknown)?;
-    if deed == Deed::Find && !is_there(path, &user)? {
+    if task == OwnerTask::Find && !is_there(path, &user)? {
         return Ok(None);
     }
     let source = Source::open_of_user(path, &user)?;
-    if deed != Deed::Shred {
+    if task != OwnerTask::Shred {
         return Ok(source.map(|source| source.bytes));
     }
     match source.filter(|source| source.bytes == expected) {

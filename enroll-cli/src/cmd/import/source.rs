@@ -33,11 +33,11 @@ pub struct Source {
     pub bytes: Zeroizing<Vec<u8>>,
     /// Its path, for people.
     pub shown: String,
-    place: Option<Place>,
+    place: Option<FileLocation>,
 }
 
 /// Where a file is.
-enum Place {
+enum FileLocation {
     /// In this directory, opened as root or as a user.
     Here { dir: OwnedFd, name: String, user: Option<User> },
     /// Where a process of its own reaches it.
@@ -81,12 +81,12 @@ impl Source {
 
     /// A file of `user`: in their home, or where root keeps such files. `None` if there is none.
     pub fn of_user(path: &Path, user: &User, reach: Reach) -> Result<Option<Self>, Failure> {
-        let deed = match reach {
-            Reach::Must => owner::Deed::Read,
-            Reach::May => owner::Deed::Find,
+        let task = match reach {
+            Reach::Must => owner::OwnerTask::Read,
+            Reach::May => owner::OwnerTask::Find,
         };
-        let place = Place::Owners { path: path.to_owned(), user: user.clone() };
-        let found = owner::ask(deed, path, user, &[])?;
+        let place = FileLocation::Owners { path: path.to_owned(), user: user.clone() };
+        let found = owner::ask(task, path, user, &[])?;
         Ok(found.map(|bytes| Self { bytes, shown: shown(path), place: Some(place) }))
     }
 
@@ -146,7 +146,7 @@ impl Source {
     ) -> Result<Self, TrustError> {
         let file = open_file(&dir, name, path, false, Readers::OwnerOnly)?;
         let bytes = Zeroizing::new(read_all(&file, path, limit)?);
-        let place = Place::Here { dir, name: name.to_owned(), user: user.cloned() };
+        let place = FileLocation::Here { dir, name: name.to_owned(), user: user.cloned() };
         Ok(Self { bytes, shown: shown(path), place: Some(place) })
     }
 
@@ -156,10 +156,10 @@ impl Source {
         let shown = &self.shown;
         let (dir, name, user) = match &self.place {
             None => return Ok(()),
-            Some(Place::Owners { path, user }) => {
-                return owner::ask(owner::Deed::Shred, path, user, &self.bytes).map(drop);
+            Some(FileLocation::Owners { path, user }) => {
+                return owner::ask(owner::OwnerTask::Shred, path, user, &self.bytes).map(drop);
             }
-            Some(Place::Here { dir, name, user }) => (dir, name.as_str(), user),
+            Some(FileLocation::Here { dir, name, user }) => (dir, name.as_str(), user),
         };
         let overwrite = || {
             self.overwrite(dir, name, parts).map_err(|error| {

@@ -3,7 +3,7 @@
 
 use super::exposition::Exposition;
 use crate::cmd::audit::sources;
-use crate::cmd::watch::place;
+use crate::cmd::watch::position;
 use crate::context::Context;
 use crate::error::Failure;
 use crate::replaced_file::read;
@@ -65,7 +65,7 @@ impl Counters {
 
     /// Takes the counts of `qrtotp watch`.
     fn take_watch(&mut self, text: &str) {
-        let counts = place::counts(text).into_iter();
+        let counts = position::counts(text).into_iter();
         self.counts.extend(counts.map(|(rule, count)| (anomaly_series(rule), count)));
     }
 

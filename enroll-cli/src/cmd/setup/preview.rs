@@ -28,7 +28,7 @@ pub fn check(path: &Path, changes: &[Change], config: &Config, mends: Option<&st
     let known = doctor::problems(path, config);
     let missed =
         |now: &Problem| mends == Some(now.id) || (now.severity == Severity::Fail && !known.contains(now));
-    let judged = in_a_copy(changes, || {
+    let verdict = in_a_copy(changes, || {
         if changes.iter().any(|change| change.file.starts_with("/etc/ssh")) {
             test_sshd()?;
         }
@@ -42,7 +42,7 @@ pub fn check(path: &Path, changes: &[Change], config: &Config, mends: Option<&st
             None => Ok(()),
         }
     });
-    judged.map_err(|failure| match failure {
+    verdict.map_err(|failure| match failure {
         Failure::Refused(why) => Failure::Refused(format!("{why}; nothing was changed")),
         Failure::Error(why) => Failure::Error(format!("{why}; nothing was changed")),
         output @ Failure::Output(_) => output,

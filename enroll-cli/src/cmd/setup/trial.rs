@@ -8,7 +8,7 @@ use crate::cli::With;
 use crate::context::{Context, record_name};
 use crate::error::Failure;
 use crate::interrupt::Interrupts;
-use crate::sshd::{Settings, program};
+use crate::sshd::{SshdSettings, program};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, User};
@@ -93,7 +93,7 @@ pub fn prepare(context: &Context, args: &Setup, with: With) -> Result<Trial, Fai
     if !Path::new(CLIENT).exists() {
         return skipped("no ssh client is installed: apt install openssh-client");
     }
-    let settings = program().and_then(|program| Settings::ask(program, None).ok());
+    let settings = program().and_then(|program| SshdSettings::ask(program, None).ok());
     let listening = settings.iter().flat_map(|settings| addresses(&settings.0));
     let answers = |address: &SocketAddr| TcpStream::connect_timeout(address, Duration::from_secs(2)).is_ok();
     match listening.into_iter().find(answers) {

@@ -2,9 +2,9 @@
 
 use super::json::{JsonList, put_json};
 use super::keys::{BoundKey, Keys, keys_now};
-use super::whom::{Names, in_file, in_group};
+use super::users::{Names, in_file, in_group};
 use crate::cli;
-use crate::context::{Account, Context, known_user, syslog};
+use crate::context::{Context, HostUser, known_user, syslog};
 use crate::error::{Exit, Failure};
 use crate::terminal::unbuffered_stdout;
 use qrtotp_account::{EnrolmentStatus, KeyFingerprint, Name};
@@ -95,13 +95,13 @@ const ENROLLED: &str = "has a device already, so no token was issued";
 
 impl Issuer<'_> {
     /// Accounts that need no ssh key to enrol their first device.
-    fn skips(&self, account: &Account) -> Result<bool, Failure> {
+    fn skips(&self, account: &HostUser) -> Result<bool, Failure> {
         let found = if self.keys_now { self.store.load(&account.name)? } else { None };
         Ok(found.is_some_and(|account| account.record.enrolment_status() == EnrolmentStatus::Enrolled))
     }
 
     /// The keys to bind.
-    fn keys_of(&mut self, account: &Account) -> Result<Keys, Failure> {
+    fn keys_of(&mut self, account: &HostUser) -> Result<Keys, Failure> {
         let mut keys = if self.keys_now { keys_now(account)? } else { Keys::default() };
         for given in &self.keys {
             if keys.bound.iter().all(|key| key.fingerprint != *given) {
@@ -129,8 +129,8 @@ impl Issuer<'_> {
         Ok(keys)
     }
 
-    fn issue(&mut self, account: &Account) -> Result<Issued, Failure> {
-        let Account { name, uid } = account;
+    fn issue(&mut self, account: &HostUser) -> Result<Issued, Failure> {
+        let HostUser { name, uid } = account;
         self.context.refuse_fleets(name)?;
         let max_shows = self.context.config.enroll.max_shows;
         let keys = self.keys_of(account)?;
@@ -168,7 +168,7 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
         noted: HashSet::new(),
         log: syslog(),
     };
-    let cli::Whom { user, group, from_file } = args.whom;
+    let cli::TokenUsers { user, group, from_file } = args.users;
     // A code passes through, and std's own standard output would keep it in its buffer.
     let out = unbuffered_stdout()?;
     match (user, group, from_file) {
@@ -190,7 +190,7 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
     }
 }
 
-fn one(mut issuer: Issuer<'_>, account: &Account, json: bool, mut out: File) -> Result<Exit, Failure> {
+fn one(mut issuer: Issuer<'_>, account: &HostUser, json: bool, mut out: File) -> Result<Exit, Failure> {
     let issued = issuer.issue(account)?;
     put_one(&issuer, &issued, json, &mut out)
         .map_err(|error| Failure::Error(not_shown(account.name.as_str(), &error)))?;

@@ -2,10 +2,10 @@
 //! are worthless, because the record has the fingerprints.
 
 use super::authorized_keys::{Entry, entries};
-use crate::context::{Account, person};
+use crate::context::{HostUser, person};
 use crate::error::Failure;
 use crate::program::{Silence, output};
-use crate::sshd::{Settings, program};
+use crate::sshd::{SshdSettings, program};
 use nix::unistd::User;
 use qrtotp_account::KeyFingerprint;
 use qrtotp_values::text::clean;
@@ -58,7 +58,7 @@ pub struct Keys {
 }
 
 /// The keys by which sshd would let `account` in now without any restriction.
-pub fn keys_now(account: &Account) -> Result<Keys, Failure> {
+pub fn keys_now(account: &HostUser) -> Result<Keys, Failure> {
     let user = person(account)?;
     let mut keys = Keys::default();
     let files: Vec<PathBuf> = settings(&user, &mut keys.notes)
@@ -129,19 +129,19 @@ fn shown(path: &Path, what: &str) -> String {
 
 /// sshd's AuthorizedKeysFile for this user.
 fn settings(user: &User, notes: &mut Vec<String>) -> String {
-    let told = match program() {
+    let read = match program() {
         // The name would be read as more than a name.
         Some(_) if user.name.contains(',') => Err("it can't be asked about a name with a comma".to_owned()),
-        Some(program) => Settings::ask(program, Some(&user.name)).map_err(|silence| match silence {
+        Some(program) => SshdSettings::ask(program, Some(&user.name)).map_err(|silence| match silence {
             Silence::Unasked(why) | Silence::Refuses(why) => clean(&why, 200),
         }),
         None => Err("there is none".to_owned()),
     };
-    let settings = told.unwrap_or_else(|why| {
+    let settings = read.unwrap_or_else(|why| {
         notes.push(format!(
             "`sshd -T` does not tell its settings ({why}), so these files were read: {DEFAULT_FILES}"
         ));
-        Settings(String::new())
+        SshdSettings(String::new())
     });
     for (keyword, what) in [
         (
@@ -236,12 +236,12 @@ mod tests {
         let nobody = User::from_name("nobody").unwrap().unwrap();
         let mut status = as_user(&nobody, "/bin/cat");
         status.args(["/proc/self/stat", "/proc/self/status"]);
-        let said = output(status).unwrap();
-        let numbers: Vec<&str> = said.split(") ").nth(1).unwrap().split(' ').collect();
-        let pid = said.split(' ').next().unwrap();
-        assert_eq!((numbers[3], numbers[4]), (pid, "0"), "its session, and no terminal: {said}");
+        let status_file = output(status).unwrap();
+        let numbers: Vec<&str> = status_file.split(") ").nth(1).unwrap().split(' ').collect();
+        let pid = status_file.split(' ').next().unwrap();
+        assert_eq!((numbers[3], numbers[4]), (pid, "0"), "its session, and no terminal: {status_file}");
         let uid = nobody.uid;
-        assert!(said.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")), "{said}");
+        assert!(status_file.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n")), "{status_file}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ mod authorized_keys;
 mod issue;
 pub(super) mod json;
 mod keys;
-pub(super) mod whom;
+pub(super) mod users;
 
 use super::list::each_account;
 use crate::cli;

@@ -18,7 +18,7 @@ const LONGEST: usize = 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     pub name: Name,
-    pub standing: &'static str,
+    pub enrolment: &'static str,
     pub devices: usize,
     pub last_used: Option<UnixTime>,
     /// Failures that count: of strangers, at familiar places, of own processes, of recovery codes.

@@ -189,7 +189,7 @@ fn row(
     throttle.advance(now, &rules);
     Row {
         name,
-        standing: match record.enrolment_status() {
+        enrolment: match record.enrolment_status() {
             EnrolmentStatus::Enrolled => "enrolled",
             EnrolmentStatus::Unenrolled => "no device",
             EnrolmentStatus::Revoked => "revoked",

@@ -13,7 +13,7 @@ use ratatui::style::Color;
 fn row(name: &str) -> Row {
     Row {
         name: Name::new(name).unwrap(),
-        standing: "enrolled",
+        enrolment: "enrolled",
         devices: 2,
         last_used: Some(1_795_946_400),
         strangers: 3,

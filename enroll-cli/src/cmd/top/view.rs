@@ -128,12 +128,12 @@ fn accounts(app: &App, room: usize, width: usize, lines: &mut Vec<Line<'static>>
                 let name = fit(row.name.as_str(), 17);
                 let last = row.last_used.map_or("-".to_owned(), utc);
                 let last = last.get(..16).unwrap_or(&last);
-                let standing = if row.disabled { "DISABLED" } else { row.standing };
+                let enrolment = if row.disabled { "DISABLED" } else { row.enrolment };
                 let lane = |failures: u32, closed| format!("{failures}{}", if closed { "!" } else { "" });
                 let [strangers, own] = row.closed;
                 let (strangers, own) = (lane(row.strangers, strangers), lane(row.own, own));
                 format!(
-                    "{mark} {name} {standing:<9} {:>3} {last:<16} {strangers:>9} {:>6} {own:>3} {:>8}",
+                    "{mark} {name} {enrolment:<9} {:>3} {last:<16} {strangers:>9} {:>6} {own:>3} {:>8}",
                     row.devices, row.places, row.recovery
                 )
             }

@@ -1,14 +1,15 @@
 //! `qrtotp watch`: reports anomalies as they happen. It reads only the log and the applied configuration, so
 //! it needs neither root nor the store.
 
-pub mod place;
-mod teller;
+mod hook;
+pub mod position;
 
 use super::audit::sources;
 use crate::cli::{Watch as Arguments, WatchLeast as Least};
 use crate::error::{Exit, Failure};
+use hook::Hook;
 use nix::sys::stat::fstat;
-use place::Place;
+use position::Position;
 use qrtotp_audit_log::{Anomaly, Severity, Thresholds, Watch};
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Config, ConfigError, ConfigFile, minute_of_week};
@@ -17,12 +18,11 @@ use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use teller::Teller;
 
 /// Older events raise no alert: they only tell where an account's chain ends, which the next line of its sudo
 /// must follow.
 const HISTORY: i64 = 30 * 86_400;
-/// The place in the log is kept so often.
+/// The position in the log is kept so often.
 const KEPT: Duration = Duration::from_secs(10);
 
 pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
@@ -39,8 +39,9 @@ pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
         Least::Warning => Severity::Warning,
         Least::Alert => Severity::Alert,
     };
-    let (place, read, mut counts) = Place::load(args.state.as_deref(), started.saturating_mul(1_000_000));
-    let (teller, mut kept) = (Teller::start(args.hook.clone(), place), Instant::now());
+    let (position, read, mut counts) =
+        Position::load(args.state.as_deref(), started.saturating_mul(1_000_000));
+    let (hook, mut kept) = (Hook::start(args.hook.clone(), position), Instant::now());
     let (mut watch, mut out) = (Watch::new(thresholds(config, started)), std::io::stdout().lock());
     let journal = is_the_journal(&std::io::stdout());
     for entry in entries {
@@ -51,11 +52,11 @@ pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
         let time = if entry.time == 0 { entry.when() } else { entry.time };
         // An earlier run reported what it had read.
         let is_news = !live || time > read;
-        let mut is_told = false;
+        let mut is_reported = false;
         for anomaly in
             found.iter().filter(|anomaly| is_news && anomaly.severity >= least && !expected(anomaly))
         {
-            is_told = true;
+            is_reported = true;
             if args.json {
                 writeln!(out, "{}", anomaly.to_json())?;
             } else {
@@ -65,18 +66,18 @@ pub fn run(config: &Path, args: &Arguments) -> Result<Exit, Failure> {
             out.flush()?;
             counts.entry(anomaly.rule).and_modify(|count| *count += 1);
             // What happens now waits for no hook; a saved log does.
-            teller.tell(anomaly, !live);
+            hook.run(anomaly, !live);
         }
-        // At once if an anomaly was told, which must not be told again, else now and then.
-        if is_told || kept.elapsed() >= KEPT {
+        // At once after an anomaly, which must not be reported again, else now and then.
+        if is_reported || kept.elapsed() >= KEPT {
             kept = Instant::now();
-            teller.keep(time, &counts);
+            hook.keep(time, &counts);
         }
     }
     if live {
         return Err(Failure::Error("the log can't be followed any more".into()));
     }
-    teller.end();
+    hook.end();
     Ok(Exit::Done)
 }
 

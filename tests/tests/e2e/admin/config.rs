@@ -28,8 +28,8 @@ fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
     let sandbox = host();
     let phone = sandbox.import("alice");
     sandbox.edit_configuration(&deny("alice"));
-    let told = sandbox.run(&["qrtotp", "list"]).success().stderr;
-    assert!(told.contains("was changed after it was applied"), "{told}");
+    let output = sandbox.run(&["qrtotp", "list"]).success().stderr;
+    assert!(output.contains("was changed after it was applied"), "{output}");
     let checked = config(&sandbox, &["check"]).success().stdout;
     assert!(checked.contains("not applied: logins go by policy 1"), "{checked}");
     assert_eq!(sandbox.answer("alice", &phone.previous_code()), PAM_SUCCESS, "nothing was applied");
@@ -66,7 +66,7 @@ fn an_edit_holds_once_it_is_applied_and_until_it_is_rolled_back() {
 fn each_command_of_roots_tells_once_of_an_edit_that_is_not_applied() {
     let sandbox = host();
     sandbox.edit_configuration(ADMIN_RULES);
-    let told = |command: &str| {
+    let notices = |command: &str| {
         let words: Vec<&str> = command.split(' ').collect();
         sandbox
             .run(&[&["qrtotp"], &words[..]].concat())
@@ -97,12 +97,12 @@ fn each_command_of_roots_tells_once_of_an_edit_that_is_not_applied() {
         "config test",
         "config sshd",
     ] {
-        assert_eq!(told(command), 1, "{command}");
+        assert_eq!(notices(command), 1, "{command}");
     }
     let findings = sandbox.run(&["qrtotp", "doctor"]).stdout;
     assert!(findings.contains("was changed after it was applied"), "{findings}");
     for about_the_edit in ["config diff", "config apply", "list"] {
-        assert_eq!(told(about_the_edit), 0, "{about_the_edit}");
+        assert_eq!(notices(about_the_edit), 0, "{about_the_edit}");
     }
 }
 
@@ -484,8 +484,9 @@ fn a_skip_where_sshd_proves_nothing_else_is_refused() {
         sandbox.overwrite("/etc/ssh/sshd_config", &format!("{settings}AuthenticationMethods {methods}\n"));
         sandbox.edit_configuration(&rule(more));
         let applied = sandbox.apply_configuration().exited(refused.into());
-        let told = applied.stdout.contains("danger: sshd: rule near: sshd asks for no key and no password");
-        assert_eq!(told, refused, "{methods} {more}: {applied:?}");
+        let is_named =
+            applied.stdout.contains("danger: sshd: rule near: sshd asks for no key and no password");
+        assert_eq!(is_named, refused, "{methods} {more}: {applied:?}");
     }
 }
 

@@ -240,7 +240,7 @@ fn whatever_denies_a_right_code_is_found_and_named() {
         let said = doctor(&sandbox).exited(0);
         assert!(!said.stdout.contains("FAIL  "), "{repair}: {}", said.stdout);
     }
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS, "it is a right code");
 }
 

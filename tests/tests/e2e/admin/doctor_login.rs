@@ -63,8 +63,8 @@ fn the_methods_of_sshd_and_the_account_part_count_for_what_is_told_in_short() {
     let sandbox = host();
     sandbox.run(&["qrtotp", "setup", "sshd", "--with", "key", "--apply", "--no-timer"]).success();
     let in_short = |code: i32| {
-        let told = doctor(&sandbox, &["login", "alice"]).exited(code).stdout;
-        told.lines().last().unwrap().to_owned()
+        let summary = doctor(&sandbox, &["login", "alice"]).exited(code).stdout;
+        summary.lines().last().unwrap().to_owned()
     };
     assert_eq!(in_short(0), "In short: sshd checks a key; PAM asks for a code; then the login goes on.");
     let drop_in = "/etc/ssh/sshd_config.d/00-qrtotp.conf";
@@ -86,17 +86,20 @@ fn the_methods_of_sshd_and_the_account_part_count_for_what_is_told_in_short() {
         ),
     ] {
         sandbox.overwrite(drop_in, &shipped.replace(from, to));
-        let told = in_short(code);
-        assert!(told.starts_with(&format!("In short: {expected}")), "{to}: {told}");
+        let summary = in_short(code);
+        assert!(summary.starts_with(&format!("In short: {expected}")), "{to}: {summary}");
     }
     let pam = sandbox.read("/etc/pam.d/sshd");
     sandbox.pam("sshd", &format!("account required pam_deny.so\n{pam}"));
-    let told = in_short(1);
-    assert!(told.ends_with("no code is asked for. But the account part refuses: nobody gets in."), "{told}");
+    let summary = in_short(1);
+    assert!(
+        summary.ends_with("no code is asked for. But the account part refuses: nobody gets in."),
+        "{summary}"
+    );
     sandbox.pam("sshd", &format!("account required pam_qrtotp.so\n{pam}"));
     sandbox.configure("[defaults]\nunasked = \"deny\"\n");
-    let told = in_short(1);
-    assert!(told.ends_with("But the account part refuses: nobody gets in."), "{told}");
+    let summary = in_short(1);
+    assert!(summary.ends_with("But the account part refuses: nobody gets in."), "{summary}");
 }
 
 #[test]
@@ -111,12 +114,12 @@ fn the_rule_that_decides_is_told_with_what_comes_of_it() {
          [[rule]]\nname = \"closed\"\nfrom = [\"198.51.100.0/24\"]\nthen = \"deny\"\n",
     );
     let office = doctor(&sandbox, &["login", "alice", "--from", "192.0.2.7"]).exited(0).stdout;
-    let told = [
+    let summary = [
         "pam_qrtotp.so asks nothing, by the rule below",
         "* office",
         "In short: PAM asks for the password; no code, by the rule;",
     ];
-    assert_in_order(&office, &told);
+    assert_in_order(&office, &summary);
     let closed = doctor(&sandbox, &["login", "alice", "--from", "198.51.100.7"]).exited(1).stdout;
     assert_in_order(
         &closed,

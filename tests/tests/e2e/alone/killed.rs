@@ -98,7 +98,7 @@ fn kill_enrolments(kills: u32) {
     // Hashing the recovery codes takes most of it, and its time depends on the machine.
     sandbox.add_user("usual");
     let (mut pty, phone, _) = sandbox.start_enrolment("usual", &["--qr", "utf8"]);
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     let began = std::time::Instant::now();
     pty.send(&phone.code());
     pty.success();

@@ -67,7 +67,7 @@ impl Stage {
 
     /// One login, always from the same state, under another program.
     fn log_in(&self, under: &[&str], how: usize) -> End {
-        self.phone.settle(15);
+        self.phone.wait_for_seconds_left(15);
         let before = if how == REPLAYED { self.used() } else { self.fresh.clone() };
         fs::write(self.sandbox.path(STATE), &before).unwrap();
         let code = match how {

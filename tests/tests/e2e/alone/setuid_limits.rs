@@ -36,7 +36,7 @@ fn under_limits(stage: &Stage, limits: &[&str], program: &str) -> Seen {
         let accepted = enters(&phone.previous_code());
         sandbox.keep_secret(&phone.previous_code());
         seen.expect(refused, || format!("ulimit {limit}: a wrong code was accepted"));
-        stage.settle_accounts(&phone, &phone.previous_code(), accepted, Right::Decided, &mut seen);
+        stage.check_decision(&phone, &phone.previous_code(), accepted, Right::Decided, &mut seen);
         seen.accepted += u32::from(accepted);
         seen.denied += 1 + u32::from(!accepted);
     }

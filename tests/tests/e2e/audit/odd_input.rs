@@ -18,7 +18,7 @@ fn a_slip_in_a_filter_is_refused_instead_of_showing_nothing() {
     let sandbox = with_a_log();
     let audit =
         |filter: &[&str]| sandbox.run(&[&["qrtotp", "audit", "--file", "/tmp/auth.log"], filter].concat());
-    for (filter, told) in [
+    for (filter, expected) in [
         (["--since", "tomorrow"], "is no time"),
         (["--from", "300.1.1.1"], "is no address, network or host name"),
         (["--from", "192.0.2.0/33"], "is no address, network or host name"),
@@ -29,7 +29,7 @@ fn a_slip_in_a_filter_is_refused_instead_of_showing_nothing() {
     ] {
         let said = audit(&filter);
         assert_eq!((said.status.code(), said.stdout.contains("event=")), (Some(2), false), "{filter:?}");
-        assert!((said.stderr.clone() + &said.stdout).contains(told), "{filter:?}: {}", said.stderr);
+        assert!((said.stderr.clone() + &said.stdout).contains(expected), "{filter:?}: {}", said.stderr);
     }
     assert_eq!(audit(&["--since", "4294967295d"]).success().stdout.lines().count(), 3000);
 }
@@ -74,7 +74,7 @@ fn a_reader_that_wants_no_more_is_no_error_and_a_full_disk_is_one() {
 #[test]
 fn a_report_takes_the_place_of_no_device_and_says_where_it_can_not_be_written() {
     let sandbox = with_a_log();
-    for (to, told) in [
+    for (to, expected) in [
         ("/dev/null", "no plain file"),
         ("/dev/stdout", "no plain file"),
         ("/tmp", "no plain file"),
@@ -83,7 +83,11 @@ fn a_report_takes_the_place_of_no_device_and_says_where_it_can_not_be_written() 
     ] {
         let said = sandbox.run(&["qrtotp", "audit", "report", "--html", to, "--file", "/tmp/auth.log"]);
         assert_eq!(said.status.code(), Some(2), "{to}: {}", said.stderr);
-        assert!(said.stderr.contains("cannot write") && said.stderr.contains(told), "{to}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("cannot write") && said.stderr.contains(expected),
+            "{to}: {}",
+            said.stderr
+        );
     }
     let _ = sandbox
         .run(&["sh", "-c", "[ -c /dev/null ] && [ ! -e /dev/null.new ] && [ ! -e /tmp.new ]"])

@@ -12,7 +12,7 @@ use std::time::Duration;
 const ACCOUNT: &str = "/var/lib/qrtotp/accounts/alice/account.toml";
 
 /// The kinds of the lines in the host's chain that are about alice's record, or that which this text names.
-fn told(sandbox: &Sandbox, record: &str) -> Vec<String> {
+fn reasons(sandbox: &Sandbox, record: &str) -> Vec<String> {
     let chain = sandbox.read("/var/lib/qrtotp/host-chain");
     let about = chain.lines().filter(|line| line.contains(&format!(" record={record} ")));
     about.map(|line| line.split([' ', '=']).nth(1).unwrap().to_owned()).collect()
@@ -50,7 +50,7 @@ fn the_next_checkpoint_tells_of_an_account_that_was_made_at_a_login_and_of_one_t
     let record = record(&sandbox);
     for _ in 0..2 {
         checkpoint(&sandbox);
-        assert_eq!(told(&sandbox, &record), ["record_made"]);
+        assert_eq!(reasons(&sandbox, &record), ["record_made"]);
     }
     let line = sandbox.log.wait(&["event=record_made reason=noted_later ", &record]);
     assert!(line.contains(" seq=") && !line.contains("alice"), "{line}");
@@ -58,7 +58,7 @@ fn the_next_checkpoint_tells_of_an_account_that_was_made_at_a_login_and_of_one_t
     assert!(gone.stdout.contains("GONE"), "{}{}", gone.stdout, gone.stderr);
     for _ in 0..2 {
         checkpoint(&sandbox);
-        assert_eq!(told(&sandbox, &record), ["record_made", "record_gone"]);
+        assert_eq!(reasons(&sandbox, &record), ["record_made", "record_gone"]);
     }
     assert!(!verified_without_alice(&sandbox).stdout.contains("GONE"), "the chain tells it now");
 }
@@ -72,7 +72,7 @@ fn an_emergency_login_without_a_code_can_not_be_removed_from_the_log_unnoticed()
         .configure("[[rule]]\nname = \"break-glass\"\nuser = [\"alice\"]\nthen = \"skip\"\nalert = true\n");
     sandbox.make_store();
     sandbox.run(&["qrtotp", "account", "add", "alice"]).success();
-    assert_eq!(told(&sandbox, &record(&sandbox)), ["record_made"]);
+    assert_eq!(reasons(&sandbox, &record(&sandbox)), ["record_made"]);
     let again = sandbox.run(&["qrtotp", "account", "add", "alice"]);
     assert!(!again.status.success() && again.stderr.contains("has a record already"), "{}", again.stderr);
     for _ in 0..2 {
@@ -124,7 +124,7 @@ fn the_hosts_chain_tells_at_once_of_an_account_that_the_broker_made() {
     let record = record(&sandbox);
     assert!(line.contains(&record) && !line.contains("alice"), "{line}");
     checkpoint(&sandbox);
-    assert_eq!(told(&sandbox, &record), ["record_made"]);
+    assert_eq!(reasons(&sandbox, &record), ["record_made"]);
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn removing_a_damaged_record_is_no_finding_even_if_its_file_does_not_say_which_i
         assert_ne!(sandbox.run(&["qrtotp", "status", "alice"]).status.code(), Some(0), "{damage}");
         let _ = sandbox.run(&["qrtotp", "account", "remove", "alice", "--yes"]).success();
         let _ = sandbox.log.wait(&["event=record_removed", " seq="]);
-        assert_eq!(told(&sandbox, &record), ["record_made", "record_removed"], "{damage}");
+        assert_eq!(reasons(&sandbox, &record), ["record_made", "record_removed"], "{damage}");
         let whole = verified(&sandbox, &[]);
         assert!(whole.status.success(), "{damage}: {}{}", whole.stdout, whole.stderr);
     }
@@ -165,7 +165,7 @@ fn after_a_kill_at_any_call_of_a_command_the_next_checkpoint_has_told_once_what_
             killed += u32::from(!sandbox.run(&argv).status.success());
             checkpoint(&sandbox);
             let after = sandbox.exists(ACCOUNT).then(|| record(&sandbox));
-            let of = |record: &String| told(&sandbox, record);
+            let of = |record: &String| reasons(&sandbox, record);
             assert!(after.as_ref().is_none_or(|new| of(new) == ["record_made"]), "{call} {nth} {argv:?}");
             let gone = before.filter(|record| after.as_ref() != Some(record));
             assert!(gone.is_none_or(|old| of(&old).len() == 2), "{call} {nth} {argv:?}");

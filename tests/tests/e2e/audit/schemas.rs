@@ -38,13 +38,13 @@ fn documents(sandbox: &Sandbox, form: &str) -> String {
 fn our_published_schema_takes_each_event_and_no_value_that_a_key_can_not_have() {
     let documents = documents(&logged_in().0, "plain");
     assert_eq!(not_of_our_schema(&documents), "");
-    for (right, planted, told) in [
+    for (right, planted, expected) in [
         ("\"seq\":4", "\"seq\":\"4\"", "'4' is not of type 'integer'"),
         ("\"time\":\"2026-11-29T", "\"time\":\"2026-11-31T", "is not a 'date-time'"),
         ("\"event\":\"login\",", "", "is not valid under any"),
     ] {
         let wrong = not_of_our_schema(&documents.replace(right, planted));
-        assert!(documents.contains(right) && wrong.contains(told), "{planted}: {wrong}");
+        assert!(documents.contains(right) && wrong.contains(expected), "{planted}: {wrong}");
     }
 }
 
@@ -63,14 +63,14 @@ fn the_published_ocsf_schema_has_each_field_of_each_event_allows_its_value_and_m
     let documents = documents(&logged_in().0, "ocsf");
     if let Some(wrong) = not_ocsf(&documents) {
         assert_eq!(wrong, "");
-        for (right, planted, told) in [
+        for (right, planted, expected) in [
             ("\"severity_id\":2,", "", "no severity_id"),
             ("\"class_uid\":3002", "\"class_uid\":3001", "no such attribute"),
             ("\"type_id\":0", "\"type_id\":55", "type_id: 55"),
             ("\"is_mfa\":true", "\"is_mfa\":1", "is no boolean_t"),
         ] {
             let wrong = not_ocsf(&documents.replace(right, planted)).unwrap();
-            assert!(documents.contains(right) && wrong.contains(told), "{planted}: {wrong}");
+            assert!(documents.contains(right) && wrong.contains(expected), "{planted}: {wrong}");
         }
     }
 }

@@ -514,7 +514,7 @@ fn a_lost_line_just_before_a_restart_is_told_as_such() {
     sandbox.run(&["mount", "-t", "tmpfs", "tmpfs", "/var/log"]).success();
     sandbox.run(&["mkdir", "-p", "/var/log/journal", "/tmp/bin"]).success();
     let verify = ["sh", "-c", "PATH=/tmp/bin:$PATH exec qrtotp audit verify --file /tmp/auth.log"];
-    for (last, first, told) in
+    for (last, first, is_lost) in
         [(at - 20, at + 40, true), (at - 20, at - 10, false), (at + 900, at + 950, false)]
     {
         let boot = |n: i64, from: i64, to: i64| {
@@ -525,7 +525,7 @@ fn a_lost_line_just_before_a_restart_is_told_as_such() {
         sandbox.run(&["chmod", "755", "/tmp/bin/journalctl"]).success();
         let said = sandbox.run(&verify).stdout;
         assert!(said.contains("lost") && said.contains("reason=wrong_code"), "{said}");
-        assert_eq!(said.contains("lost just before the restart of "), told, "{said}");
+        assert_eq!(said.contains("lost just before the restart of "), is_lost, "{said}");
     }
     sandbox.run(&["rmdir", "/var/log/journal"]).success();
     assert!(!sandbox.run(&verify).stdout.contains("restart"), "without a journal nothing tells");

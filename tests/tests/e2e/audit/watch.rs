@@ -60,16 +60,16 @@ fn a_hook_gets_each_anomaly_as_json_on_standard_input_and_its_own_arguments_only
         "--channel=$(id) ops",
     ];
     let _ = sandbox.run(&watch).success();
-    let told = sandbox.read("/tmp/told");
-    let lines: Vec<&str> = told.lines().collect();
+    let alerts = sandbox.read("/tmp/told");
+    let lines: Vec<&str> = alerts.lines().collect();
     assert_eq!(
         (lines.len(), lines[0], lines[2]),
         (4, "1 --channel=$(id) ops|0", "1 --channel=$(id) ops|0"),
-        "{told}"
+        "{alerts}"
     );
     assert!(
         lines[1].contains("\"user\":\"alice\"") && lines[3].contains("\"rule\":\"intercepted\""),
-        "{told}"
+        "{alerts}"
     );
 }
 
@@ -111,10 +111,10 @@ fn a_hook_is_run_once_an_hour_for_the_same_anomaly() {
     sandbox.overwrite("/tmp/hook", "#!/bin/sh\ncat >>/tmp/told\n");
     let _ = sandbox.run(&["chmod", "755", "/tmp/hook"]).success();
     let _ = sandbox.run(&["qrtotp", "watch", "--file", "/tmp/auth.log", "--", "/tmp/hook"]).success();
-    let told = sandbox.read("/tmp/told");
-    let lines: Vec<&str> = told.lines().collect();
-    assert!(lines.iter().all(|line| line.contains("\"rule\":\"spray\"")), "{told}");
-    assert!(lines.len() == 2 && lines[0].contains("T10:00:00") && lines[1].contains("T11:01:00"), "{told}");
+    let alerts = sandbox.read("/tmp/told");
+    let lines: Vec<&str> = alerts.lines().collect();
+    assert!(lines.iter().all(|line| line.contains("\"rule\":\"spray\"")), "{alerts}");
+    assert!(lines.len() == 2 && lines[0].contains("T10:00:00") && lines[1].contains("T11:01:00"), "{alerts}");
 }
 
 #[test]

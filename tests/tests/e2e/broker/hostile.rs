@@ -28,8 +28,8 @@ fn nobody_reaches_or_recognizes_another_account() {
         heard.dedup();
         assert_eq!(heard.len(), 1, "{command:?}: {heard:?}");
         let (out, error) = &heard[0];
-        let told = if command.contains(&"--json") { out } else { error };
-        assert!(told.contains("your own account") && (out.is_empty() || told == out), "{heard:?}");
+        let message = if command.contains(&"--json") { out } else { error };
+        assert!(message.contains("your own account") && (out.is_empty() || message == out), "{heard:?}");
     }
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS, "nothing was changed");
 }

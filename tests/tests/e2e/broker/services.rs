@@ -114,7 +114,7 @@ fn password_and_code_in_one_field_need_no_other_module() {
     let phone = sandbox.import("alice");
     sandbox.enrolling(SERVICE, "auth required pam_qrtotp.so forward_pass\n");
     let _broker = sandbox.start_broker();
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     let code = phone.code();
     for (answer, expected) in [
         (format!("wrong{code}"), PAM_AUTH_ERR),
@@ -214,7 +214,7 @@ fn a_service_with_three_hundred_wrong_codes_gets_no_for_everybody() {
     };
     refuse("nobody-at-all", "300");
     refuse("mallory", "300");
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     let uncounted = "what is right for no account is no wrong code of one";
     assert_eq!(login(&sandbox, "alice", &phone.previous_code()).authenticate(), PAM_SUCCESS, "{uncounted}");
     for user in (0..15).map(|number| format!("user{number}")) {
@@ -222,7 +222,7 @@ fn a_service_with_three_hundred_wrong_codes_gets_no_for_everybody() {
         sandbox.import(&user);
         refuse(&user, "20");
     }
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     assert_eq!(login(&sandbox, "alice", &phone.code()).authenticate(), PAM_AUTH_ERR);
     assert_eq!(sandbox.answer("alice", &phone.code()), PAM_SUCCESS, "the code was not looked at");
 }

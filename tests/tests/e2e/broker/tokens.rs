@@ -3,10 +3,10 @@
 use qrtotp_tests::{Sandbox, broker::TOKEN_QUESTION};
 
 /// `alice` is told the state of her token, asked nothing, and the log names it.
-fn is_refused(sandbox: &Sandbox, told: &str, reason: &str) {
+fn is_refused(sandbox: &Sandbox, expected: &str, reason: &str) {
     let seen = sandbox.log.lines().len();
     let shown = sandbox.own("alice", &["enroll"]).failure();
-    assert!(shown.contains(told), "{reason}: {shown}");
+    assert!(shown.contains(expected), "{reason}: {shown}");
     assert!(!shown.contains("assword: ") && !shown.contains(TOKEN_QUESTION), "{reason}: {shown}");
     let refused = format!("event=enrollment_refused reason={reason} user=alice service=qrtotpd");
     let _ = sandbox.log.wait_after(seen, &[&refused, "by=alice"]);

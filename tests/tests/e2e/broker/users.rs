@@ -220,7 +220,7 @@ fn of_two_who_redeem_one_token_at_once_one_succeeds() {
             (pty, phone)
         })
         .collect();
-    people[0].1.settle(8);
+    people[0].1.wait_for_seconds_left(8);
     for (pty, phone) in &mut people {
         let code = phone.code();
         sandbox.keep_secret(&code);

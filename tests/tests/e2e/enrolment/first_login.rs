@@ -180,7 +180,7 @@ fn recovery_codes_that_nobody_confirmed_are_replaced_at_the_next_login() {
     let mut client = ssh(&sandbox, &[], &[]);
     client.at_the_picture();
     let phone = Phone::scanned(&scan(&client.transcript(), Background::Dark).unwrap());
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     client.send(&phone.code());
     let lost = recovery_codes(&client.expect(CODES));
     drop(client); // the window is closed

@@ -180,7 +180,7 @@ fn of_two_people_who_redeem_one_token_at_once_one_succeeds() {
         let phone = first.take_key(&sandbox);
         let mut second = entered(&sandbox, "alice");
         second.expect(RESUMED);
-        phone.settle(10);
+        phone.wait_for_seconds_left(10);
         let code = phone.code();
         first.send(&code);
         second.send(&code);
@@ -206,7 +206,7 @@ fn whoever_takes_a_fresh_picture_ends_the_one_before_it() {
     second.send("n");
     second.expect(CHOICES);
     let new = second.take_key(&sandbox);
-    old.settle(15);
+    old.wait_for_seconds_left(15);
     first.send(&old.code());
     assert!(!enrolled(&mut first));
     let _ = sandbox.log.wait(&["event=login result=denied reason=token_shown_again user=alice"]);
@@ -240,10 +240,10 @@ fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_ho
     let phone: Phone = sandbox.import("bobby");
     let _sshd = sandbox.start_sshd("");
     let services = ["sshd", "su", "sudo"];
-    for (days, told) in [(-1, None), (0, Some("Today is the last day")), (6, Some("7 days are left"))] {
+    for (days, expected) in [(-1, None), (0, Some("Today is the last day")), (6, Some("7 days are left"))] {
         let until = day(&sandbox, days);
         sandbox.configure(&format!("[defaults]\nfirst_login = \"allow\"\nallow_until = \"{until}\"\n"));
-        let Some(told) = told else {
+        let Some(expected) = expected else {
             for service in services {
                 let mut client = with_password(&sandbox, service, "alice");
                 client.expect("Verification code: ");
@@ -263,7 +263,7 @@ fn in_the_days_of_grace_people_without_a_device_get_in_and_are_told_each_time_ho
             let shown = client.success();
             assert!(!shown.contains("Verification code"), "{service}: {shown}");
             // sudo asks modules to be silent (PAM_SILENT), and lets in nevertheless.
-            assert_eq!(shown.contains(told), service != "sudo", "{service}: {shown}");
+            assert_eq!(shown.contains(expected), service != "sudo", "{service}: {shown}");
             let ignored = "event=login result=ignored reason=grace_period user=alice service=";
             let _ = sandbox.log.wait_after(seen, &[&format!("{ignored}{service}")]);
         }

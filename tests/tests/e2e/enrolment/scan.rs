@@ -52,7 +52,7 @@ fn in_a_plain_locale_the_picture_is_ascii_can_be_scanned_and_its_code_enrols() {
     assert!(shown.contains("@@@@") && shown.is_ascii(), "{shown}");
     let uri = uri_of("alice", &phone.key) + "&issuer=Tests";
     assert_eq!(scan(&shown, Background::Dark), Some(uri));
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     let code = phone.code();
     pty.send(&code);
     pty.success();

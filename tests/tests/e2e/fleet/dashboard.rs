@@ -76,7 +76,7 @@ fn on_one_verifier_accounts_are_the_fleets_and_logins_are_its_own_unless_more_lo
         "qrtotp_fleet_hosts{state=\"held\"} 1",
         "qrtotp_fleet_hosts_noisy 0",
     ] {
-        assert!(metrics.lines().any(|told| told == line), "{line}: {metrics}");
+        assert!(metrics.lines().any(|exported| exported == line), "{line}: {metrics}");
     }
     fleet.verifiers[0].fleet(&["host", "release", "web2"]).success();
 

@@ -16,9 +16,9 @@ fn a_user_enrols_at_one_host_with_a_tokens_code_and_logs_in_by_ssh_at_another() 
     let (mut pty, phone) = one.enrol_by_token(&fleet.token_code("alice"));
     let shown = pty.finish_enrolment(&one.sandbox, &phone);
     assert!(shown.contains("alice@corp") && shown.contains("has a new device"), "{shown}");
-    let told =
+    let printed =
         one.sandbox.log.wait(&["event=fleet_request result=accepted reason=done user=alice", "enroll"]);
-    let attempt = told.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
+    let attempt = printed.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
     for event in ["token_shown", "enrollment_confirmed", "recovery_issued"] {
         let of_session = [&format!("event={event} "), "user=alice", "host=web1", attempt];
         let _ = fleet.verifier().log.wait(&of_session);
@@ -297,12 +297,12 @@ fn a_record_that_is_damaged_is_reported_and_no_other_verifier_asked_in_vain() {
     let refused = host.sandbox.own_output("alice", &["status"]);
     assert!(refused.stderr.contains("ask your administrator"), "{refused:?}");
     assert_eq!(host.answer("123456"), PAM_AUTH_ERR);
-    let told = ["event=store_unavailable reason=record_damaged", "a/alice/r is damaged", "host=web1"];
+    let printed = ["event=store_unavailable reason=record_damaged", "a/alice/r is damaged", "host=web1"];
     let _ =
         host.sandbox.log.wait(&["event=login result=denied reason=fleet_refused", "a/alice/r is damaged"]);
     // A verifier writes its lines once the host has its answer.
     let reports = || {
-        let is_report = |line: &String| told.iter().all(|text| line.contains(text));
+        let is_report = |line: &String| printed.iter().all(|text| line.contains(text));
         fleet.verifier().log.lines().into_iter().filter(is_report).count()
     };
     clock::poll(Duration::from_secs(10), || (reports() >= 2).then_some(())).expect("not reported");
@@ -324,10 +324,10 @@ fn root_of_a_host_is_sent_to_the_verifiers_with_each_command_about_an_account_of
     assert!(without_store.stderr.contains("the fleet's accounts are at its verifiers"), "{without_store:?}");
     host.sandbox.run(&["qrtotp", "init"]).success();
     for command in commands {
-        let told = tell(command);
+        let printed = tell(command);
         assert!(
-            told.status.code() == Some(1) && told.stderr.contains("run the command at a verifier"),
-            "{told:?}"
+            printed.status.code() == Some(1) && printed.stderr.contains("run the command at a verifier"),
+            "{printed:?}"
         );
     }
 }

@@ -35,9 +35,9 @@ fn one_code_at_three_hosts_through_three_verifiers_is_accepted_once() {
     let host = |number: usize| fleet.host_at(&format!("web{number}"), "all", &[number]);
     let hosts: Vec<Host> = (0..3).map(host).collect();
     for code in [phone.code_of_step(phone.step() - 1), phone.code()] {
-        let told = at_once(&hosts, &code);
-        let accepted = told.iter().filter(|result| **result == PAM_SUCCESS).count();
-        assert_eq!(accepted, 1, "{told:?}");
+        let logged = at_once(&hosts, &code);
+        let accepted = logged.iter().filter(|result| **result == PAM_SUCCESS).count();
+        assert_eq!(accepted, 1, "{logged:?}");
         assert!(at_once(&hosts, &code).iter().all(|result| *result == PAM_AUTH_ERR), "it is used");
     }
 }
@@ -54,9 +54,9 @@ fn a_login_goes_on_when_the_leader_is_killed_or_hangs() {
     fleet.verifiers[leader].wait();
     let leader = fleet.leader();
     fleet.verifiers[leader].signal_etcd(Signal::STOP);
-    let told = answer_in_time(&host, &phone.code());
+    let logged = answer_in_time(&host, &phone.code());
     fleet.verifiers[leader].signal_etcd(Signal::CONT);
-    assert_eq!(told, PAM_SUCCESS);
+    assert_eq!(logged, PAM_SUCCESS);
 }
 
 #[test]
@@ -115,9 +115,9 @@ fn a_verifier_whose_clock_is_off_decides_nothing_and_the_others_do() {
     let (only, all) = (fleet.host_at("web1", "all", &[0]), fleet.host("web2", "all"));
     fleet.restart_with_clock(0, "+60s");
     let log = &fleet.verifier().log;
-    let told = || log.lines().into_iter().find(|line| line.contains("store_unavailable reason=clock"));
-    let told = clock::poll(Duration::from_secs(30), told).expect("it does not notice");
-    assert!(told.contains("s ahead of the others"), "{told}");
+    let logged = || log.lines().into_iter().find(|line| line.contains("store_unavailable reason=clock"));
+    let logged = clock::poll(Duration::from_secs(30), logged).expect("it does not notice");
+    assert!(logged.contains("s ahead of the others"), "{logged}");
     assert_eq!(answer_in_time(&only, &phone.code_of_step(phone.step() - 1)), PAM_AUTH_ERR);
     let _ = only.sandbox.log.wait(&["event=login result=denied reason=fleet_timeout user=alice"]);
     assert_eq!(answer_in_time(&all, &phone.code_of_step(phone.step() - 1)), PAM_SUCCESS);
@@ -139,11 +139,11 @@ fn a_host_with_many_failures_raises_an_alert_and_disturbs_nobody_elsewhere() {
         assert_eq!(answer_in_time(&quiet, &phone.code_of_step(phone.step() - 1)), PAM_SUCCESS);
         assert_eq!(answer_in_time(&quiet, &phone.code()), PAM_SUCCESS);
     });
-    let told = |number: usize| {
+    let logged = |number: usize| {
         let lines = fleet.verifiers[number].sandbox.log.lines();
         lines.iter().any(|line| line.contains("event=host_noisy"))
     };
-    clock::poll(Duration::from_secs(10), || (0..3).any(told).then_some(())).expect("no alert");
+    clock::poll(Duration::from_secs(10), || (0..3).any(logged).then_some(())).expect("no alert");
     let list = fleet.verifier().run(&["qrtotp", "fleet", "host", "list"]).success().stdout;
     assert!(list.contains("NOISY"), "{list}");
 }

@@ -67,15 +67,15 @@ fn rounds(course: &Course, hosts: &[Host], people: &[Person]) -> Vec<Round> {
             break;
         }
         let (before, start) = (course.faults(), Instant::now());
-        let told: Vec<_> = thread::scope(|scope| {
+        let answers: Vec<_> = thread::scope(|scope| {
             let logins: Vec<_> = hosts.iter().map(|host| scope.spawn(|| log_in(host, person))).collect();
             logins.into_iter().map(|login| login.join().unwrap()).collect()
         });
         rounds.push(Round {
             user: person.0.clone(),
             is_calm: before % 2 == 0 && before == course.faults(),
-            longest: told.iter().map(|(_, took)| *took).max().unwrap(),
-            results: told.into_iter().map(|(result, _)| result).collect(),
+            longest: answers.iter().map(|(_, took)| *took).max().unwrap(),
+            results: answers.into_iter().map(|(result, _)| result).collect(),
         });
         let revoked = course.revoked.lock().unwrap().pop();
         if let Some(leaver) = revoked {

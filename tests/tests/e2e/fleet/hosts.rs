@@ -35,8 +35,8 @@ fn an_invitation_lets_one_host_join_once_and_status_tells_what_came_of_it() {
     let (one, two) = (fleet.stranger(), fleet.stranger());
     let token = fleet.verifier().run(&["qrtotp", "fleet", "invite"]).success().stdout;
     let argv = ["qrtotp", "fleet", "join", ADDRESS, "--token-file", "-", "--name", "web1"];
-    let told = one.sandbox.run_with_input(&argv, &token).success().stdout;
-    assert!(told.contains("login host of the fleet corp"), "{told}");
+    let output = one.sandbox.run_with_input(&argv, &token).success().stdout;
+    assert!(output.contains("login host of the fleet corp"), "{output}");
     let refused = two.sandbox.run_with_input(&[&argv[..7], &["web2"]].concat(), &token);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
     assert!(refused.stderr.contains("used up"), "{refused:?}");

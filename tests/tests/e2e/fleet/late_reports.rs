@@ -11,8 +11,8 @@ use qrtotp_tests::{
 /// Makes break-glass codes for alice; one of them.
 fn code(host: &Host) -> String {
     let made = host.sandbox.command(None, &["qrtotp", "fleet", "offline-codes", "alice"]).output().unwrap();
-    let told = String::from_utf8(made.stdout).unwrap();
-    let code = told.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
+    let printed = String::from_utf8(made.stdout).unwrap();
+    let code = printed.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
     host.sandbox.keep_secret(code);
     code.to_owned()
 }
@@ -39,9 +39,9 @@ fn a_used_break_glass_code_is_told_to_the_verifiers_within_ten_seconds_of_their_
     let failed = || host.sandbox.exists("/tmp/failed").then_some(());
     clock::poll(Duration::from_secs(30), failed).expect("it should fail while no verifier is there");
     come_back(&mut fleet);
-    let told =
+    let printed =
         || fleet.verifiers[0].fleet(&["status"]).stdout.contains("code of alice used at web1").then_some(());
-    clock::poll(Duration::from_secs(10), told).expect("the verifiers are not told");
+    clock::poll(Duration::from_secs(10), printed).expect("the verifiers are not told");
     let line = ["event=recovery_used reason=offline_code user=alice", "by=web1", "left=4", "seq="];
     let _ = fleet.verifier().log.wait(&line);
     assert!(service.wait().unwrap().success());
@@ -58,8 +58,8 @@ fn a_used_code_is_told_once_and_a_host_of_other_groups_tells_nothing() {
     come_back(&mut fleet);
     let report = |host: &Host| host.sandbox.run(&["qrtotp", "fleet", "report-offline"]);
     let first = || Some(report(&host)).filter(|done| done.status.success());
-    let told = clock::poll(Duration::from_secs(20), first).unwrap().stdout;
-    assert_eq!(told, "Told the verifiers of 1 used break-glass codes.\n");
+    let printed = clock::poll(Duration::from_secs(20), first).unwrap().stdout;
+    assert_eq!(printed, "Told the verifiers of 1 used break-glass codes.\n");
     assert_eq!(report(&host).success().stdout, "", "they know it");
     let refused = || Some(report(&web)).filter(|done| done.status.code() == Some(1));
     let refused = clock::poll(Duration::from_secs(20), refused).expect("it is taken");

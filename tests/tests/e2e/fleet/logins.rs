@@ -17,8 +17,8 @@ fn one_enrolment_is_good_at_all_hosts_and_each_code_once_in_the_whole_fleet() {
     assert_eq!(one.answer(&first), PAM_SUCCESS);
     assert_eq!(two.answer(&first), PAM_AUTH_ERR, "it was used at the other host");
     assert_eq!(two.answer(&phone.code()), PAM_SUCCESS);
-    let told = one.sandbox.log.wait(&["event=login result=accepted reason=fleet user=alice", "attempt "]);
-    let attempt = told.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
+    let accepted = one.sandbox.log.wait(&["event=login result=accepted reason=fleet user=alice", "attempt "]);
+    let attempt = accepted.split("attempt ").nth(1).unwrap().trim_end_matches('"').trim();
     let _ = fleet.verifier().log.wait(&[
         "event=login result=accepted reason=code user=alice",
         "host=web1",
@@ -140,7 +140,7 @@ fn each_answer_of_a_user_whom_the_verifier_remembers_has_one_line_there() {
     let fleet = Fleet::new("");
     let phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     for (code, answer) in [
         (phone.previous_code(), PAM_SUCCESS),
         (phone.wrong_code(), PAM_AUTH_ERR),

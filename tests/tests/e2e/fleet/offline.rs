@@ -19,9 +19,9 @@ fn alone() -> Sandbox {
 /// The codes that a command prints for a person.
 fn codes(host: &Sandbox, argv: &[&str]) -> Vec<String> {
     let output = host.command(None, argv).output().unwrap(); // not searched for secrets
-    let told = String::from_utf8(output.stdout).unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
     let is_code = |line: &&str| line.len() == 19 && line.bytes().filter(|byte| *byte == b'-').count() == 3;
-    let codes: Vec<String> = told.lines().map(str::trim).filter(is_code).map(str::to_owned).collect();
+    let codes: Vec<String> = printed.lines().map(str::trim).filter(is_code).map(str::to_owned).collect();
     codes.iter().for_each(|code| host.keep_secret(code));
     codes
 }
@@ -45,9 +45,9 @@ fn a_break_glass_code_lets_its_account_in_once_while_no_verifier_answers() {
 fn without_a_break_glass_code_the_user_is_denied_and_told_the_way_out() {
     let host = alone();
     assert_eq!(codes(&host, &FOR_ALICE).len(), 5);
-    let told = host.login("alice").answer("123456").run();
-    assert_eq!(told.authenticate(), PAM_AUTH_ERR);
-    assert!(told.text().contains("Use a break-glass code"), "{}", told.text());
+    let printed = host.login("alice").answer("123456").run();
+    assert_eq!(printed.authenticate(), PAM_AUTH_ERR);
+    assert!(printed.text().contains("Use a break-glass code"), "{}", printed.text());
     let _ = host.log.wait(&["event=login result=denied reason=fleet_timeout user=alice", "break-glass"]);
 }
 

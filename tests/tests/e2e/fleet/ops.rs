@@ -118,10 +118,12 @@ fn a_restored_backup_lets_nobody_in_until_it_is_accepted() {
     fleet.verifiers[0].fleet(&["restore", "/root/corp.db"]).success();
     fleet.verifiers[0].start_etcd();
     fleet.restart();
-    let status =
-        || Some(fleet.verifiers[0].fleet(&["status"])).filter(|told| told.stdout.contains("accept-restore"));
-    let told = clock::poll(Duration::from_secs(20), status).expect("the restore is not noticed");
-    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    let status = || {
+        Some(fleet.verifiers[0].fleet(&["status"]))
+            .filter(|printed| printed.stdout.contains("accept-restore"))
+    };
+    let printed = clock::poll(Duration::from_secs(20), status).expect("the restore is not noticed");
+    assert_eq!(printed.status.code(), Some(1), "{printed:?}");
     assert_eq!(host.answer(&first), PAM_AUTH_ERR, "its use is not in the backup");
     fleet.verifiers[0].fleet(&["accept-restore"]).success();
     fleet.verifiers[0].wait();
@@ -135,8 +137,8 @@ fn a_break_glass_code_is_no_code_while_a_verifier_answers() {
     let _ = fleet.import("alice");
     let host = fleet.host("web1", "all");
     let made = host.sandbox.command(None, &["qrtotp", "fleet", "offline-codes", "alice"]).output().unwrap();
-    let told = String::from_utf8(made.stdout).unwrap();
-    let code = told.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
+    let printed = String::from_utf8(made.stdout).unwrap();
+    let code = printed.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
     assert_eq!(host.answer(code), PAM_AUTH_ERR);
     fleet.stop(0);
     assert_eq!(host.answer(code), PAM_SUCCESS);

@@ -31,7 +31,7 @@ fn revoke(fleet: &Fleet, user: &str) {
 }
 
 fn answer(host: &Host, (user, phone): &(String, Phone)) -> i32 {
-    phone.settle(8);
+    phone.wait_for_seconds_left(8);
     host.sandbox.answer(user, &phone.code())
 }
 
@@ -67,8 +67,8 @@ fn a_revocation_acknowledged_at_one_verifier_holds_at_the_next_login_through_the
 fn stolen(host: &Host, arguments: &[&str]) -> BTreeMap<String, String> {
     let script = "/usr/local/bin/stolen_host.py";
     host.sandbox.install(&artefacts::sources().join("python/stolen_host.py"), script, 0o755);
-    let told: Output = host.sandbox.run(&[&["/usr/bin/python3", script], arguments].concat()).success();
-    let lines = told.stdout.lines().filter_map(|line| line.split_once('='));
+    let printed: Output = host.sandbox.run(&[&["/usr/bin/python3", script], arguments].concat()).success();
+    let lines = printed.stdout.lines().filter_map(|line| line.split_once('='));
     lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
@@ -90,11 +90,11 @@ fn with_all_that_a_stolen_host_has_nothing_is_read_enrolled_or_lowered() {
     let phone = &phones[0].1;
     let (stolen_one, other) = (fleet.host("web1", "web"), fleet.host("db1", "all"));
     other.sandbox.add_crowd(&users("user", 1));
-    phone.settle(60);
+    phone.wait_for_seconds_left(60);
     let used = phone.code_of_step(phone.step() - 1);
     assert_eq!(other.sandbox.answer("user0", &used), PAM_SUCCESS);
     let code = phone.code();
-    let told = stolen(&stolen_one, &["attack", "127.0.0.1", "alice", "10000", &code, &used, "user0"]);
+    let printed = stolen(&stolen_one, &["attack", "127.0.0.1", "alice", "10000", &code, &used, "user0"]);
     let expected = [
         ("kinds", ""),
         ("other_group", "denied"),
@@ -109,7 +109,7 @@ fn with_all_that_a_stolen_host_has_nothing_is_read_enrolled_or_lowered() {
         ("own_certificate", "closed"),
         ("etcd", "closed"),
     ];
-    assert_eq!(told, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+    assert_eq!(printed, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     assert_eq!(other.sandbox.answer("user0", &code), PAM_SUCCESS, "no watermark, no count was changed");
     assert_eq!(other.answer(&alices.code()), PAM_SUCCESS, "nor alice's");
 }
@@ -149,7 +149,7 @@ fn a_stolen_host_that_guesses_is_told_of_at_the_20th_account_and_disables_none()
         login.answer(&phone.code_of_step(step)).run().authenticate()
     };
     let owners = &phones[100 - times(10, 100)..];
-    owners[0].1.settle(60);
+    owners[0].1.wait_for_seconds_left(60);
     let step = owners[0].1.step();
     assert!(owners.iter().all(|owner| log_in(owner, step - 1) == PAM_SUCCESS), "their usual place");
     assert_eq!(guess(19, &victims[..19])["denied"], "19");
@@ -195,8 +195,8 @@ fn without_any_verifier_a_login_is_denied_in_time_and_a_break_glass_code_works_o
     let phone = fleet.import("alice");
     let (one, two) = (fleet.host("web1", "all"), fleet.host("web2", "all"));
     let made = one.sandbox.command(None, &["qrtotp", "fleet", "offline-codes", "alice"]).output().unwrap();
-    let told = String::from_utf8(made.stdout).unwrap();
-    let code = told.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
+    let printed = String::from_utf8(made.stdout).unwrap();
+    let code = printed.lines().map(str::trim).find(|line| line.len() == 19).unwrap();
     (0..3).for_each(|number| fleet.stop(number));
     for _ in 0..3 {
         let report = one.sandbox.login("alice").answer(&phone.code()).run();
@@ -287,9 +287,9 @@ mod alone {
         let (fastest, slowest) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
         assert!(slowest * 100 <= fastest * (100 + percent), "{KINDS:?}: {medians:?}");
         for reason in ["unknown_user", "not_enrolled", "throttled", "wrong_code"] {
-            let told =
+            let printed =
                 (0..3).map(|number| count(&fleet.verifiers[number].sandbox, &[&format!("reason={reason} ")]));
-            assert!(told.sum::<usize>() >= rounds, "{reason}");
+            assert!(printed.sum::<usize>() >= rounds, "{reason}");
         }
     }
 }

@@ -64,7 +64,7 @@ fn a_relay_passes_on_no_request_whose_module_has_given_up() {
     let fleet = Fleet::new("");
     let phone = fleet.import("alice");
     let host = fleet.host("web1", "all");
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     host.signal_relay(Signal::STOP);
     denied_in_time(&host, &phone.code());
     host.signal_relay(Signal::CONT);

@@ -56,8 +56,8 @@ fn after_a_theft_the_thief_has_no_member_no_host_and_no_device_and_people_enrol_
     let sealed =
         || Some(fleet.verifiers[0].fleet(&["rotate", "key", "finish"])).filter(|done| done.status.success());
     clock::poll(Duration::from_secs(40), sealed).expect("a verifier lacks the new key");
-    let told = compromise(&fleet, &["--everyone", "--yes"]);
-    assert!(told.contains("alice") && told.contains(" code "), "{told}");
+    let printed = compromise(&fleet, &["--everyone", "--yes"]);
+    assert!(printed.contains("alice") && printed.contains(" code "), "{printed}");
     fleet.join(&host, "web1", "all", ADDRESS).success();
     host.start_relay();
     assert_eq!(host.answer(&phone.code()), PAM_AUTH_ERR, "the thief has its secret");
@@ -75,11 +75,11 @@ fn devices_are_revoked_group_by_group_and_also_of_users_that_the_verifier_does_n
     assert!(dry.contains("alice") && !dry.contains("carol"), "{dry}");
     let is_revoked = |user: &str| fleet.administer(&["status", user], "").stdout.contains("revoked");
     assert!(!is_revoked("alice"));
-    let told = compromise(&fleet, &["--group", "web", "--yes"]);
-    assert!(told.contains("Reissued the devices of 1 account") && is_revoked("alice"), "{told}");
+    let printed = compromise(&fleet, &["--group", "web", "--yes"]);
+    assert!(printed.contains("Reissued the devices of 1 account") && is_revoked("alice"), "{printed}");
     assert!(!is_revoked("carol"));
-    let told = compromise(&fleet, &["--everyone", "--yes"]);
-    assert!(told.contains("carol: 1 devices revoked") && is_revoked("carol"), "{told}");
+    let printed = compromise(&fleet, &["--everyone", "--yes"]);
+    assert!(printed.contains("carol: 1 devices revoked") && is_revoked("carol"), "{printed}");
     assert!(compromise(&fleet, &["--group", "nobody", "--yes"]).contains("no group nobody"));
 }
 

@@ -94,7 +94,7 @@ fn of_an_application_that_forks_at_the_prompt_only_one_gets_in() {
         let (accepted, denied) = (count(PAM_SUCCESS), count(PAM_AUTH_ERR));
         let mut seen = Seen { accepted, denied, wrong: killed(&output).into_iter().collect() };
         seen.expect((accepted, denied) == (1, 1), || format!("{accepted} of two got in with one code"));
-        stage.settle_accounts(&phone, &phone.previous_code(), true, Right::Accepted, &mut seen);
+        stage.check_decision(&phone, &phone.previous_code(), true, Right::Accepted, &mut seen);
         seen
     });
 }
@@ -181,7 +181,7 @@ fn in_64_threads_everybody_gets_in_with_their_own_code() {
             stage.fresh(&name(number))
         };
         let phones: Vec<Phone> = (0..THREADS).map(phone).collect();
-        phones[0].settle(20);
+        phones[0].wait_for_seconds_left(20);
         let codes: Vec<String> = phones.iter().map(Phone::code).collect();
         let mut seen = threads(stage, "user", &codes.join(","));
         let accepted = seen.accepted;

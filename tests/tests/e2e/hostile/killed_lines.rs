@@ -205,9 +205,9 @@ fn unlogged(sandbox: &Sandbox, action: &Action, kills: usize) -> usize {
         |user: &str| events.iter().any(|line| line.starts_with(action.event) && value(line, "user") == user);
     let unlogged = (0..kills).map(|number| format!("user{number}")).filter(|user| {
         let status = sandbox.run(&["qrtotp", "status", user, "--json"]).success().stdout;
-        let (done, told) = ((action.is_done)(&status), is_told(user));
-        assert!(done || !told, "{user}: {status}");
-        done && !told
+        let (done, is_logged) = ((action.is_done)(&status), is_told(user));
+        assert!(done || !is_logged, "{user}: {status}");
+        done && !is_logged
     });
     unlogged.count()
 }

@@ -72,7 +72,7 @@ fn a_google_authenticator_window_becomes_the_devices_own_be_it_wider_or_narrower
     assert_eq!(accepted([-1, 1, 0], &bobby, |code| sandbox.answer("bobby", code)), [false, false, true]);
 
     let carol = sandbox.import("carol");
-    carol.settle(20);
+    carol.wait_for_seconds_left(20);
     assert_eq!(
         accepted(steps, &carol, |code| sandbox.answer("carol", code)),
         [false, true, true, false, false]
@@ -234,7 +234,7 @@ fn who_used_pam_oath_logs_in_with_the_next_code_but_no_used_one() {
     let lines = format!("HOTP/T60 alice - {alice_key}\nHOTP/T60/8 bobby - {bobby_key}\n");
     sandbox.overwrite("/etc/users.oath", &lines);
     sandbox.run(&["chmod", "600", "/etc/users.oath"]).success();
-    alice.settle(20);
+    alice.wait_for_seconds_left(20);
     let used = alice.previous_code();
     let module = "pam_oath.so usersfile=/etc/users.oath window=5 digits=6";
     assert_eq!(sandbox.log_in_there(module, "alice", &used), PAM_SUCCESS);
@@ -259,7 +259,7 @@ fn a_window_of_pam_oath_is_given_with_the_file_and_the_hosts_holds_otherwise() {
     };
     let line = format!("HOTP/T60 alice - {alice_key}\n");
     write(&line);
-    alice.settle(20);
+    alice.wait_for_seconds_left(20);
     let steps = [-3, -2, 2, 3];
     let module = "pam_oath.so usersfile=/etc/users.oath window=2 digits=6";
     let there = accepted(steps, &alice, |code| sandbox.log_in_there(module, "alice", code));

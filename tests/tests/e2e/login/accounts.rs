@@ -200,9 +200,9 @@ fn a_stranger_with_the_password_closes_codes_to_strangers_only_and_the_owner_is_
     assert_eq!(from("203.0.113.9", &phone.code_of_step(phone.step() - 8)).authenticate(), PAM_AUTH_ERR);
     let login = from("198.51.100.200", &phone.code_of_step(phone.step() - 7));
     assert_eq!(login.authenticate(), PAM_SUCCESS);
-    let told = "20 wrong codes since ";
+    let notice = "20 wrong codes since ";
     assert!(
-        login.text().contains(told) && login.text().contains("the last from 203.0.113.0/24"),
+        login.text().contains(notice) && login.text().contains("the last from 203.0.113.0/24"),
         "{}",
         login.text()
     );
@@ -211,7 +211,7 @@ fn a_stranger_with_the_password_closes_codes_to_strangers_only_and_the_owner_is_
         status.contains("from a new place counts in 86") && status.contains("Familiar places: 1"),
         "{status}"
     );
-    assert!(!from("198.51.100.200", &phone.code_of_step(phone.step() - 6)).text().contains(told), "once");
+    assert!(!from("198.51.100.200", &phone.code_of_step(phone.step() - 6)).text().contains(notice), "once");
 }
 
 #[test]

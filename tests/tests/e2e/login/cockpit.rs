@@ -65,7 +65,7 @@ fn a_user_enrols_at_cockpits_login_page_by_the_key_as_text() {
     let mut page = log_in(&sandbox, PASSWORD);
     page.send("");
     page.expect(RESUMED);
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     page.send(&phone.code());
     page.expect(CODES);
     page.send("skip");
@@ -92,7 +92,7 @@ fn cockpits_login_page_takes_password_and_code_once() {
         }
         page.finish().1.contains(INSIDE)
     };
-    phone.settle(30);
+    phone.wait_for_seconds_left(30);
     let code = phone.code();
     assert!(!attempt("bobby", &phone.wrong_code()));
     assert!(!attempt("alice", &code), "an account without a device");

@@ -61,7 +61,7 @@ fn of_two_devices_each_has_its_own_codes_and_revoking_one_leaves_the_other() {
     let sandbox = host();
     let [first, second] = [half_minute_phone(&sandbox), half_minute_phone(&sandbox)];
     let _sshd = sandbox.start_sshd("");
-    first.settle(20);
+    first.wait_for_seconds_left(20);
     assert!(enters(&sandbox, &first.code()));
     assert!(enters(&sandbox, &second.code()), "the first one's code of this step burns not the second one's");
     assert!(!enters(&sandbox, &second.code()), "but each counts once");
@@ -97,7 +97,7 @@ fn the_same_code_in_two_sessions_at_once_counts_once() {
     let _sshd = sandbox.start_sshd("");
     for phone in &phones {
         let mut clients = [at_the_code_prompt(&sandbox), at_the_code_prompt(&sandbox)];
-        phone.settle(10);
+        phone.wait_for_seconds_left(10);
         let code = phone.code();
         for client in &mut clients {
             client.send(&code);
@@ -130,7 +130,7 @@ fn pair(phone: &Phone, step: u64, ahead: i64) -> [String; 2] {
 
 /// A step that lasts at least this many seconds longer.
 fn settled(phone: &Phone, seconds: u64) -> u64 {
-    phone.settle(seconds);
+    phone.wait_for_seconds_left(seconds);
     phone.step()
 }
 

@@ -332,14 +332,15 @@ fn a_key_is_registered_by_a_code_and_its_own_signature_over_a_new_challenge() {
     }
     let status = host.sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
     assert!(!status.contains("ssh key"), "{status}");
-    for (code, told) in codes.zip(["Done: alice has the hardware ssh key c-", "registered for alice already"])
+    for (code, expected) in
+        codes.zip(["Done: alice has the hardware ssh key c-", "registered for alice already"])
     {
         let mut client = begin(&code);
         let challenge = challenge_of(&mut client);
         client.send(&host.sign("token", &challenge, "qrtotp-key"));
         client.expect("[y/N] ");
         client.send("y");
-        client.expect(told);
+        client.expect(expected);
         drop(client);
     }
     let _ = host.sandbox.log.wait(&["event=key_registered user=alice service=qrtotp"]);

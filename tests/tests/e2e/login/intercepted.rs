@@ -27,7 +27,7 @@ fn after_an_owner_s_code_came_from_elsewhere_too_ssh_asks_new_places_for_two_and
         client.send(code);
         client
     };
-    phone.settle(15);
+    phone.wait_for_seconds_left(15);
     let [stolen, now, next] = [0, 1, 2].map(|steps| phone.code_of_step(phone.step() - 1 + steps));
     login(PHISHER, &stolen).success();
     assert!(!login(HOME, &stolen).failure().contains(INSIDE), "the phisher was faster");
@@ -37,8 +37,11 @@ fn after_an_owner_s_code_came_from_elsewhere_too_ssh_asks_new_places_for_two_and
         "seq=",
         "for a day, places that are not familiar must give two codes",
     ]);
-    let told = sandbox.run(&["qrtotp", "config", "explain", "--user", "alice"]).success().stdout;
-    assert!(told.contains("two codes at new places until 20") && told.contains("qrtotp unlock"), "{told}");
+    let output = sandbox.run(&["qrtotp", "config", "explain", "--user", "alice"]).success().stdout;
+    assert!(
+        output.contains("two codes at new places until 20") && output.contains("qrtotp unlock"),
+        "{output}"
+    );
     let status = sandbox.run(&["qrtotp", "status", "alice"]).success().stdout;
     assert!(
         status.contains("A code was given at two places: new places need two codes until 20"),
@@ -51,6 +54,6 @@ fn after_an_owner_s_code_came_from_elsewhere_too_ssh_asks_new_places_for_two_and
     client.expect(INSIDE);
     client.success();
     sandbox.run(&["qrtotp", "unlock", "alice"]).success();
-    let told = sandbox.run(&["qrtotp", "config", "explain", "--user", "alice"]).success().stdout;
-    assert!(!told.contains("two codes at new places"), "{told}");
+    let output = sandbox.run(&["qrtotp", "config", "explain", "--user", "alice"]).success().stdout;
+    assert!(!output.contains("two codes at new places"), "{output}");
 }

@@ -31,7 +31,7 @@ fn enrols(sandbox: &Sandbox, client: &mut Pty, [enter, scan, keep, done]: [&str;
     let uri = scan_off(&client.transcript(), Background::Dark, "80x24").expect("80 by 24 is enough");
     let phone = Phone::scanned(&uri);
     sandbox.keep_secret(&phone.key);
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     client.send(&phone.code());
     client.expect(keep);
     let codes = recovery_codes(&client.expect("skip: "));

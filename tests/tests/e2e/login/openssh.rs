@@ -57,13 +57,13 @@ fn debian_13s_sudo_tells_the_days_of_grace_where_sudoers_lets_pam_modules_speak(
     let until = sandbox.run(&["date", "-u", "-d", "6 days", "+%F"]).success().stdout;
     let until = until.trim();
     sandbox.configure(&format!("[defaults]\nfirst_login = \"allow\"\nallow_until = \"{until}\"\n"));
-    for (setting, told) in [("", false), ("Defaults !pam_silent\n", true)] {
+    for (setting, is_shown) in [("", false), ("Defaults !pam_silent\n", true)] {
         sandbox.append("/etc/sudoers.d/tests", setting);
         let mut sudo = sandbox.pty(Some("alice"), &["sudo", "echo", INSIDE]);
         sudo.expect("assword");
         sudo.send(PASSWORD);
         sudo.expect(INSIDE);
         let shown = sudo.success();
-        assert_eq!(shown.contains(" days are left"), told, "{setting:?}: {shown}");
+        assert_eq!(shown.contains(" days are left"), is_shown, "{setting:?}: {shown}");
     }
 }

@@ -67,7 +67,7 @@ fn password_and_code_in_one_field_are_judged_by_the_broker() {
     sandbox.enrolling(SERVICE, ONE_FIELD);
     let _broker = sandbox.start_broker();
     let answered = |text: &str| sandbox.login("alice").answer(text).under(&AS_ALICE).run().authenticate();
-    phone.settle(10);
+    phone.wait_for_seconds_left(10);
     let code = phone.code();
     for wrong in [PASSWORD.to_owned(), format!("wrong{code}"), format!("{PASSWORD}{}", phone.wrong_code())] {
         assert_eq!(answered(&wrong), PAM_AUTH_ERR, "{wrong}");
@@ -100,7 +100,7 @@ fn i3lock_unlocks_by_password_and_code() {
     wait_for(&["getmouselocation"]);
     let mut locker = start(&[&AS_ALICE[..], &["i3lock", "--nofork"]].concat());
     wait_for(&["search", "--onlyvisible", "--class", "i3lock"]);
-    phone.settle(15);
+    phone.wait_for_seconds_left(15);
     enter(&format!("{PASSWORD}{}", phone.wrong_code())).expect("it can be typed into");
     let _ = sandbox.log.wait(&["event=login result=denied reason=wrong_code user=alice"]);
     assert!(locker.try_wait().unwrap().is_none(), "a wrong code unlocks it");

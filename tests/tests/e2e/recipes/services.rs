@@ -52,7 +52,7 @@ impl Host {
 
     /// The decisions that every host must make on the typed text.
     fn judges(&self, login: impl Fn(&Sandbox, &str, &str) -> Output) {
-        self.phone.settle(8);
+        self.phone.wait_for_seconds_left(8);
         let (code, wrong) = (self.phone.code(), self.phone.wrong_code());
         for (user, text, accepted, what) in [
             ("alice", format!("{PASSWORD}{wrong}"), false, "a wrong code"),

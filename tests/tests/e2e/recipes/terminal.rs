@@ -28,7 +28,7 @@ fn judges(sandbox: &Sandbox, section: &str, caller: Option<&str>, commands: &[&s
     }
     let phone = sandbox.import("alice");
     Recipe::of(section).write(sandbox);
-    phone.settle(60);
+    phone.wait_for_seconds_left(60);
     for (command, code) in commands.iter().zip([phone.previous_code(), phone.code()]) {
         for (user, code, accepted, what) in [
             ("alice", &phone.wrong_code(), false, "a wrong code"),

@@ -84,7 +84,7 @@ fn no_secret_of_an_enrolment_outlives_its_dialogue() {
     let shown = [SEALING_KEY, "the secret, raw", "the secret, base32"];
     let during = besides(&shown, searches.look("while the key is shown", host.place(), &patterns));
     assert!(during.is_empty(), "{during:#?}");
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     host.send(&phone.code());
     let (shown, _) = host.stops_at("prompt");
     let codes = recovery_codes(&shown);

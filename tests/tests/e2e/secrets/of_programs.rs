@@ -38,7 +38,7 @@ fn no_secret_of_an_enrolment_stays_in_the_broker() {
         "the search finds nothing: {during:#?}"
     );
     assert!(during.iter().all(Found::is_shielded), "{during:#?}");
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     let code = phone.code();
     sandbox.keep_secret(&code);
     pty.send(&code);
@@ -86,7 +86,7 @@ fn no_secret_is_left_in_the_command_when_an_enrolment_is_done() {
     let during = searches.look("while the first code is waited for", &place, &patterns);
     assert!(!during.is_empty(), "the search finds nothing");
     assert!(during.iter().all(Found::is_shielded), "{during:#?}");
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     let code = phone.code();
     sandbox.keep_secret(&code);
     pty.send(&code);
@@ -110,7 +110,7 @@ fn a_limit_of_locked_memory_keeps_nobody_from_enrolling() {
     let (mut pty, phone, _) = sandbox.start_enrolment_with(&limited, "alice", &[]);
     let during = search(&memory_of_command(&sandbox), &secret_of(&phone)).found;
     assert!(!during.is_empty() && during.iter().all(|found| found.in_undumped), "{during:#?}");
-    phone.settle(5);
+    phone.wait_for_seconds_left(5);
     let code = phone.code();
     sandbox.keep_secret(&code);
     pty.send(&code);

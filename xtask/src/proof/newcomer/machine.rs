@@ -90,10 +90,10 @@ impl Machine {
         ]);
         enter.arg("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         let output = enter.args(["timeout", "300", "bash", "-c", command]).stdin(Stdio::null()).output()?;
-        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{}: {told}{errors}", output.status);
-        Ok(told)
+        ensure!(output.status.success(), "{}: {text}{errors}", output.status);
+        Ok(text)
     }
 
     /// Writes a file that only root reads.

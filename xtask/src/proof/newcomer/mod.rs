@@ -191,8 +191,8 @@ impl Newcomer {
             (4, "$(code -1)", "out, 1 codes", "the same code is refused at web2, a Debian 12"),
             (4, "$(code 0)", "in, 1 codes", "the next code is accepted there"),
         ] {
-            let told = log_in(self, number, code)?;
-            self.expect(what, told.trim() == expected, &told);
+            let output = log_in(self, number, code)?;
+            self.expect(what, output.trim() == expected, &output);
         }
         for number in 3..5 {
             self.types(number, "qrtotp setup --keep")?;
@@ -204,11 +204,11 @@ impl Newcomer {
         for (number, name) in NAMES.iter().enumerate() {
             let units =
                 if number < 3 { "qrtotp-etcd qrtotpd-verifier" } else { "qrtotp-relay.socket qrtotp-relay" };
-            let told = self.machines[number].run(&format!(
+            let output = self.machines[number].run(&format!(
                 "systemctl is-active {units} | sort -u; systemctl list-units --failed --plain --no-legend 'qrtotp*'; \
                  for unit in {units}; do systemctl show -P NRestarts $unit 2>/dev/null | grep -v '^0$'; done; true"
             ))?;
-            self.expect(&format!("{name}: {units} run and did not fail"), told.trim() == "active", &told);
+            self.expect(&format!("{name}: {units} run and did not fail"), output.trim() == "active", &output);
         }
         Ok(())
     }

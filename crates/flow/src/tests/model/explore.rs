@@ -28,7 +28,7 @@ pub(super) struct Moment {
     lock: Option<usize>,
     plays: Vec<Play>,
     /// The results in order, each with its actor. Actors that begin later come after it.
-    told: Vec<(usize, ActorResult)>,
+    answered: Vec<(usize, ActorResult)>,
     /// How many results there were when each actor began.
     began: Vec<Option<usize>>,
     kills: u8,
@@ -36,8 +36,8 @@ pub(super) struct Moment {
 }
 
 impl Moment {
-    pub(super) fn told(&self) -> &[(usize, ActorResult)] {
-        &self.told
+    pub(super) fn answered(&self) -> &[(usize, ActorResult)] {
+        &self.answered
     }
 
     pub(super) fn durable(&self) -> Disk {
@@ -50,8 +50,8 @@ impl Moment {
 
     /// Whether `later` began after `earlier` had its result.
     pub(super) fn follows(&self, later: usize, earlier: usize) -> bool {
-        let told = self.told.iter().position(|(who, _)| *who == earlier);
-        matches!((self.began[later], told), (Some(began), Some(told)) if told < began)
+        let answered = self.answered.iter().position(|(who, _)| *who == earlier);
+        matches!((self.began[later], answered), (Some(began), Some(answered)) if answered < began)
     }
 }
 
@@ -78,7 +78,7 @@ impl Model<'_> {
             durable: start,
             lock: None,
             plays: vec![Play::default(); count],
-            told: Vec::new(),
+            answered: Vec::new(),
             began: vec![None; count],
             kills: 1,
             cuts: 1,
@@ -140,10 +140,10 @@ impl Model<'_> {
             }
         });
         let mut next = moment.clone();
-        next.began[who].get_or_insert(moment.told.len());
+        next.began[who].get_or_insert(moment.answered.len());
         match *step {
             Err(answer) => {
-                next.told.push((who, answer));
+                next.answered.push((who, answer));
                 next.plays[who] = Play { answer: Some(answer), ..Play::default() };
             }
             Ok(op) => {

@@ -18,7 +18,7 @@ fn code_of(actor: Actor) -> Actor {
 
 /// The invariants of every meeting.
 fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> Result<(), String> {
-    let fail = |what: &str| Err(format!("{what}: {actors:?} were told {:?}", now.told()));
+    let fail = |what: &str| Err(format!("{what}: {actors:?} were told {:?}", now.answered()));
     let disks = [before.durable(), now.durable(), now.cache()].map(|disk| fixture.shelf.account(disk));
     let [Some(old), Some(new), Some(_)] = disks else { return fail("the account does not open") };
     for id in [fixture.first, fixture.second] {
@@ -27,7 +27,8 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
             return fail("a watermark fell");
         }
     }
-    let of = |answer| now.told().iter().filter(move |(_, told)| *told == answer).map(|(who, _)| *who);
+    let of =
+        |answer| now.answered().iter().filter(move |(_, answered)| *answered == answer).map(|(who, _)| *who);
     for who in of(ActorResult::Accepted) {
         if of(ActorResult::Accepted)
             .any(|other| other != who && code_of(actors[other]) == code_of(actors[who]))

@@ -13,14 +13,14 @@ pub(super) const PLAY: &str = "QRTOTP_RECORDER_ACTION";
 pub(super) const PLACE: &str = "QRTOTP_RECORDER_PLACE";
 /// The directory with the whole disk, inside.
 pub(super) const HOST: &str = "host";
-/// Prefix of the files beside it that mark the reports.
-pub(super) const TOLD: &str = "told";
+/// Prefix of the files beside it with the reports.
+pub(super) const REPORT: &str = "report";
 /// The word for an audit line of the account's chain that was logged.
 pub(super) const LOGGED: &str = "logged";
 
 pub(super) struct Action {
     pub name: &'static str,
-    play: fn(&Rc<Teller>),
+    play: fn(&Rc<Reporter>),
 }
 
 pub(super) const ACTIONS: [Action; 11] = [
@@ -41,50 +41,53 @@ pub(super) const ACTIONS: [Action; 11] = [
 fn every_action_that_is_recorded_can_be_done() {
     if let (Some(name), Some(place)) = (std::env::var_os(PLAY), std::env::var_os(PLACE)) {
         let action = ACTIONS.iter().find(|action| *action.name == *name).unwrap();
-        return (action.play)(&Teller::in_place(Path::new(&place)));
+        return (action.play)(&Reporter::in_place(Path::new(&place)));
     }
     for action in &ACTIONS {
         let dir = place();
-        (action.play)(&Teller::in_place(dir.path()));
+        (action.play)(&Reporter::in_place(dir.path()));
     }
 }
 
 /// Reports the claims that hold from now on: lines of a word and its subject. The words: check.rs.
-pub(super) struct Teller {
+pub(super) struct Reporter {
     place: PathBuf,
-    told: Cell<usize>,
+    reports: Cell<usize>,
     /// Audit lines that were logged before the first report, as claims.
     before: RefCell<String>,
 }
 
-impl Teller {
+impl Reporter {
     fn in_place(place: &Path) -> Rc<Self> {
-        Rc::new(Self { place: place.to_owned(), told: Cell::default(), before: RefCell::default() })
+        Rc::new(Self { place: place.to_owned(), reports: Cell::default(), before: RefCell::default() })
     }
 
     /// Reports the lines. On the first call, everything so far is durable.
-    fn tell(&self, lines: &[(&str, &str)]) {
+    fn report(&self, lines: &[(&str, &str)]) {
         let mut text = self.before.take();
         text.extend(lines.iter().map(|(word, about)| format!("{word} {about}\n")));
-        std::fs::write(self.place.join(format!("{TOLD}.{}", self.told.replace(self.told.get() + 1))), text)
-            .unwrap();
+        std::fs::write(
+            self.place.join(format!("{REPORT}.{}", self.reports.replace(self.reports.get() + 1))),
+            text,
+        )
+        .unwrap();
     }
 
     /// Reports an audit line of the account's chain at the moment when it is logged.
-    fn tell_logged(&self, line: &str) {
+    fn report_logged(&self, line: &str) {
         if !line.contains(" chain=") {
             return;
         }
-        if self.told.get() == 0 {
+        if self.reports.get() == 0 {
             self.before.borrow_mut().push_str(&format!("{LOGGED} {line}\n"));
         } else {
-            self.tell(&[(LOGGED, line)]);
+            self.report(&[(LOGGED, line)]);
         }
     }
 
     fn world(self: &Rc<Self>) -> World {
-        let (mut world, teller) = (world(&self.place.join(HOST)), Rc::clone(self));
-        world.log.1 = Some(Box::new(move |line| teller.tell_logged(line)));
+        let (mut world, reporter) = (world(&self.place.join(HOST)), Rc::clone(self));
+        world.log.1 = Some(Box::new(move |line| reporter.report_logged(line)));
         world
     }
 }
@@ -106,8 +109,8 @@ pub(super) fn config() -> Config {
     config
 }
 
-fn imported(teller: &Rc<Teller>) -> (World, Secret, String) {
-    let mut w = teller.world();
+fn imported(reporter: &Rc<Reporter>) -> (World, Secret, String) {
+    let mut w = reporter.world();
     let secret = w.import(Params::default());
     let key = base32(&secret);
     (w, secret, key)
@@ -117,37 +120,37 @@ fn base32(secret: &Secret) -> String {
     qrtotp_otp::base32_encode(secret.as_bytes())
 }
 
-fn log_in(teller: &Rc<Teller>) {
-    let (mut w, secret, key) = imported(teller);
-    teller.tell(&[("store", ""), ("in", &key)]);
+fn log_in(reporter: &Rc<Reporter>) {
+    let (mut w, secret, key) = imported(reporter);
+    reporter.report(&[("store", ""), ("in", &key)]);
     for _ in 0..2 {
         let code = w.code(&secret, 0);
-        teller.tell(&[("typed", &code)]);
+        reporter.report(&[("typed", &code)]);
         assert_eq!(w.answer(&code), Outcome::Accepted);
-        teller.tell(&[("spent", &code)]);
+        reporter.report(&[("spent", &code)]);
         w.pass(30);
     }
 }
 
-fn recover(teller: &Rc<Teller>) {
-    let (mut w, _, key) = imported(teller);
+fn recover(reporter: &Rc<Reporter>) {
+    let (mut w, _, key) = imported(reporter);
     let codes = regenerate_recovery(&mut w.ctx("alice"), &World::name()).unwrap();
-    teller.tell(&[("store", ""), ("in", &key), ("typed", &codes[4])]);
+    reporter.report(&[("store", ""), ("in", &key), ("typed", &codes[4])]);
     assert_eq!(w.answer(&codes[4]), Outcome::Accepted);
-    teller.tell(&[("spent", &codes[4])]);
+    reporter.report(&[("spent", &codes[4])]);
 }
 
-fn enroll(teller: &Rc<Teller>) {
-    let mut w = teller.world();
-    teller.tell(&[("store", "")]);
-    confirmed(&mut w, teller, Authority::Admin(ExistingCode::Required));
+fn enroll(reporter: &Rc<Reporter>) {
+    let mut w = reporter.world();
+    reporter.report(&[("store", "")]);
+    confirmed(&mut w, reporter, Authority::Admin(ExistingCode::Required));
 }
 
-fn use_token(teller: &Rc<Teller>) {
-    let mut w = teller.world();
+fn use_token(reporter: &Rc<Reporter>) {
+    let mut w = reporter.world();
     issue(&mut w);
-    teller.tell(&[("store", "")]);
-    confirmed(&mut w, teller, Authority::PrimaryFactor);
+    reporter.report(&[("store", "")]);
+    confirmed(&mut w, reporter, Authority::PrimaryFactor);
 }
 
 fn issue(w: &mut World) {
@@ -164,84 +167,84 @@ fn issue(w: &mut World) {
 }
 
 /// Enrols with the code of the first QR code.
-fn confirmed(w: &mut World, teller: &Rc<Teller>, authority: Authority) {
-    let mut person = Person { teller: Some(teller), replies: [Some(())].into(), ..Person::default() };
+fn confirmed(w: &mut World, reporter: &Rc<Reporter>, authority: Authority) {
+    let mut person = Person { reporter: Some(reporter), replies: [Some(())].into(), ..Person::default() };
     enroll_with(w, &mut person, authority).unwrap();
     let key = person.keys.pop().unwrap();
-    teller.tell(&[("in", &key), ("spent", &person.typed)]);
+    reporter.report(&[("in", &key), ("spent", &person.typed)]);
 }
 
 /// Two QR codes are shown and none is confirmed.
-fn break_off(teller: &Rc<Teller>) {
-    let mut w = teller.world();
+fn break_off(reporter: &Rc<Reporter>) {
+    let mut w = reporter.world();
     issue(&mut w);
-    teller.tell(&[("store", "")]);
-    let mut person = Person { teller: Some(teller), replies: [None].into(), ..Person::default() };
+    reporter.report(&[("store", "")]);
+    let mut person = Person { reporter: Some(reporter), replies: [None].into(), ..Person::default() };
     assert!(enroll_with(&mut w, &mut person, Authority::PrimaryFactor).is_err());
     assert_eq!(person.keys.len(), 2);
 }
 
-fn take_away(teller: &Rc<Teller>) {
-    let (mut w, _, key) = imported(teller);
-    teller.tell(&[("store", ""), ("in", &key)]);
-    teller.tell(&[("either", &key)]);
+fn take_away(reporter: &Rc<Reporter>) {
+    let (mut w, _, key) = imported(reporter);
+    reporter.report(&[("store", ""), ("in", &key)]);
+    reporter.report(&[("either", &key)]);
     revoke(&mut w.ctx("alice"), &World::name(), Selection::All).unwrap();
-    teller.tell(&[("out", &key)]);
+    reporter.report(&[("out", &key)]);
 }
 
-fn take_token(teller: &Rc<Teller>) {
-    let mut w = teller.world();
+fn take_token(reporter: &Rc<Reporter>) {
+    let mut w = reporter.world();
     issue(&mut w);
     let mut person = Person::default();
     assert!(enroll_with(&mut w, &mut person, Authority::PrimaryFactor).is_err());
     let key = person.keys.pop().unwrap();
-    teller.tell(&[("store", ""), ("out", &key)]);
+    reporter.report(&[("store", ""), ("out", &key)]);
     revoke_token(&mut w.ctx("root"), &World::name()).unwrap();
-    teller.tell(&[("dead", &key)]);
+    reporter.report(&[("dead", &key)]);
 }
 
-fn change_name(teller: &Rc<Teller>) {
-    let (mut w, secret, key) = imported(teller);
+fn change_name(reporter: &Rc<Reporter>) {
+    let (mut w, secret, key) = imported(reporter);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
-    teller.tell(&[("store", ""), ("in", &key), ("spent", &code)]);
+    reporter.report(&[("store", ""), ("in", &key), ("spent", &code)]);
     let (old, new) = (World::name(), Name::new("bob").unwrap());
     w.rename_account("bob", &old, None, (&new, 5000)).unwrap();
-    teller.tell(&[("moved", &key)]);
+    reporter.report(&[("moved", &key)]);
 }
 
 /// To another uid and back, because a login of the checker needs the first one.
-fn change_uid(teller: &Rc<Teller>) {
-    let (mut w, secret, key) = imported(teller);
+fn change_uid(reporter: &Rc<Reporter>) {
+    let (mut w, secret, key) = imported(reporter);
     let code = w.code(&secret, 0);
     assert_eq!(w.answer(&code), Outcome::Accepted);
     let name = World::name();
     w.adopt_uid("alice", &name, UID + 1).unwrap();
-    teller.tell(&[("store", ""), ("either", &key), ("spent", &code)]);
+    reporter.report(&[("store", ""), ("either", &key), ("spent", &code)]);
     w.adopt_uid("alice", &name, UID).unwrap();
-    teller.tell(&[("in", &key)]);
+    reporter.report(&[("in", &key)]);
 }
 
-fn remove(teller: &Rc<Teller>) {
-    let (mut w, _, key) = imported(teller);
-    teller.tell(&[("store", ""), ("either", &key), ("leaving", "alice")]);
+fn remove(reporter: &Rc<Reporter>) {
+    let (mut w, _, key) = imported(reporter);
+    reporter.report(&[("store", ""), ("either", &key), ("leaving", "alice")]);
     w.remove_account("alice", &World::name()).unwrap();
-    teller.tell(&[("out", &key)]);
+    reporter.report(&[("out", &key)]);
 }
 
-fn make_store(teller: &Rc<Teller>) {
+fn make_store(reporter: &Rc<Reporter>) {
     let secret = Secret::generate().unwrap();
     let key = base32(&secret);
-    teller.tell(&[("either", &key)]);
-    let mut w = teller.world();
+    reporter.report(&[("either", &key)]);
+    let mut w = reporter.world();
     w.import_secret(secret, Params::default());
-    teller.tell(&[("store", ""), ("in", &key)]);
+    reporter.report(&[("store", ""), ("in", &key)]);
 }
 
 /// A user who scans the QR codes and reports them.
 #[derive(Default)]
 pub(super) struct Person<'a> {
-    pub teller: Option<&'a Teller>,
+    pub reporter: Option<&'a Reporter>,
     /// The reply to each QR code: its code (or `code`), or a request for another one. Then the line drops.
     pub replies: VecDeque<Option<()>>,
     /// Typed instead of the right code.
@@ -263,9 +266,9 @@ impl EnrollDialog for Person<'_> {
         if let (QrState::Now(offer), None) = (scanned, note) {
             let uri = KeyUri::parse(&offer.uri, Strength::Normal).unwrap();
             let key = base32(&uri.secret);
-            if let Some(teller) = self.teller {
+            if let Some(reporter) = self.reporter {
                 let old = self.keys.iter().map(|key| ("dead", key.as_str()));
-                teller.tell(&old.chain([("out", key.as_str())]).collect::<Vec<_>>());
+                reporter.report(&old.chain([("out", key.as_str())]).collect::<Vec<_>>());
             }
             self.keys.push(key);
             code = code.or_else(|| {
@@ -277,8 +280,8 @@ impl EnrollDialog for Person<'_> {
             Some(None) => Ok(Reply::Fresh),
             Some(Some(())) => {
                 self.typed = code.ok_or(NoAnswer)?;
-                if let (Some(teller), Some(key)) = (self.teller, self.keys.last()) {
-                    teller.tell(&[("either", key), ("typed", &self.typed)]);
+                if let (Some(reporter), Some(key)) = (self.reporter, self.keys.last()) {
+                    reporter.report(&[("either", key), ("typed", &self.typed)]);
                 }
                 Ok(Reply::Code(Typed::new(self.typed.clone().into_bytes())))
             }

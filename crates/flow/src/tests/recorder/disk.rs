@@ -144,7 +144,7 @@ impl Disk {
     }
 
     /// Makes everything durable.
-    pub(super) fn settle(&mut self) {
+    pub(super) fn wait_for_seconds_left(&mut self) {
         self.durable = self.live.clone();
         self.pending.clear();
     }
@@ -192,7 +192,7 @@ impl Disk {
                 self.change(Change::Entries(vec![self.entry(to, Some(id))]));
             }
             Event::Remove(path) => self.change(Change::Entries(vec![self.entry(path, None)])),
-            Event::Told(_) => {}
+            Event::Reported(_) => {}
         }
     }
 

@@ -33,7 +33,7 @@ pub(super) enum Event {
     },
     Remove(PathBuf),
     /// The report with this number.
-    Told(usize),
+    Reported(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +43,11 @@ pub(super) enum Offset {
     Next,
 }
 
-/// Reads strace's output (`-f -y -xx`). `root` is the directory; the process reports by making `TOLD.N`
+/// Reads strace's output (`-f -y -xx`). `root` is the directory; the process reports by making `REPORT.N`
 /// beside it.
 ///
 /// Panics at an unknown or interrupted call that touches the directory: nothing may be overlooked.
-pub(super) fn read(trace: &str, root: &Path, told: &str) -> Vec<Event> {
+pub(super) fn read(trace: &str, root: &Path, report: &str) -> Vec<Event> {
     let mut events = Vec::new();
     for line in trace.lines() {
         let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
@@ -71,9 +71,9 @@ pub(super) fn read(trace: &str, root: &Path, told: &str) -> Vec<Event> {
         if name.starts_with("open") && !(arguments.contains("O_WRONLY") || arguments.contains("O_RDWR")) {
             continue;
         }
-        if let Some(number) = paths.iter().find_map(|path| told_number(path, root, told)) {
+        if let Some(number) = paths.iter().find_map(|path| report_number(path, root, report)) {
             if name.starts_with("open") {
-                events.push(Event::Told(number));
+                events.push(Event::Reported(number));
             }
             continue;
         }
@@ -99,11 +99,11 @@ pub(super) fn read(trace: &str, root: &Path, told: &str) -> Vec<Event> {
     events
 }
 
-fn told_number(path: &Path, root: &Path, told: &str) -> Option<usize> {
+fn report_number(path: &Path, root: &Path, report: &str) -> Option<usize> {
     if path.parent() != root.parent() {
         return None;
     }
-    path.file_name()?.to_str()?.strip_prefix(told)?.strip_prefix('.')?.parse().ok()
+    path.file_name()?.to_str()?.strip_prefix(report)?.strip_prefix('.')?.parse().ok()
 }
 
 /// The paths that the arguments name: of descriptors, and names below the descriptor before them.
@@ -163,18 +163,18 @@ fn what_was_done_is_read_from_what_strace_shows() {
         hex("b"),
         hex("/dev/null"),
         hex("x"),
-        hex("/t/told.2"),
-        hex("/t/told.2"),
+        hex("/t/report.2"),
+        hex("/t/report.2"),
     );
     let path = |name: &str| PathBuf::from(name);
     assert_eq!(
-        read(&trace, Path::new("/t/host"), "told"),
+        read(&trace, Path::new("/t/host"), "report"),
         [
             Event::Open { path: path("a"), truncate: false },
             Event::Write { path: path("a"), offset: Offset::At(4096), bytes: b"xy".to_vec() },
             Event::Sync(path("a")),
             Event::Rename { from: path("a"), to: path("b") },
-            Event::Told(2),
+            Event::Reported(2),
         ]
     );
 }
@@ -184,5 +184,5 @@ fn what_was_done_is_read_from_what_strace_shows() {
 fn a_call_that_touches_the_directory_and_is_interrupted_by_another_is_not_overlooked() {
     let hex = |text: &str| text.bytes().map(|byte| format!("\\x{byte:02x}")).collect::<String>();
     let trace = format!("7 pwrite64(5<{}>, \"{}\", 3, 0 <unfinished ...>\n", hex("/t/host/a"), hex("xyz"));
-    read(&trace, Path::new("/t/host"), "told");
+    read(&trace, Path::new("/t/host"), "report");
 }

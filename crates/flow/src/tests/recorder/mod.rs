@@ -8,7 +8,7 @@ mod disk;
 mod journal;
 
 use super::*;
-use actions::{ACTIONS, Action, HOST, LOGGED, TOLD};
+use actions::{ACTIONS, Action, HOST, LOGGED, REPORT};
 use disk::Disk;
 use journal::Event;
 use std::path::Path;
@@ -20,7 +20,7 @@ const MOST: usize = 4096;
 /// The operations of an action, and its reports.
 struct Record {
     events: Vec<Event>,
-    told: Vec<check::Claims>,
+    reports: Vec<check::Claims>,
 }
 
 /// The results of the power cuts, up to the first violation.
@@ -46,9 +46,9 @@ fn record(action: &Action) -> Record {
         .expect("strace is needed");
     assert!(status.success(), "{} was not done", action.name);
     let trace = std::fs::read_to_string(trace).unwrap();
-    let events = journal::read(&trace, &dir.path().join(HOST), TOLD);
-    let told = (0..).map_while(|n| std::fs::read_to_string(dir.path().join(format!("{TOLD}.{n}"))).ok());
-    Record { events, told: told.map(|text| check::claims(&text)).collect() }
+    let events = journal::read(&trace, &dir.path().join(HOST), REPORT);
+    let reports = (0..).map_while(|n| std::fs::read_to_string(dir.path().join(format!("{REPORT}.{n}"))).ok());
+    Record { events, reports: reports.map(|text| check::claims(&text)).collect() }
 }
 
 /// A directory in memory if possible: the test writes thousands of stores.
@@ -68,7 +68,7 @@ impl Record {
         let mut is_kept =
             |event: &Event| !(matches!(event, Event::Sync(_)) && syncs.next().is_some_and(&swallowed));
         let events = self.events.iter().filter(|event| is_kept(event)).cloned().collect();
-        Self { events, told: self.told.clone() }
+        Self { events, reports: self.reports.clone() }
     }
 
     /// A copy in which the action's audit lines are logged just before the sync of their state.
@@ -80,15 +80,15 @@ impl Record {
             let sync = events.iter().rposition(is_needed).filter(|_| self.is_logging(event));
             events.insert(sync.unwrap_or(events.len()), event.clone());
         }
-        Self { events, told: self.told.clone() }
+        Self { events, reports: self.reports.clone() }
     }
 
     fn is_logging(&self, event: &Event) -> bool {
-        matches!(event, Event::Told(number) if self.told[*number].values().all(|word| word == LOGGED))
+        matches!(event, Event::Reported(number) if self.reports[*number].values().all(|word| word == LOGGED))
     }
 
     fn begin(&self) -> usize {
-        self.events.iter().position(|event| *event == Event::Told(0)).expect("a beginning")
+        self.events.iter().position(|event| *event == Event::Reported(0)).expect("a beginning")
     }
 
     /// The numbers of the action's syncs.
@@ -109,13 +109,13 @@ fn cut(record: &Record) -> Found {
     let begin = record.begin();
     let mut disk = Disk::new();
     record.events[..begin].iter().for_each(|event| disk.take(event));
-    disk.settle();
+    disk.wait_for_seconds_left();
     let mut claims = check::Claims::new();
     let mut found = Found::default();
     for event in &record.events[begin..] {
         disk.take(event);
-        if let Event::Told(number) = event {
-            claims.extend(record.told[*number].clone());
+        if let Event::Reported(number) = event {
+            claims.extend(record.reports[*number].clone());
         }
         found.calls += 1;
         for files in disk.remains(MOST) {

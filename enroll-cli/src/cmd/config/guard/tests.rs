@@ -24,19 +24,19 @@ impl Names for Groups {
 /// 2026-11-29 12:00 UTC, a Sunday.
 const NOW: UnixTime = 1_795_953_600;
 
-fn person(name: &str, gids: &[u32], device: bool) -> Person {
-    Person {
+fn person(name: &str, gids: &[u32], device: bool) -> GuardedPerson {
+    GuardedPerson {
         name: name.into(),
         is_root: name == "root",
         gids: Some(gids.to_vec()),
         device,
-        ..Person::default()
+        ..GuardedPerson::default()
     }
 }
 
 /// anna of wheel and staff applies over ssh from 198.51.100.7. Everything asks for codes.
-fn host() -> Host<'static> {
-    Host {
+fn host() -> GuardedHost<'static> {
+    GuardedHost {
         actor: Some(person("anna", &[0, 1], true)),
         rhost: "198.51.100.7".into(),
         tty: "pts/0".into(),
@@ -52,16 +52,16 @@ fn host() -> Host<'static> {
     }
 }
 
-fn breakglass(person: Option<Person>, is_expired: bool) -> Vec<Emergency> {
-    let person = person.map(|person| Person { is_expired, ..person });
+fn breakglass(person: Option<GuardedPerson>, is_expired: bool) -> Vec<Emergency> {
+    let person = person.map(|person| GuardedPerson { is_expired, ..person });
     vec![Emergency { name: "breakglass".into(), person }]
 }
 
-fn found(text: &str, host: &Host<'_>) -> Vec<(&'static str, bool)> {
+fn found(text: &str, host: &GuardedHost<'_>) -> Vec<(&'static str, bool)> {
     found_after(None, text, host)
 }
 
-fn found_after(before: Option<&str>, text: &str, host: &Host<'_>) -> Vec<(&'static str, bool)> {
+fn found_after(before: Option<&str>, text: &str, host: &GuardedHost<'_>) -> Vec<(&'static str, bool)> {
     let compiled = |text: &str| {
         let compiled = compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], &Groups);
         compiled.unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -73,7 +73,7 @@ fn found_after(before: Option<&str>, text: &str, host: &Host<'_>) -> Vec<(&'stat
     found.iter().map(|finding| (finding.key, finding.severity == Severity::Danger)).collect()
 }
 
-fn refused(text: &str, host: &Host<'_>) -> Vec<&'static str> {
+fn refused(text: &str, host: &GuardedHost<'_>) -> Vec<&'static str> {
     let mut keys: Vec<_> =
         found(text, host).into_iter().filter(|(_, danger)| *danger).map(|(key, _)| key).collect();
     keys.dedup();
@@ -155,9 +155,9 @@ fn planted_lock_outs_of_the_person_who_applies_are_refused() {
 
 #[test]
 fn somebody_must_still_be_able_to_become_root() {
-    let root = Person { is_locked: true, ..person("root", &[9], true) };
-    let nobody = || Host { actor: None, root_at_sshd: false, ..host() };
-    let refused = |short: &str, host: &Host<'_>, bob: Person| {
+    let root = GuardedPerson { is_locked: true, ..person("root", &[9], true) };
+    let nobody = || GuardedHost { actor: None, root_at_sshd: false, ..host() };
+    let refused = |short: &str, host: &GuardedHost<'_>, bob: GuardedPerson| {
         let compiled =
             compile(&[SourceFile { path: "x".into(), bytes: rules(short).into() }], &Groups).unwrap();
         let admins = [root.clone(), bob];
@@ -165,7 +165,7 @@ fn somebody_must_still_be_able_to_become_root() {
         found.iter().any(|finding| finding.key == "L2" && finding.severity == Severity::Danger)
     };
     let bob = || person("bob", &[0], true);
-    let by_su = || Host { root: Some(person("root", &[9], true)), ..nobody() };
+    let by_su = || GuardedHost { root: Some(person("root", &[9], true)), ..nobody() };
     let root_denied = "user = ['root']; service = ['login', 'sshd'] -> deny";
     for (rule, host, bob, expected) in [
         ("service = ['sudo'] -> deny", nobody(), bob(), true),
@@ -173,7 +173,7 @@ fn somebody_must_still_be_able_to_become_root() {
         ("service = ['sudo'] -> deny", by_su(), bob(), false),
         ("service = ['sudo', 'su'] -> deny", by_su(), bob(), true),
         ("by = ['bob'] -> deny", by_su(), bob(), true),
-        ("user = ['x'] -> deny", nobody(), Person { is_expired: true, ..bob() }, true),
+        ("user = ['x'] -> deny", nobody(), GuardedPerson { is_expired: true, ..bob() }, true),
         (
             "user = ['bob'] -> code; first_login = 'allow'; allow_until = '2026-11-29'",
             nobody(),
@@ -188,7 +188,7 @@ fn somebody_must_still_be_able_to_become_root() {
 #[test]
 fn nobody_enrols_where_no_password_can_be_proven() {
     let actor = Some(person("anna", &[0, 1], false));
-    let unproven = Host { actor, proves_passwords: false, ..host() };
+    let unproven = GuardedHost { actor, proves_passwords: false, ..host() };
     let short = "service = ['sshd', 'sudo'] -> code; first_login = 'enroll'";
     assert_eq!(refused(&rules(short), &unproven), ["L1"]);
 }
@@ -197,8 +197,8 @@ fn nobody_enrols_where_no_password_can_be_proven() {
 fn su_to_a_root_without_a_shell_is_no_way_to_root() {
     let sudo_denied = "[[rule]]\nname = 'x'\nservice = ['sudo']\nthen = 'deny'\n";
     let with_root = |has_no_shell| {
-        let root = Person { is_root: true, has_no_shell, ..person("root", &[], true) };
-        refused(sudo_denied, &Host { root: Some(root), ..host() }).contains(&"L2")
+        let root = GuardedPerson { is_root: true, has_no_shell, ..person("root", &[], true) };
+        refused(sudo_denied, &GuardedHost { root: Some(root), ..host() }).contains(&"L2")
     };
     assert!(!with_root(false));
     assert!(with_root(true));
@@ -206,9 +206,9 @@ fn su_to_a_root_without_a_shell_is_no_way_to_root() {
 
 #[test]
 fn two_codes_have_no_room_in_one_field() {
-    let forwards = Host { one_field: &|_| true, ..host() };
+    let forwards = GuardedHost { one_field: &|_| true, ..host() };
     assert_eq!(refused(&rules("-> two-codes"), &forwards), ["L1", "L2"]);
-    let at_sshd = Host { one_field: &|service| service == "sshd", ..host() };
+    let at_sshd = GuardedHost { one_field: &|service| service == "sshd", ..host() };
     assert_eq!(refused(&rules("group = ['wheel'] -> two-codes"), &at_sshd), ["L1"]);
     assert!(refused(&rules("service = ['sudo'] -> two-codes"), &at_sshd).is_empty());
 }
@@ -227,7 +227,7 @@ fn planted_lock_outs_of_those_without_a_device_are_refused_once_anyone_has_one()
         ("user = ['bob'] -> deny | user = ['anna'] -> code; first_login = 'deny'", "L1 L2"),
     ] {
         assert_eq!(refused(&rules(short), &host).join(" "), keys, "{short}");
-        let warned = Host { enrolled: false, actor: host.actor.clone(), ..self::host() };
+        let warned = GuardedHost { enrolled: false, actor: host.actor.clone(), ..self::host() };
         assert!(!found(&rules(short), &warned).is_empty(), "{short}");
         assert_eq!(refused(&rules(short), &warned), Vec::<&str>::new(), "{short}: a fresh host");
     }
@@ -238,11 +238,11 @@ fn planted_lock_outs_of_those_without_a_device_are_refused_once_anyone_has_one()
     ] {
         assert_eq!(refused(&rules(short), &host), Vec::<&str>::new(), "{short}");
     }
-    let with_token = Person { token: true, ..host.actor.clone().unwrap() };
-    let with_token = Host { actor: Some(with_token), ..self::host() };
+    let with_token = GuardedPerson { token: true, ..host.actor.clone().unwrap() };
+    let with_token = GuardedHost { actor: Some(with_token), ..self::host() };
     let short = "service = ['sshd', 'sudo'] -> code; first_login = 'token'";
     assert_eq!(refused(&rules(short), &with_token), Vec::<&str>::new());
-    let unasked = Host { actor: host.actor.clone(), asks: &|_| false, ..self::host() };
+    let unasked = GuardedHost { actor: host.actor.clone(), asks: &|_| false, ..self::host() };
     assert_eq!(
         refused(&rules("service = ['sshd'] -> code"), &unasked),
         Vec::<&str>::new(),
@@ -255,7 +255,7 @@ fn planted_lock_outs_of_those_without_a_device_are_refused_once_anyone_has_one()
 
 #[test]
 fn planted_lock_outs_of_an_emergency_account_are_refused() {
-    let host = |person, expired| Host { emergency: breakglass(person, expired), ..host() };
+    let host = |person, expired| GuardedHost { emergency: breakglass(person, expired), ..host() };
     let there = || Some(person("breakglass", &[5], false));
     for short in [
         "user = ['breakglass'] -> deny",
@@ -282,24 +282,24 @@ fn planted_lock_outs_of_an_emergency_account_are_refused() {
 
 #[test]
 fn a_locked_root_at_the_console_is_warned_about_and_a_locked_emergency_account_refused() {
-    let locked = |name| Person { is_locked: true, ..person(name, &[9], true) };
+    let locked = |name| GuardedPerson { is_locked: true, ..person(name, &[9], true) };
     let text = "[[rule]]\nname = 'a'\nservice = ['sshd', 'sudo']\nthen = 'deny'";
     let compiled = compile(&[SourceFile { path: "x".into(), bytes: text.into() }], &Groups).unwrap();
     for (admin, warned) in [(person("root", &[9], true), false), (locked("root"), true)] {
-        let host = Host { actor: None, ..host() };
+        let host = GuardedHost { actor: None, ..host() };
         let found = findings(&compiled, None, &host, || [admin.clone()].into_iter(), NOW).unwrap();
         let said = found.iter().find(|finding| finding.key == "L2").map(|finding| finding.severity);
         assert_eq!(said, warned.then_some(Severity::Warning));
     }
     let emergency = breakglass(Some(locked("breakglass")), false);
     let fine = rules("user = ['breakglass']; from = ['local']; tty = ['tty*'] -> skip; alert = true");
-    assert_eq!(refused(&fine, &Host { emergency, ..host() }), ["L3"]);
+    assert_eq!(refused(&fine, &GuardedHost { emergency, ..host() }), ["L3"]);
 }
 
 #[test]
 fn a_key_alone_that_the_account_part_denies_lets_nobody_in() {
     let deny = "[defaults]\nunasked = 'deny'";
-    let ways = |asks, account_part| Host {
+    let ways = |asks, account_part| GuardedHost {
         ways: Ways { asks, asks_behind_key: false, key_alone: true, account_part },
         ..host()
     };
@@ -315,8 +315,10 @@ fn a_key_alone_that_the_account_part_denies_lets_nobody_in() {
 
 #[test]
 fn a_way_in_that_sshd_does_not_offer_lets_nobody_in() {
-    let ways =
-        |asks, asks_behind_key| Host { ways: Ways { asks, asks_behind_key, ..Ways::default() }, ..host() };
+    let ways = |asks, asks_behind_key| GuardedHost {
+        ways: Ways { asks, asks_behind_key, ..Ways::default() },
+        ..host()
+    };
     let keys_only = rules("service = ['sshd']; key = true -> code | service = ['sshd'] -> deny");
     let no_keys = rules("service = ['sshd']; key = true -> deny");
     for (text, asks, behind_key, keys) in [
@@ -333,8 +335,8 @@ fn a_way_in_that_sshd_does_not_offer_lets_nobody_in() {
 
 #[test]
 fn a_locked_root_who_alone_is_left_later_is_warned_about() {
-    let admins = [Person { is_locked: true, ..person("root", &[9], true) }, person("bob", &[0], true)];
-    let host = Host { actor: None, ..host() };
+    let admins = [GuardedPerson { is_locked: true, ..person("root", &[9], true) }, person("bob", &[0], true)];
+    let host = GuardedHost { actor: None, ..host() };
     let text = rules(
         "since = '2026-12-24'; user = ['bob'] -> deny | since = '2026-12-24'; service = ['sshd'] -> deny",
     );
@@ -346,28 +348,28 @@ fn a_locked_root_who_alone_is_left_later_is_warned_about() {
 
 #[test]
 fn an_emergency_account_without_a_shell_is_refused() {
-    let no_shell = Person { has_no_shell: true, ..person("breakglass", &[5], true) };
-    let host = Host { emergency: breakglass(Some(no_shell), false), ..host() };
+    let no_shell = GuardedPerson { has_no_shell: true, ..person("breakglass", &[5], true) };
+    let host = GuardedHost { emergency: breakglass(Some(no_shell), false), ..host() };
     assert_eq!(refused(&rules("user = ['x'] -> code"), &host), ["L3"]);
 }
 
 #[test]
 fn those_who_logged_in_lately_and_have_no_device_are_told() {
-    let recent: Vec<Person> = (0..7).map(|n| person(&format!("user{n}"), &[5], false)).collect();
-    let host = Host { recent, ..host() };
-    for (short, told) in [
+    let recent: Vec<GuardedPerson> = (0..7).map(|n| person(&format!("user{n}"), &[5], false)).collect();
+    let host = GuardedHost { recent, ..host() };
+    for (short, is_found) in [
         ("user = ['x'] -> code", true),
         ("user = ['user*'] -> skip; notice = true", false),
         ("service = ['sshd'] -> code; first_login = 'enroll'", false),
     ] {
         let found = found(&rules(short), &host);
-        assert_eq!(found.contains(&("L5", false)), told, "{short}");
+        assert_eq!(found.contains(&("L5", false)), is_found, "{short}");
     }
 }
 
 #[test]
 fn a_lock_out_that_begins_later_is_refused_too() {
-    let host = Host { emergency: breakglass(Some(person("breakglass", &[5], true)), false), ..host() };
+    let host = GuardedHost { emergency: breakglass(Some(person("breakglass", &[5], true)), false), ..host() };
     for (short, keys) in [
         ("hours = ['sun 08:00-18:00'] -> code | -> deny", "L2 L3"),
         ("hours = ['mon 03:00-03:01'] -> deny", "L2 L3"),
@@ -384,7 +386,8 @@ fn a_lock_out_that_begins_later_is_refused_too() {
         assert_eq!(refused(&rules(short), &host).join(" "), keys, "{short}");
     }
     let at_night = rules("hours = ['sun 08:00-18:00'] -> skip | -> code");
-    let nobody = |enrolled| Host { actor: Some(person("anna", &[0, 1], false)), enrolled, ..self::host() };
+    let nobody =
+        |enrolled| GuardedHost { actor: Some(person("anna", &[0, 1], false)), enrolled, ..self::host() };
     let admins = [person("root", &[9], false)].into_iter();
     let compiled = compile(&[SourceFile { path: "x".into(), bytes: at_night.into() }], &Groups).unwrap();
     for (enrolled, severity) in [(true, Severity::Danger), (false, Severity::Warning)] {
@@ -400,13 +403,13 @@ fn a_lock_out_that_begins_later_is_refused_too() {
             .remove(0)
             .reason
     };
-    let told = reason("hours = ['sun 08:00-18:00'] -> code | -> deny");
-    assert!(told.contains("from 2026-11-29 18:00 UTC on"), "{told}");
+    let why = reason("hours = ['sun 08:00-18:00'] -> code | -> deny");
+    assert!(why.contains("from 2026-11-29 18:00 UTC on"), "{why}");
 }
 
 #[test]
 fn the_person_at_the_console_is_judged_there() {
-    let at = |tty: &str| Host { rhost: String::new(), tty: tty.into(), ..host() };
+    let at = |tty: &str| GuardedHost { rhost: String::new(), tty: tty.into(), ..host() };
     for (short, tty, keys) in [
         ("service = ['login'] -> deny", "tty2", vec!["L1"]),
         ("tty = ['tty2'] -> deny", "tty2", vec!["L1"]),
@@ -420,16 +423,16 @@ fn the_person_at_the_console_is_judged_there() {
 
 #[test]
 fn root_has_no_need_of_sudo_and_groups_that_can_not_be_had_are_the_strictest() {
-    let root = Host { actor: Some(person("root", &[9], true)), ..host() };
+    let root = GuardedHost { actor: Some(person("root", &[9], true)), ..host() };
     assert_eq!(refused(&rules("service = ['sudo'] -> deny"), &root), Vec::<&str>::new());
     let gids = None;
-    let unknown = Host { actor: Some(Person { gids, ..person("anna", &[], true) }), ..host() };
+    let unknown = GuardedHost { actor: Some(GuardedPerson { gids, ..person("anna", &[], true) }), ..host() };
     assert_eq!(refused(&rules("group = ['guests'] -> deny"), &unknown), ["L1"]);
 }
 
 #[test]
 fn harmless_policies_pass() {
-    let host = Host { emergency: breakglass(Some(person("breakglass", &[5], true)), false), ..host() };
+    let host = GuardedHost { emergency: breakglass(Some(person("breakglass", &[5], true)), false), ..host() };
     for short in [
         "user = ['x'] -> deny",
         "group = ['guests'] -> deny",
@@ -458,8 +461,8 @@ fn harmless_policies_pass() {
 
 #[test]
 fn without_rules_only_those_are_missed_who_got_in_before() {
-    let anna = || Host { actor: Some(person("anna", &[], false)), ..host() };
-    let no_breakglass = Host { emergency: breakglass(None, false), ..anna() };
+    let anna = || GuardedHost { actor: Some(person("anna", &[], false)), ..host() };
+    let no_breakglass = GuardedHost { emergency: breakglass(None, false), ..anna() };
     assert_eq!(found("[policy]\nemergency = ['breakglass']", &no_breakglass), [], "nothing was applied");
     let skipped = "[[rule]]\nname = 'a'\nuser = ['anna']\nthen = 'skip'\n";
     let enrols = "[defaults]\nfirst_login = 'enroll'\n[enroll]\nservices = ['sshd', 'sudo']\n";
@@ -484,11 +487,16 @@ fn an_admin_without_a_device_gets_in_only_at_services_that_let_them_enrol_or_ask
     let enrols = text("[defaults]\nfirst_login = 'enroll'\n[enroll]\nservices = ['sshd']");
     let tokens = text("[defaults]\nfirst_login = 'token'");
     let anna = || person("anna", &[0], false);
-    let locked = |token| Person { is_locked: true, token, ..anna() };
+    let locked = |token| GuardedPerson { is_locked: true, token, ..anna() };
     for (text, admin, services, gets_in) in [
         (text(""), person("anna", &[0], true), &["sshd", "sudo"][..], true),
         (text(""), anna(), &["sshd"], false),
-        (text(""), Person { is_locked: true, ..person("robot", &[0], false) }, &["sshd", "sudo"], true),
+        (
+            text(""),
+            GuardedPerson { is_locked: true, ..person("robot", &[0], false) },
+            &["sshd", "sudo"],
+            true,
+        ),
         (enrols.clone(), anna(), &["sshd"], true),
         (enrols.clone(), anna(), &["sshd", "sudo"], false),
         (enrols, locked(false), &["sshd"], false),

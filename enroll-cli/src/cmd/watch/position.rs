@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 pub type Counts = BTreeMap<&'static str, u64>;
 
 /// A file that keeps it.
-pub struct Place {
+pub struct Position {
     file: Option<PathBuf>,
     reached: i64,
 }
 
-impl Place {
+impl Position {
     /// The file, and up to when the log was read, in microseconds since 1970: what is not newer was reported.
     /// Without a file, or with a new one, the log counts from `now` on.
     pub fn load(file: Option<&Path>, now: i64) -> (Self, i64, Counts) {
@@ -27,7 +27,7 @@ impl Place {
         (Self { file: file.map(Path::to_owned), reached: read }, read, counts(&text))
     }
 
-    /// Keeps the place and the counts.
+    /// Keeps the position and the counts.
     pub fn keep(&mut self, time: i64, counts: &Counts) {
         let Some(file) = self.file.as_ref().filter(|_| time > self.reached) else { return };
         self.reached = time;
@@ -65,18 +65,18 @@ mod tests {
     fn a_later_run_goes_on_where_the_earlier_one_was_and_counts_on() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("place");
-        let (mut place, read, mut counts) = Place::load(Some(&file), 1000);
+        let (mut position, read, mut counts) = Position::load(Some(&file), 1000);
         assert_eq!((read, counts["spray"]), (1000, 0));
         counts.insert("spray", 7);
-        place.keep(2000, &counts);
-        place.keep(1500, &Counts::new());
+        position.keep(2000, &counts);
+        position.keep(1500, &Counts::new());
         let of = |now| {
-            let (_, read, counts) = Place::load(Some(&file), now);
+            let (_, read, counts) = Position::load(Some(&file), now);
             (read, counts["spray"])
         };
         assert_eq!(of(9000), (2000, 7));
         assert_eq!(of(1500), (1500, 7), "the clock was set back");
-        let (_, read, none) = Place::load(None, 9000);
+        let (_, read, none) = Position::load(None, 9000);
         assert_eq!((read, none["spray"]), (9000, 0));
         std::fs::write(&file, "2000\n").unwrap();
         assert_eq!(of(9000), (2000, 0), "of an older version");

@@ -13,12 +13,12 @@ use qrtotp_values::UnixTime;
 
 /// A verifier's turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Turn {
+struct PauseTurn {
     verifier: String,
     until: UnixTime,
 }
 
-impl Value for Turn {
+impl Value for PauseTurn {
     fn encode(&self, out: &mut Vec<u8>) {
         put_bytes(out, self.verifier.as_bytes());
         out.extend_from_slice(&self.until.to_le_bytes());
@@ -35,7 +35,7 @@ impl FleetStore {
     /// # Errors
     /// etcd does not answer.
     pub fn take_turn(&self, now: UnixTime, seconds: i64) -> Result<Option<HostName>, FleetError> {
-        let own = Turn { verifier: self.verifier.to_string(), until: now.saturating_add(seconds) };
+        let own = PauseTurn { verifier: self.verifier.to_string(), until: now.saturating_add(seconds) };
         self.swap_turn(|present| match present {
             Some(other) if other.verifier != own.verifier && other.until > now => Err(other),
             _ => Ok(Some(own.clone())),
@@ -57,7 +57,7 @@ impl FleetStore {
     /// Puts another turn in the place of the present one, or returns the verifier that keeps it.
     fn swap_turn(
         &self,
-        next: impl Fn(Option<Turn>) -> Result<Option<Turn>, Turn>,
+        next: impl Fn(Option<PauseTurn>) -> Result<Option<PauseTurn>, PauseTurn>,
     ) -> Result<Option<HostName>, FleetError> {
         let (limit, key, meta_key) = (Limit::Each(EACH), keys::turn(), keys::meta());
         let left = limit.start();
@@ -68,7 +68,7 @@ impl FleetStore {
             // A value that can't be read is nobody's turn.
             let open = |stored: &crate::engine::Stored| {
                 let (plain, _) = self.ring.open(&meta.store, &key, &stored.value).ok()?;
-                Turn::from_bytes(&plain).ok()
+                PauseTurn::from_bytes(&plain).ok()
             };
             let op = match next(value(1).and_then(open)) {
                 Err(kept) => return Ok(HostName::new(&kept.verifier).ok()),

@@ -1,6 +1,6 @@
 //! Runs the hook, one anomaly after the other, while the log is read on.
 
-use super::place::{Counts, Place};
+use super::position::{Counts, Position};
 use crate::program::{Silence, output_of};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use qrtotp_audit_log::Anomaly;
@@ -16,26 +16,26 @@ use std::thread::JoinHandle;
 const WAITING: usize = 64;
 
 enum Job {
-    Tell(Anomaly),
+    Run(Anomaly),
     Keep(i64, Counts),
 }
 
-/// A thread that runs the hook and keeps the place, in the order in which it is told to.
-pub struct Teller {
+/// A thread that runs the hook and keeps the position, in the order of the calls.
+pub struct Hook {
     jobs: SyncSender<Job>,
     thread: JoinHandle<()>,
     program: Option<String>,
 }
 
-impl Teller {
-    pub fn start(hook: Vec<OsString>, mut place: Place) -> Self {
+impl Hook {
+    pub fn start(hook: Vec<OsString>, mut position: Position) -> Self {
         let program = hook.first().map(|program| program.to_string_lossy().into_owned());
-        let (jobs, due) = sync_channel(2 * WAITING); // each with the place to keep after it
+        let (jobs, due) = sync_channel(2 * WAITING); // each with the position to keep after it
         let thread = std::thread::spawn(move || {
             for job in due {
                 match job {
-                    Job::Tell(anomaly) => run(&hook, &anomaly),
-                    Job::Keep(time, counts) => place.keep(time, &counts),
+                    Job::Run(anomaly) => run(&hook, &anomaly),
+                    Job::Keep(time, counts) => position.keep(time, &counts),
                 }
             }
         });
@@ -43,9 +43,9 @@ impl Teller {
     }
 
     /// Has the hook run. If it is far behind, it is left out, unless the caller `waits`.
-    pub fn tell(&self, anomaly: &Anomaly, waits: bool) {
+    pub fn run(&self, anomaly: &Anomaly, waits: bool) {
         let Some(program) = &self.program else { return };
-        let job = Job::Tell(anomaly.clone());
+        let job = Job::Run(anomaly.clone());
         if waits {
             let _ = self.jobs.send(job);
         } else if let Err(TrySendError::Full(_)) = self.jobs.try_send(job) {
@@ -54,7 +54,8 @@ impl Teller {
         }
     }
 
-    /// Has the place kept, after the hooks of what was told before: a run that ends earlier tells it again.
+    /// Has the position kept, after the hooks of all anomalies before it. A run that ends earlier reports
+    /// them again.
     pub fn keep(&self, time: i64, counts: &Counts) {
         let _ = self.jobs.try_send(Job::Keep(time, counts.clone())); // a later one comes
     }
@@ -69,12 +70,12 @@ impl Teller {
 /// Runs the hook. Its failure is printed and ends nothing.
 fn run(hook: &[OsString], anomaly: &Anomaly) {
     let Some((program, arguments)) = hook.split_first() else { return };
-    let told = input(&format!("{}\n", anomaly.to_json())).map_err(Silence::from).and_then(|input| {
+    let output = input(&format!("{}\n", anomaly.to_json())).map_err(Silence::from).and_then(|input| {
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
         output_of(command, input)
     });
-    if let Err(Silence::Unasked(why) | Silence::Refuses(why)) = told {
+    if let Err(Silence::Unasked(why) | Silence::Refuses(why)) = output {
         let program = program.to_string_lossy();
         let _ = writeln!(std::io::stderr(), "qrtotp: {program}: {}", qrtotp_values::text::clean(&why, 512));
     }
@@ -101,21 +102,21 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_slow_hook_and_the_place_is_kept_after_it() {
+    fn nobody_waits_for_a_slow_hook_and_the_position_is_kept_after_it() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, told) = (dir.path().join("place"), dir.path().join("told"));
-        let script = format!("/bin/sleep 0.3; /bin/cat >>{}", told.display());
+        let (file, output) = (dir.path().join("place"), dir.path().join("output"));
+        let script = format!("/bin/sleep 0.3; /bin/cat >>{}", output.display());
         let hook = ["/bin/sh", "-c", &script].map(OsString::from).into();
-        let (place, _, counts) = Place::load(Some(&file), 1000);
-        let (teller, begun) = (Teller::start(hook, place), Deadline::after(Duration::from_secs(60)));
+        let (position, _, counts) = Position::load(Some(&file), 1000);
+        let (hook, begun) = (Hook::start(hook, position), Deadline::after(Duration::from_secs(60)));
         for at in 0..2 {
-            teller.tell(&anomaly(at), false);
-            teller.keep(2000, &counts);
+            hook.run(&anomaly(at), false);
+            hook.keep(2000, &counts);
         }
         assert!(begun.waited() < Duration::from_millis(250) && !file.exists());
-        teller.end();
-        let told = std::fs::read_to_string(told).unwrap();
-        assert!(told.lines().count() == 2 && begun.waited() >= Duration::from_millis(600), "{told}");
+        hook.end();
+        let output = std::fs::read_to_string(output).unwrap();
+        assert!(output.lines().count() == 2 && begun.waited() >= Duration::from_millis(600), "{output}");
         assert!(std::fs::read_to_string(file).unwrap().starts_with("2000\n"));
     }
 
@@ -123,16 +124,16 @@ mod tests {
     fn a_hook_that_is_far_behind_is_left_out_unless_the_caller_waits() {
         let dir = tempfile::tempdir().unwrap();
         for (waits, all) in [(false, false), (true, true)] {
-            let told = dir.path().join(waits.to_string());
-            let script = format!("/bin/sleep 0.01; /bin/cat >>{}", told.display());
+            let output = dir.path().join(waits.to_string());
+            let script = format!("/bin/sleep 0.01; /bin/cat >>{}", output.display());
             let hook = ["/bin/sh", "-c", &script].map(OsString::from).into();
-            let teller = Teller::start(hook, Place::load(None, 0).0);
+            let hook = Hook::start(hook, Position::load(None, 0).0);
             for at in 0..WAITING + 20 {
-                teller.tell(&anomaly(at), waits);
-                teller.keep(2000, &Counts::new());
+                hook.run(&anomaly(at), waits);
+                hook.keep(2000, &Counts::new());
             }
-            teller.end();
-            let lines = std::fs::read_to_string(told).unwrap().lines().count();
+            hook.end();
+            let lines = std::fs::read_to_string(output).unwrap().lines().count();
             assert!(lines >= WAITING && (lines == WAITING + 20) == all, "{waits}: {lines}");
         }
     }
