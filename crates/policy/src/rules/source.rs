@@ -429,7 +429,7 @@ impl RawRule {
     fn problem(&self) -> Option<&'static str> {
         let asks = matches!(self.then, Some(Outcome::Code | Outcome::TwoCodes));
         let allows = self.first_login == Some(FirstLogin::Allow);
-        let silent = |message: &String| !printable(message, 200);
+        let silent = |message: &String| !printable(message, 200) || message.trim().is_empty();
         let remembers = self.remember.is_some();
         let too_long = |duration: ConfigDuration| !(60..=86_400).contains(&duration.as_seconds());
         [

@@ -96,6 +96,9 @@ impl Setting for Caller {
             "" => "write a name",
             text if text.contains('*') => "write whole names; `*` does not stand for anything here",
             text if text.len() > LONGEST => "a name has at most 64 bytes",
+            text if !is_plain(text) => {
+                "write whole names; there are no patterns, no lists and no \"not\" here"
+            }
             _ => return Ok(Self(name)),
         };
         Err(Fault::new(value, message.into()))
@@ -134,18 +137,20 @@ pub(super) struct UserPattern(pub(super) Pattern);
 
 impl Setting for UserPattern {
     fn read(value: &Value) -> Result<Self, Fault> {
-        // Directories have accounts such as `o'brien`.
-        let odd = |c: char| c.is_control() || "?*,\"[]".contains(c);
-        if let Ok(pattern) = Pattern::read(value) {
-            let text = &pattern.text;
-            if !text.starts_with(['%', '@', '+', '!', '#']) && !text.contains(odd) && text.trim() == text {
-                return Ok(Self(pattern));
-            }
+        if let Some(pattern) = Pattern::read(value).ok().filter(|pattern| is_plain(&pattern.text)) {
+            return Ok(Self(pattern));
         }
         let message = "write a user's name, or its beginning with one `*` at the end; there is no other pattern and no \"not\": \
                        put the exception in a rule above. Groups go into `group`";
         Err(Fault::new(value, message.into()))
     }
+}
+
+/// Whether a name, or the beginning of one, has nothing that is taken for a pattern or a list elsewhere: here
+/// it would match nobody. Directories have accounts such as `o'brien`.
+fn is_plain(text: &str) -> bool {
+    let odd = |c: char| c.is_control() || "?*,\"[]".contains(c);
+    !text.starts_with(['%', '@', '+', '!', '#']) && !text.contains(odd) && text.trim() == text
 }
 
 /// Where the login of a test comes from: an address, a host's name, or `local`.
@@ -172,11 +177,15 @@ pub(super) struct Terminal(pub(super) Pattern);
 impl Setting for Terminal {
     fn read(value: &Value) -> Result<Self, Fault> {
         let pattern = Pattern::read(value)?;
-        if pattern.open || pattern.text != "tty" {
-            return Ok(Self(pattern));
-        }
-        let message =
-            "`tty` names no terminal, because anyone can open /dev/tty; write tty1, or tty* for all consoles";
+        let message = match pattern.text.as_str() {
+            "tty" if !pattern.open => {
+                "`tty` names no terminal, because anyone can open /dev/tty; write tty1, or tty* for all consoles"
+            }
+            text if !is_plain(text) => {
+                "write a terminal's name, or its beginning with one `*` at the end; there is no other pattern and no \"not\""
+            }
+            _ => return Ok(Self(pattern)),
+        };
         Err(Fault::new(value, message.into()))
     }
 }

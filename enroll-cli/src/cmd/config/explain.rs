@@ -60,6 +60,9 @@ pub fn explained(path: &Path, args: &Explain, out: &mut impl Write) -> Result<Ou
         familiar: args.place == Familiarity::Familiar,
         all: args.all,
     };
+    for name in unknown_groups(&config.rules.rules().map_err(damaged)?, args.groups.as_deref()) {
+        let _ = writeln!(std::io::stderr(), "qrtotp: no rule names the group {}", clean(name, 64));
+    }
     let explained = explain(&config, &facts, &assumed).map_err(damaged)?;
     let step_up = if assumed.familiar { None } else { step_up(path, &args.user, now) };
     if args.json {
@@ -163,6 +166,14 @@ fn explain<'p>(
         failed: failed.map(|condition| (condition, mismatch(facts, &rule.conditions, condition, offset))),
     });
     Ok(Explained { tried: tried.collect(), groups: asked, decision })
+}
+
+/// Groups to assume that no rule names: they change nothing, so they may be slips.
+fn unknown_groups<'a>(rules: &[Rule], names: Option<&'a [String]>) -> impl Iterator<Item = &'a str> {
+    let known: Vec<&String> =
+        rules.iter().flat_map(|rule| &rule.conditions.group).map(|group| &group.name).collect();
+    let names = names.unwrap_or_default().iter();
+    names.filter(move |name| !name.is_empty() && !known.contains(name)).map(String::as_str)
 }
 
 /// The numbers by which the rules know groups.

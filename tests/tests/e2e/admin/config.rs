@@ -203,6 +203,8 @@ fn what_is_not_confirmed_ends_even_if_the_configuration_before_it_locks_out() {
     let _ = sandbox.log.wait(&["event=policy_rolled_back", "reason=not_confirmed", "policy=5"]);
     let explained = config(&sandbox, &["explain", "--user", "alice"]).exited(1).stdout;
     assert!(explained.starts_with("policy 4, ") && explained.contains("outcome: deny"), "{explained}");
+    let slip = config(&sandbox, &["explain", "--user", "alice", "--groups", "nosuch"]).exited(1);
+    assert!(slip.stderr.contains("no rule names the group nosuch"), "{}", slip.stderr);
 }
 
 #[test]
