@@ -31,10 +31,11 @@ pub use sshd_files::SshdFiles;
 pub use stacks::{Primary, Service};
 
 use super::config;
-use crate::applied::{self, HostNames};
+use crate::applied;
 use crate::cli::{Doctor, DoctorWhat};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
+use crate::host_names::HostNames;
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 use qrtotp_clock::{Clock, SystemClock};

@@ -1,8 +1,7 @@
-//! What was right when the configuration was applied and is not any more: groups, the time zone, a grace
-//! period.
+//! Parts of an applied configuration that have become outdated: groups, the time zone, a grace period.
 
 use super::report::Finding;
-use crate::applied::zone_end;
+use crate::host_names::zone_end;
 use qrtotp_policy::{Config, FirstLogin, Group, Names};
 use qrtotp_values::{Date, UnixTime};
 
