@@ -1,4 +1,4 @@
-//! What the names of a configuration mean on this host: groups, users, time zones.
+//! Resolves the names of a configuration on this host: groups, users, time zones.
 
 use nix::unistd::{Group, User};
 use qrtotp_clock::{Clock, SystemClock};

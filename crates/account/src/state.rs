@@ -82,7 +82,7 @@ impl State {
         }
     }
 
-    /// A copy that can take a mark for each credential of a record, every place and new audit lines without
+    /// A copy that can take the state of each credential of a record, every place and new audit lines without
     /// allocating.
     #[must_use]
     pub fn with_room(&self) -> Self {
