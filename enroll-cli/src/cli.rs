@@ -94,7 +94,7 @@ pub enum Command {
     ///
     /// Sorted by name if there are at most 1000, else in no order. An account whose record can't be read is
     /// reported on standard error, and the exit code is then 2. With several of --unenrolled, --locked and
-    /// --stale, the accounts that any of them means.
+    /// --stale, an account is listed if it matches any of them.
     List(List),
     /// Check a code from standard input; this uses it up (root only, except with --stdin-json)
     ///
@@ -127,7 +127,7 @@ pub enum Command {
     /// Hardware ssh keys, which rules can take as second factor (root only)
     #[command(subcommand)]
     Key(HardwareKey),
-    /// Correct for a device whose clock is wrong, by two codes in a row
+    /// Allow for a device's wrong clock, by two of its codes in a row
     ///
     /// For a device whose codes are refused though nothing else is wrong: its clock may be up to 10 minutes
     /// off. Asks for two codes in a row. If both are correct, this device's codes are accepted with its
@@ -185,7 +185,7 @@ pub enum Command {
     ///
     /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too. A line in both is shown
     /// once. Lines that look like ours but were written by a process without root's rights are marked FORGED,
-    /// where the journal says who wrote them.
+    /// if the journal says who wrote them.
     Audit(Audit),
     /// A console for a terminal: live events, accounts with their counted wrong codes, open tokens, rules in
     /// use; unlock, revoke and reissue (root only)
@@ -194,13 +194,14 @@ pub enum Command {
     /// its token. `i` revokes its devices and shows a one-time code for a new one. Each key asks first, and
     /// logs what the command logs. It opens no port.
     Top,
-    /// Follow the log and say what deserves a look: guessing, a code that two people know, a new place, many
-    /// enrolments
+    /// Follow the log and report what deserves a look: guessing, a code that two people know, a new place,
+    /// many enrolments
     ///
     /// Needs no root, only the right to read the log (group systemd-journal, or adm for files). Each anomaly
-    /// says why. It reads the log of the last 30 days first, to tell lines of the module from lines that
-    /// users wrote. It reports the same anomaly of an account or a network at most once an hour. With --file
-    /// it reads that log to its end, and prints what it would have reported. docs/AUDIT.md lists the rules.
+    /// has its reason. It reads the log of the last 30 days first, to tell lines of the module from lines
+    /// that users wrote. It reports the same anomaly of an account or a network at most once an hour. With
+    /// --file it reads that log to its end, and prints what it would have reported. docs/AUDIT.md lists the
+    /// rules.
     Watch(Watch),
     /// Print the store in numbers for Prometheus, without any name (root only)
     ///
@@ -267,7 +268,7 @@ pub enum Command {
 /// Which accounts are listed. Without a condition all; of several, any has to hold.
 #[derive(Debug, Default, Args)]
 pub struct List {
-    /// A JSON object a line, as `status USER --json` shows it, with times in Unix seconds
+    /// JSON: an object for each account, a line each, as `status USER --json` shows it
     #[arg(long)]
     pub json: bool,
     /// Only accounts without a device, and users of this host with a login shell who have no record
@@ -276,7 +277,7 @@ pub struct List {
     /// Only accounts whose codes have to wait or are disabled after wrong ones
     #[arg(long)]
     pub locked: bool,
-    /// Only enrolled accounts whose last code is longer ago, such as 90d, or that never gave one
+    /// Only enrolled accounts that have given no code for so long, such as 90d, or never
     #[arg(long, value_name = "TIME")]
     pub stale: Option<ConfigDuration>,
 }

@@ -10,6 +10,7 @@ mod cmd;
 mod context;
 mod error;
 mod fleet_member;
+mod host_names;
 mod input;
 mod interrupt;
 mod language;

@@ -28,10 +28,11 @@ fn payload(bytes: &[u8]) {
     for _ in 0..4 {
         let id = CredentialId::from_random(input.array());
         let step = u64::from_le_bytes(input.array());
-        let (before, fresh) = (state.mark(id).map(|mark| mark.watermark), state.is_fresh(id, step));
+        let (before, fresh) =
+            (state.credential_state(id).map(|mark| mark.watermark), state.is_fresh(id, step));
         assert_eq!(fresh, before.is_none_or(|known| step > known));
         state.raise(id, step, fresh.then_some(1));
-        let after = state.mark(id).map(|mark| mark.watermark);
+        let after = state.credential_state(id).map(|mark| mark.watermark);
         assert!(after >= before && !state.is_fresh(id, step), "a watermark fell");
     }
 }

@@ -255,7 +255,9 @@ impl Record {
     /// The value of [`Record::burnt_until`] after removing these credentials.
     #[must_use]
     pub fn burnt_without(&self, gone: &[Credential], state: &State) -> UnixTime {
-        let ends = gone.iter().filter_map(|gone| Some(gone.params.end_of(state.mark(gone.id)?.watermark)));
+        let ends = gone
+            .iter()
+            .filter_map(|gone| Some(gone.params.end_of(state.credential_state(gone.id)?.watermark)));
         ends.fold(self.burnt_until, UnixTime::max)
     }
 }

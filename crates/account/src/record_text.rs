@@ -1,7 +1,7 @@
 //! The text form of a record's cold part, see docs/FILEFORMAT.md.
 
 use super::record::{Credential, Label, Origin, Pending, Record, RecordError, SshKey};
-use super::state::MAX_MARKS;
+use super::state::MAX_CREDENTIAL_STATES;
 use super::toml_subset::{Document, NotPlain, Table, Writer};
 use super::{
     Binding, HardwareKeyType, KeyFingerprint, Name, RecordId, RecoverySet, SALT_LEN, SetKind, Token,
@@ -155,7 +155,7 @@ fn read(text: &str) -> Result<Record, RecordError> {
             Some(_) => return Err(Value("credential.kind")),
         }
     }
-    if credentials.len() > MAX_MARKS || ssh_keys.len() > Record::MAX_SSH_KEYS {
+    if credentials.len() > MAX_CREDENTIAL_STATES || ssh_keys.len() > Record::MAX_SSH_KEYS {
         return Err(Value("credential"));
     }
     if !ssh_keys.is_empty() && credentials.is_empty() {

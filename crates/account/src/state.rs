@@ -13,7 +13,7 @@ use qrtotp_otp::Step;
 use qrtotp_values::UnixTime;
 
 /// Most credentials that a record can hold.
-pub const MAX_MARKS: usize = 32;
+pub const MAX_CREDENTIAL_STATES: usize = 32;
 /// How many accepted codes are remembered.
 const RECENT: usize = 16;
 /// A keyed digest of an accepted code. All zeros: none.
@@ -54,7 +54,7 @@ pub struct State {
     recovery: (SetId, u32),
     /// The last accepted codes, the newest one last.
     recent: [CodeDigest; RECENT],
-    marks: Vec<CredentialState>,
+    credentials: Vec<CredentialState>,
     /// Signs of an attack.
     pub signs: Signs,
     /// The account's audit lines.
@@ -69,29 +69,38 @@ impl State {
     #[must_use]
     pub fn new(record: RecordId) -> Self {
         let (throttle, recovery) = (Throttle::default(), no_recovery());
-        let (recent, marks, signs) = (Default::default(), Vec::new(), Signs::default());
-        Self { record, throttle, recovery, recent, marks, signs, chain: Chain::new(record), decision: None }
+        let (recent, credentials, signs) = (Default::default(), Vec::new(), Signs::default());
+        Self {
+            record,
+            throttle,
+            recovery,
+            recent,
+            credentials,
+            signs,
+            chain: Chain::new(record),
+            decision: None,
+        }
     }
 
     /// A copy that can take a mark for each credential of a record, every place and new audit lines without
     /// allocating.
     #[must_use]
     pub fn with_room(&self) -> Self {
-        let mut marks = Vec::with_capacity(MAX_MARKS.max(self.marks.len()));
-        marks.extend_from_slice(&self.marks);
-        Self { marks, throttle: self.throttle.with_room(), chain: self.chain.with_room(), ..*self }
+        let mut credentials = Vec::with_capacity(MAX_CREDENTIAL_STATES.max(self.credentials.len()));
+        credentials.extend_from_slice(&self.credentials);
+        Self { credentials, throttle: self.throttle.with_room(), chain: self.chain.with_room(), ..*self }
     }
 
     /// The remembered state of a credential; none if it was never used.
     #[must_use]
-    pub fn mark(&self, credential: CredentialId) -> Option<&CredentialState> {
-        self.marks.iter().find(|mark| mark.credential == credential)
+    pub fn credential_state(&self, credential: CredentialId) -> Option<&CredentialState> {
+        self.credentials.iter().find(|known| known.credential == credential)
     }
 
     /// True if a code of `step` may still be accepted.
     #[must_use]
     pub fn is_fresh(&self, credential: CredentialId, step: Step) -> bool {
-        self.mark(credential).is_none_or(|mark| step > mark.watermark)
+        self.credential_state(credential).is_none_or(|known| step > known.watermark)
     }
 
     /// Whether the code is the last one that was accepted.
@@ -114,28 +123,29 @@ impl State {
 
     /// Burns every step up to `step` and, if `used` is set, notes the use. A watermark never falls.
     pub fn raise(&mut self, credential: CredentialId, step: Step, used: Option<UnixTime>) {
-        let index = self.marks.iter().position(|mark| mark.credential == credential).unwrap_or_else(|| {
-            self.marks.push(CredentialState { credential, watermark: 0, last_used: 0, drift: 0 });
-            self.marks.len() - 1
-        });
-        let mark = &mut self.marks[index];
-        mark.watermark = mark.watermark.max(step);
+        let index =
+            self.credentials.iter().position(|known| known.credential == credential).unwrap_or_else(|| {
+                self.credentials.push(CredentialState { credential, watermark: 0, last_used: 0, drift: 0 });
+                self.credentials.len() - 1
+            });
+        let known = &mut self.credentials[index];
+        known.watermark = known.watermark.max(step);
         if let Some(at) = used {
-            mark.last_used = at;
+            known.last_used = at;
         }
     }
 
     /// Records that a device's clock is this many steps ahead of ours.
     pub fn set_drift(&mut self, credential: CredentialId, steps: i32) {
         self.raise(credential, 0, None);
-        if let Some(mark) = self.marks.iter_mut().find(|mark| mark.credential == credential) {
-            mark.drift = steps;
+        if let Some(known) = self.credentials.iter_mut().find(|known| known.credential == credential) {
+            known.drift = steps;
         }
     }
 
     /// Forgets credentials that are not in `known`.
     pub fn retain(&mut self, known: impl Fn(CredentialId) -> bool) {
-        self.marks.retain(|mark| known(mark.credential));
+        self.credentials.retain(|state| known(state.credential));
     }
 
     /// How many codes of `set` are used.
@@ -182,12 +192,12 @@ impl State {
             }
         }
         out.extend_from_slice(self.recent.as_flattened());
-        out.push(u8::try_from(self.marks.len()).unwrap_or(u8::MAX));
-        for mark in &self.marks {
-            out.extend_from_slice(&mark.credential.to_bytes());
-            out.extend_from_slice(&mark.watermark.to_le_bytes());
-            out.extend_from_slice(&mark.last_used.to_le_bytes());
-            out.extend_from_slice(&mark.drift.to_le_bytes());
+        out.push(u8::try_from(self.credentials.len()).unwrap_or(u8::MAX));
+        for known in &self.credentials {
+            out.extend_from_slice(&known.credential.to_bytes());
+            out.extend_from_slice(&known.watermark.to_le_bytes());
+            out.extend_from_slice(&known.last_used.to_le_bytes());
+            out.extend_from_slice(&known.drift.to_le_bytes());
         }
         out.push(u8::try_from(places.len()).unwrap_or(u8::MAX));
         for place in places {
@@ -264,10 +274,10 @@ impl State {
         for code in &mut recent {
             *code = take(rest)?;
         }
-        let marks = take_marks(rest)?;
+        let credentials = take_credential_states(rest)?;
         throttle.places = take_places(rest)?;
         let (signs, chain) = (Signs::default(), Chain::default());
-        Ok(Self { record, throttle, recovery, recent, marks, signs, chain, decision: None })
+        Ok(Self { record, throttle, recovery, recent, credentials, signs, chain, decision: None })
     }
 
     /// Reads the form that slots of version 1 hold: without places, and with one lane for all codes, whose
@@ -282,7 +292,7 @@ impl State {
         state.throttle.strangers = LeakyLane { lane, since: lane.last_failure };
         state.throttle.recovery = take_lane(rest)?;
         state.recovery = take_recovery(rest)?;
-        state.marks = take_marks(rest)?;
+        state.credentials = take_credential_states(rest)?;
         if rest.is_empty() { Ok(state) } else { Err(StateError) }
     }
 }
@@ -311,11 +321,11 @@ fn take_recovery(rest: &mut &[u8]) -> Result<(SetId, u32), StateError> {
     }
 }
 
-fn take_marks(rest: &mut &[u8]) -> Result<Vec<CredentialState>, StateError> {
+fn take_credential_states(rest: &mut &[u8]) -> Result<Vec<CredentialState>, StateError> {
     take_list(
         rest,
-        MAX_MARKS,
-        |mark: &CredentialState| mark.credential,
+        MAX_CREDENTIAL_STATES,
+        |known: &CredentialState| known.credential,
         |rest| {
             Ok(CredentialState {
                 credential: CredentialId::from_bytes(take(rest)?).map_err(|_| StateError)?,
@@ -426,8 +436,8 @@ mod tests {
         state.raise(credential(1), 5, None);
         state.raise(credential(2), 6, None);
         state.retain(|id| id == credential(2));
-        assert_eq!(state.mark(credential(1)), None);
-        assert_eq!(state.mark(credential(2)).map(|mark| mark.watermark), Some(6));
+        assert_eq!(state.credential_state(credential(1)), None);
+        assert_eq!(state.credential_state(credential(2)).map(|known| known.watermark), Some(6));
     }
 
     #[test]
@@ -443,8 +453,8 @@ mod tests {
     fn a_state_with_a_credential_twice_is_refused() {
         let mut state = State::new(RecordId([0; 16]));
         state.raise(credential(1), 5, None);
-        let mark = state.marks[0];
-        state.marks.push(mark);
+        let known = state.credentials[0];
+        state.credentials.push(known);
         assert_eq!(State::from_bytes(&bytes(&state)), Err(StateError));
     }
 
@@ -557,13 +567,13 @@ mod tests {
             let mut state = State::new(RecordId([0; 16]));
             let mut accepted = std::collections::HashSet::new();
             for (id, step) in steps {
-                let before = state.mark(credential(id)).map(|m| m.watermark);
+                let before = state.credential_state(credential(id)).map(|m| m.watermark);
                 if state.is_fresh(credential(id), step) {
                     prop_assert!(accepted.insert((id, step)));
                     state.raise(credential(id), step, None);
                 } else {
                     state.raise(credential(id), step, None);
-                    prop_assert_eq!(state.mark(credential(id)).map(|m| m.watermark), before);
+                    prop_assert_eq!(state.credential_state(credential(id)).map(|m| m.watermark), before);
                 }
             }
         }

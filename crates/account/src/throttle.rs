@@ -312,8 +312,8 @@ impl Throttle {
 
     /// Failures that count, of one kind.
     #[must_use]
-    pub fn failures_of(&self, means: FactorKind) -> u32 {
-        match means {
+    pub fn failures_of(&self, factor: FactorKind) -> u32 {
+        match factor {
             FactorKind::Code => self.code_failures(),
             FactorKind::Recovery => self.recovery.failures,
         }
@@ -321,8 +321,8 @@ impl Throttle {
 
     /// Failures that count in the lane of an answer.
     #[must_use]
-    pub fn failures_here(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
-        match (means, side) {
+    pub fn failures_here(&self, factor: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        match (factor, side) {
             (FactorKind::Recovery, _) => self.recovery.failures,
             (FactorKind::Code, Side::Own) => self.own.lane.failures,
             (FactorKind::Code, _) => {
@@ -356,8 +356,8 @@ impl Throttle {
     /// Seconds to wait from `now` until an answer of this kind is checked; 0 for none. See
     /// [`FailureCounter::wait`].
     #[must_use]
-    pub fn wait(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
-        match (means, side) {
+    pub fn wait(&self, factor: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> u32 {
+        match (factor, side) {
             (FactorKind::Recovery, _) => self.recovery.wait(now, rules),
             (FactorKind::Code, Side::Own) => self.own.wait(now, &Leak::of_own(rules)),
             (FactorKind::Code, _) => self.place(side, now, rules).map_or_else(
@@ -384,9 +384,9 @@ impl Throttle {
 
     /// The gate for an attempt at `now`.
     #[must_use]
-    pub fn gate(&self, means: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> Gate {
-        match self.wait(means, side, now, rules) {
-            0 if means == FactorKind::Recovery => Gate::Open,
+    pub fn gate(&self, factor: FactorKind, side: Side, now: UnixTime, rules: &ThrottleRules) -> Gate {
+        match self.wait(factor, side, now, rules) {
+            0 if factor == FactorKind::Recovery => Gate::Open,
             0 if self.is_disabled(rules) => Gate::Disabled,
             0 if self.place(side, now, rules).is_some_and(|place| place.failures_of_day(now) >= DAILY) => {
                 Gate::TwoCodes
@@ -399,20 +399,20 @@ impl Throttle {
     /// Counts one failure. Gives the limit that it reached.
     pub fn fail(
         &mut self,
-        means: FactorKind,
+        factor: FactorKind,
         side: Side,
         now: UnixTime,
         rules: &ThrottleRules,
     ) -> Option<Engaged> {
         // A recovery code can't be guessed, so the owner need not hear of one that was mistyped at a place of
         // theirs.
-        if means == FactorKind::Code || (side != Side::Own && !self.is_familiar(side, now, rules)) {
+        if factor == FactorKind::Code || (side != Side::Own && !self.is_familiar(side, now, rules)) {
             if self.since.count == 0 {
                 self.since.first = now;
             }
             self.since.count = self.since.count.saturating_add(1);
         }
-        let engaged = match (means, side, self.place_mut(side, now, rules)) {
+        let engaged = match (factor, side, self.place_mut(side, now, rules)) {
             (FactorKind::Recovery, ..) => {
                 self.recovery.fail(now);
                 (self.recovery.failures == rules.free_failures).then_some(Engaged::Waiting)
@@ -421,7 +421,7 @@ impl Throttle {
             (FactorKind::Code, _, Some(place)) => place.fail(now, rules),
             (FactorKind::Code, _, None) => self.strangers.fail(now, &Leak::of_strangers(rules)),
         };
-        let disabled = means == FactorKind::Code && self.code_failures() == rules.disable_after;
+        let disabled = factor == FactorKind::Code && self.code_failures() == rules.disable_after;
         if disabled { Some(Engaged::Disabled) } else { engaged }
     }
 

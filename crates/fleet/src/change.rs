@@ -337,7 +337,7 @@ fn is_unhealed(view: &View, after: &Account) -> bool {
         |account: &Account| after.record.recovery.as_ref().map(|set| account.state.recovery_used(set.id));
     let drift = |account: &Account| -> Vec<i32> {
         let ids = after.record.credentials.iter().map(|credential| credential.id);
-        ids.map(|id| account.state.mark(id).map_or(0, |mark| mark.drift)).collect()
+        ids.map(|id| account.state.credential_state(id).map_or(0, |mark| mark.drift)).collect()
     };
     used(before) != used(after) || drift(before) != drift(after)
 }

@@ -135,7 +135,7 @@ fn burn(record: &Record, state: &mut State, fence: UnixTime) {
         return;
     }
     for credential in &record.credentials {
-        let ahead = state.mark(credential.id).map_or(0, |mark| mark.drift.max(0));
+        let ahead = state.credential_state(credential.id).map_or(0, |mark| mark.drift.max(0));
         let last = credential.params.step_at(fence - 1).saturating_add_signed(ahead.into());
         if state.is_fresh(credential.id, last) {
             state.raise(credential.id, last, None);

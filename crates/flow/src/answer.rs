@@ -99,7 +99,7 @@ impl Answer {
     }
 
     /// The factor whose failures it waits for and adds to.
-    pub(super) fn means(&self) -> FactorKind {
+    pub(super) fn factor(&self) -> FactorKind {
         match self {
             Answer::Recovery(_) => FactorKind::Recovery,
             Answer::Code(_) | Answer::Pair(..) | Answer::NoPair | Answer::Malformed => FactorKind::Code,

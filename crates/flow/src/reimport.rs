@@ -33,7 +33,7 @@ pub fn reimport(ctx: &mut Ctx<'_>, what: &Import<'_>) -> Result<Option<Reimporte
         if what.device_in(store, record)?.is_none_or(|known| known.id != id) {
             return Err(EnrollError::Changed);
         }
-        let drift = state.mark(id).map_or(what.drift, |mark| mark.drift);
+        let drift = state.credential_state(id).map_or(what.drift, |mark| mark.drift);
         state.raise(id, Import { window, drift, ..*what }.burnt(ctx.config, now), None);
         let current = record.recovery.as_ref().map(|set| set.id);
         let gone = gone.as_ref().filter(|(set, _)| Some(set.id) == current);

@@ -44,7 +44,7 @@ impl Verification {
 
     /// A possible explanation of a refusal. Only for refusals: an accepted login does no more than it must.
     pub(super) fn explanation(&self, clock: &dyn Clock) -> Cow<'static, str> {
-        let Self::Refused { why, means, right_for, .. } = self else { return "".into() };
+        let Self::Refused { why, factor, right_for, .. } = self else { return "".into() };
         if *right_for == Some(0) {
             return NOT_CURRENT.into();
         }
@@ -56,7 +56,7 @@ impl Verification {
             return MALFORMED.into();
         }
         let unsynchronized = clock.discipline().is_some_and(|discipline| !discipline.synchronized);
-        let by_the_clock = *means == FactorKind::Code && *why == Refusal::WrongCode;
+        let by_the_clock = *factor == FactorKind::Code && *why == Refusal::WrongCode;
         if unsynchronized && by_the_clock { UNSYNCHRONIZED.into() } else { "".into() }
     }
 

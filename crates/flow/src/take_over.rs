@@ -37,7 +37,7 @@ pub fn take_over(ctx: &mut Ctx<'_>, account: &Account, opener: &SealKey) -> Resu
 fn burnt(config: &Config, record: &Record, mut state: State, now: UnixTime) -> State {
     state.chain = Chain::new(record.id);
     for credential in &record.credentials {
-        let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
+        let drift = state.credential_state(credential.id).map_or(0, |mark| mark.drift);
         let latest = credential.params.step_at(now).saturating_add_signed(drift.into());
         state.raise(credential.id, latest.saturating_add(config.verify.window().ahead.into()), None);
     }

@@ -37,7 +37,7 @@ pub(super) enum Verification {
     /// Refused.
     Refused {
         why: Refusal,
-        means: FactorKind,
+        factor: FactorKind,
         /// The failures in its lane, this one included.
         failures: u32,
         /// The limit that it reached.
@@ -53,10 +53,10 @@ pub(super) enum Verification {
 
 impl Verification {
     /// A refusal without further data.
-    pub(super) fn refused(why: Refusal, means: FactorKind, failures: u32) -> Self {
+    pub(super) fn refused(why: Refusal, factor: FactorKind, failures: u32) -> Self {
         Self::Refused {
             why,
-            means,
+            factor,
             failures,
             engaged: None,
             credential: None,
@@ -84,7 +84,7 @@ impl Verification {
     /// The factor for which it was counted as a failure, if it was.
     pub(super) fn counted_as(&self) -> Option<FactorKind> {
         match self {
-            Self::Refused { why, means, .. } if why.is_counted() => Some(*means),
+            Self::Refused { why, factor, .. } if why.is_counted() => Some(*factor),
             Self::Refused { .. } | Self::Accepted { .. } => None,
         }
     }
@@ -164,17 +164,17 @@ impl Rules<'_> {
     pub(super) fn count(
         &self,
         why: Refusal,
-        means: FactorKind,
+        factor: FactorKind,
         side: Side,
         record: &Record,
         state: &mut State,
     ) -> Verification {
         // The lane of its place, even if it counts as a stranger's.
         state.throttle.remembered.end_at(self.side(record));
-        let engaged = state.throttle.fail(means, side, self.now, &self.throttle);
+        let engaged = state.throttle.fail(factor, side, self.now, &self.throttle);
         self.answer_place.note(self.key, record, self.now, &mut state.throttle.since);
-        let failures = state.throttle.failures_here(means, side, self.now, &self.throttle);
-        Verification::refused(why, means, failures).engaging(engaged)
+        let failures = state.throttle.failures_here(factor, side, self.now, &self.throttle);
+        Verification::refused(why, factor, failures).engaging(engaged)
     }
 
     /// Counts a right code of a device.

@@ -74,7 +74,7 @@ pub(super) fn simulate_for_unknown(
 ) -> Recorded {
     simulate_write(store, rules, answer);
     simulate_hash(store, rules, answer);
-    Recorded { verification: Verification::refused(why, answer.means(), 0), lines: ChainedLines::default() }
+    Recorded { verification: Verification::refused(why, answer.factor(), 0), lines: ChainedLines::default() }
 }
 
 fn simulate_write(store: &dyn Store, rules: &Rules<'_>, answer: &Answer) {
@@ -87,7 +87,7 @@ fn simulate_write(store: &dyn Store, rules: &Rules<'_>, answer: &Answer) {
 fn simulate_hash(store: &dyn Store, rules: &Rules<'_>, answer: &Answer) {
     if let Some(_hash) = answer.hash(&[0; SALT_LEN]) {
         let mut lines = ChainedLines::with_room();
-        let refused = Verification::refused(Refusal::WrongCode, answer.means(), 0);
+        let refused = Verification::refused(Refusal::WrongCode, answer.factor(), 0);
         store.simulate(&mut |record, state| {
             let is_familiar = rules.is_familiar(rules.side(record), state);
             rules.chain(&refused, is_familiar, state, &mut lines);
@@ -107,7 +107,7 @@ fn decide(
     let (set, salt, before, refused) = match first {
         None => {
             lines.clear(); // of a run that was not kept
-            return Ok(Verification::refused(Refusal::NotEnrolled, answer.means(), 0));
+            return Ok(Verification::refused(Refusal::NotEnrolled, answer.factor(), 0));
         }
         Some(FirstUpdate::Done(verification)) => return Ok(verification),
         Some(FirstUpdate::TryRecovery { set, salt, before, refused }) => (set, salt, before, refused),
@@ -173,12 +173,12 @@ fn admit(
     record: &Record,
     state: &State,
 ) -> Result<Side, Verification> {
-    let means = answer.means();
+    let factor = answer.factor();
     let refused = |why, side| {
         Err(Verification::refused(
             why,
-            means,
-            state.throttle.failures_here(means, side, rules.now, &rules.throttle),
+            factor,
+            state.throttle.failures_here(factor, side, rules.now, &rules.throttle),
         ))
     };
     if let Some(why) = rules.status_refusal(record) {
@@ -193,7 +193,7 @@ fn admit(
     if code.is_some_and(|code| state.is_recent(code)) {
         return refused(Refusal::Repeated, side);
     }
-    let gate = |side| state.throttle.gate(means, side, rules.now, &rules.throttle);
+    let gate = |side| state.throttle.gate(factor, side, rules.now, &rules.throttle);
     let two_codes = matches!(answer, Answer::Pair(..) | Answer::NoPair);
     let (side, gate) = match gate(side) {
         Gate::TwoCodes if two_codes => return Ok(side),

@@ -27,7 +27,7 @@ pub(super) fn verify_code(
             let failures = state.throttle.failures_here(FactorKind::Code, side, rules.now, &rules.throttle);
             return Verification::Refused {
                 why: Refusal::Damaged,
-                means: FactorKind::Code,
+                factor: FactorKind::Code,
                 failures,
                 engaged: None,
                 credential: Some((credential.id, credential.label.clone())),
@@ -40,7 +40,7 @@ pub(super) fn verify_code(
     // No allocation from here on (see [`Store::change_state`]).
     let mut right_for = None;
     for (credential, verifier) in looked_at.iter().zip(&verifiers) {
-        let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
+        let drift = state.credential_state(credential.id).map_or(0, |mark| mark.drift);
         let now = credential.params.step_at(rules.now).saturating_add_signed(drift.into());
         let mut window = rules.window_of(credential);
         if steps > MAX_TARGETS {

@@ -26,7 +26,7 @@ pub(super) fn verify_pair(
         let verifier = Verifier::new(&secret, params);
         let now = params.step_at(rules.now);
         let steps = if rules.step_up {
-            let drift = state.mark(credential.id).map_or(0, |mark| mark.drift);
+            let drift = state.credential_state(credential.id).map_or(0, |mark| mark.drift);
             let (now, window) = (now.saturating_add_signed(drift.into()), rules.window_of(credential));
             now.saturating_sub(window.back.into())..=now.saturating_add(window.ahead.into())
         } else {

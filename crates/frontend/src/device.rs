@@ -145,7 +145,7 @@ impl DeviceList {
 impl CredentialView {
     pub(crate) fn all(account: &Account) -> Vec<Self> {
         let devices = account.record.credentials.iter();
-        devices.map(|device| Self::new(device, account.state.mark(device.id))).collect()
+        devices.map(|device| Self::new(device, account.state.credential_state(device.id))).collect()
     }
 
     fn new(credential: &Credential, mark: Option<&CredentialState>) -> Self {

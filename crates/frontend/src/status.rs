@@ -206,14 +206,14 @@ impl StatusView {
 }
 
 impl Lock {
-    fn new(throttle: &Throttle, means: FactorKind, rules: &ThrottleRules, now: UnixTime) -> Self {
-        let wait = throttle.wait(means, Side::Nowhere, now, rules);
-        let state = match (means == FactorKind::Code && throttle.is_disabled(rules), wait) {
+    fn new(throttle: &Throttle, factor: FactorKind, rules: &ThrottleRules, now: UnixTime) -> Self {
+        let wait = throttle.wait(factor, Side::Nowhere, now, rules);
+        let state = match (factor == FactorKind::Code && throttle.is_disabled(rules), wait) {
             (true, _) => "disabled",
             (false, 0) => "open",
             (false, _) => "waiting",
         };
-        Self { state, wait, failures: throttle.failures_of(means) }
+        Self { state, wait, failures: throttle.failures_of(factor) }
     }
 
     fn message(&self, waiting: fn(&dyn Display, &dyn Display) -> Message) -> Message {

@@ -67,6 +67,16 @@ pub fn digest(files: &[SourceFile]) -> [u8; 32] {
 /// The tables that files of `conf.d` may hold.
 const BESIDE: [&str; 3] = ["rule", "test", "networks"];
 
+/// Refuses settings beside the main file.
+fn check_beside(text: &Text<'_>, document: &Table) -> Result<(), ConfigError> {
+    let Some(entry) = document.0.iter().find(|entry| !BESIDE.contains(&entry.key.as_str())) else {
+        return Ok(());
+    };
+    let message =
+        format!("`{}` stands in the main file only; here: `rule`, `test` and `networks`", entry.key);
+    Err(text.error(&Fault { at: entry.at, message }))
+}
+
 /// Refuses `first_login = "enroll"` on a verifier.
 fn refuse_enrolment(texts: &[Text<'_>], parts: &[Part], settings: &Table) -> Result<(), ConfigError> {
     let defaults = settings.get("defaults").and_then(|value| table(value).ok()).and_then(enrols_at);
@@ -91,11 +101,8 @@ pub fn compile(files: &[SourceFile], names: &dyn Names) -> Result<Compiled, Conf
     for (place, text) in texts.iter().enumerate() {
         let mut document = Table::from_toml(text.as_str()).map_err(|fault| text.error(&fault))?;
         let is_main = place + 1 == texts.len();
-        let stray = document.0.iter().find(|entry| !BESIDE.contains(&entry.key.as_str()));
-        if let Some(entry) = stray.filter(|_| !is_main) {
-            let message =
-                format!("`{}` stands in the main file only; here: `rule`, `test` and `networks`", entry.key);
-            return Err(text.error(&Fault { at: entry.at, message }));
+        if !is_main {
+            check_beside(text, &document)?;
         }
         parts.push(Part::take(place, &mut document));
         if is_main {

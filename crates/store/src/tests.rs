@@ -216,9 +216,9 @@ fn a_change_of_an_account_keeps_its_state_whether_or_not_its_record_changes() {
         done.unwrap();
     };
     change(501, None);
-    assert_eq!(again().state.mark(device(1)).unwrap().watermark, 501);
+    assert_eq!(again().state.credential_state(device(1)).unwrap().watermark, 501);
     change(502, Some("phone"));
-    assert_eq!(again().state.mark(device(1)).unwrap().watermark, 502);
+    assert_eq!(again().state.credential_state(device(1)).unwrap().watermark, 502);
     assert_eq!(again().record.credentials[0].label, Label::new("phone"));
 }
 
@@ -321,7 +321,8 @@ fn a_reader_that_meets_a_change_between_its_two_files_sees_it_whole() {
         });
         while !writer.is_finished() {
             let Account { record, state } = store.load(&alice()).unwrap().unwrap();
-            let (of_record, of_state) = (record.burnt_until.unsigned_abs(), state.mark(device(1)).unwrap());
+            let (of_record, of_state) =
+                (record.burnt_until.unsigned_abs(), state.credential_state(device(1)).unwrap());
             assert!(of_record == 0 || of_state.watermark == 1000 + of_record);
         }
     });

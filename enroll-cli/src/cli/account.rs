@@ -7,8 +7,8 @@ pub enum Account {
     /// Make a record without devices
     ///
     /// For an account that a rule lets in without a code. With `notice` or `alert` in that rule, each such
-    /// login then has a line in the account's own audit chain, which nobody can remove unnoticed. A first
-    /// login treats the account as before.
+    /// login then has a line in the account's own audit chain, which nobody can remove unnoticed. Enrolment
+    /// at a login works as if there were no record.
     Add {
         /// The user
         user: String,

@@ -66,7 +66,8 @@ pub enum Config {
 
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// Go back by itself unless `qrtotp config confirm` follows within this time, 1m to 24h
+    /// Go back to the previous configuration unless you run `qrtotp config confirm` within this time, 1m to
+    /// 24h
     #[arg(long, value_name = "TIME")]
     pub confirm: Option<ConfigDuration>,
     /// Apply even if it locks somebody out; the reason goes into the system log

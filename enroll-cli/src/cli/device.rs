@@ -98,7 +98,8 @@ pub struct Bulk {
     /// Select all accounts (root only)
     #[arg(long, conflicts_with_all = ["group", "rule"])]
     pub everyone: bool,
-    /// Select only devices enrolled before this day, such as 2026-11-29 (UTC); alone, of all accounts
+    /// Select only devices enrolled before this day, such as 2026-11-29 (UTC); without another selection,
+    /// those of all accounts
     #[arg(long, value_name = "DAY")]
     pub enrolled_before: Option<String>,
     /// Only list the selected accounts, and change nothing

@@ -13,7 +13,7 @@ pub struct Doctor {
     /// JSON, with times in Unix seconds
     #[arg(long)]
     pub json: bool,
-    /// Show what would mend the findings of this id, if that is mechanical and can be undone
+    /// Show the automatic fix for findings with this id, if there is one that can be undone
     #[arg(long, value_name = "ID", conflicts_with_all = ["problems", "json"])]
     pub fix: Option<String>,
     /// Change it. PAM files and sshd's settings as `qrtotp setup --apply` does: undone after 10 minutes

@@ -35,8 +35,8 @@ pub enum Import {
     ///
     /// With a header, these columns are read, in any order: user, name or title, issuer, serial, secret, key,
     /// seed or totp (base32, hexadecimal or an otpauth URI), type, algorithm, digits or otplen, period or
-    /// timestep. A row that says something in a column that is not known is refused with its name, if codes
-    /// may depend on it. A row with a user needs a key; others without one are skipped.
+    /// timestep. A row with a value in an unknown column is refused if codes may depend on it. A row with a
+    /// user needs a key; others without one are skipped.
     ///
     /// Without a header: serial, key, type, digits, period, algorithm. The type must be there, because
     /// privacyIDEA and LinOTP take a row without one for HOTP.
@@ -135,10 +135,10 @@ pub struct Oath {
 pub struct KeysOfFile {
     /// The file, which must be root's; - is standard input
     pub file: PathBuf,
-    /// Whose keys they are, all of them. Otherwise the file says it, or --user-from
+    /// The user of all these keys. Without it, the file or --user-from says whose they are
     #[arg(long, conflicts_with = "user_from")]
     pub user: Option<String>,
-    /// What to call the devices, in place of what the file calls them
+    /// What to call the devices; by default, what the file calls them
     #[arg(long, value_name = "TEXT")]
     pub label: Option<String>,
     #[command(flatten)]
@@ -160,17 +160,18 @@ pub struct Keys {
     /// Say what would happen, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The window of what is imported, in steps to each side; at most 3. Without it, the host's
+    /// How many codes before and after the current one are accepted from these devices, at most 3; by default
+    /// as the host's configuration says
     #[arg(long, value_name = "STEPS")]
     pub window: Option<u32>,
     /// Import even if a device of this account was revoked. Revoked keys are not stored, so qrtotp can't tell
     /// whether this is one
     #[arg(long)]
     pub revoked_too: bool,
-    /// No code of the keys was ever used: the code that a device shows now is accepted, not only the next one
+    /// Assume that no code of these keys was ever used: the current code is accepted, not only the next one
     #[arg(long)]
     pub unused: bool,
-    /// A JSON object a line and entry: what was imported or refused, and what an import changes
+    /// JSON: an object for each entry, a line each, with the result and what it changes
     #[arg(long)]
     pub json: bool,
 }
@@ -184,8 +185,8 @@ pub struct How {
     /// Say what would happen, and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The window of what is imported, in steps to each side, as pam_oath's window=; at most 3. Without it,
-    /// what the file says, or the host's
+    /// How many codes before and after the current one are accepted from these devices, at most 3, as
+    /// pam_oath's window=; by default what the file says, or the host's configuration
     #[arg(long, value_name = "STEPS")]
     pub window: Option<u32>,
     /// Overwrite what was imported, now or before, and delete a file of which nothing is left

@@ -40,7 +40,7 @@ pub struct Setup {
     /// Put back what was there before the last change
     #[arg(long, conflicts_with = "apply")]
     pub undo: bool,
-    /// Change nothing: list the PAM files that would no longer name the module if every set-up were undone
+    /// Change nothing: list the PAM files that would no longer name the module once every set-up is undone
     #[arg(long, requires = "undo")]
     pub check: bool,
     /// JSON

@@ -40,7 +40,8 @@ pub struct Issue {
     /// How long it lives, such as 30m, 24h or 7d; by default as the configuration says
     #[arg(long, value_name = "TIME")]
     pub expires: Option<ConfigDuration>,
-    /// With a one-time code that the person must type, too; it is shown once, here. On a verifier always
+    /// Give it a one-time code that the person must type, too; the code is shown once, here. On a verifier it
+    /// always has one
     #[arg(long)]
     pub code: bool,
     /// Bind it to the ssh keys that let the user in now; logging in with one of them proves who enrols
@@ -55,7 +56,7 @@ pub struct Issue {
     /// Bind it to the ssh key with this fingerprint, as `ssh-keygen -lf FILE` prints it; may be repeated
     #[arg(long, value_name = "SHA256:...", conflicts_with_all = ["group", "from_file"])]
     pub key: Vec<KeyFingerprint>,
-    /// JSON, with times in Unix seconds; an array where several accounts are asked for
+    /// JSON, with times in Unix seconds; an array if you ask for several accounts
     #[arg(long)]
     pub json: bool,
 }

@@ -28,8 +28,8 @@ pub struct Watch {
     /// standard input
     ///
     /// Its environment is empty, and it may take 10 seconds. It runs for one anomaly after the other, and the
-    /// log is read on meanwhile. If 64 anomalies wait for it, it is not run for further ones, which standard
-    /// error names.
+    /// log is read on meanwhile. If 64 anomalies wait for it, it is not run for further ones; standard error
+    /// names those.
     #[arg(last = true, value_name = "PROGRAM")]
     pub hook: Vec<OsString>,
 }

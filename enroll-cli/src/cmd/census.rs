@@ -74,7 +74,7 @@ impl Census {
             EnrolmentStatus::Revoked => self.revoked += 1,
             EnrolmentStatus::Enrolled => {
                 self.enrolled += 1;
-                let marks = record.credentials.iter().filter_map(|device| state.mark(device.id));
+                let marks = record.credentials.iter().filter_map(|device| state.credential_state(device.id));
                 let last = marks.map(|mark| mark.last_used).max().unwrap_or(0);
                 self.stale += u64::from(last < now - STALE);
                 let left = record.recovery.as_ref().map_or(0, |set| {

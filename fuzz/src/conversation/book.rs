@@ -95,7 +95,7 @@ impl Book {
 }
 
 pub(super) fn watermark(state: &State, id: CredentialId) -> Step {
-    state.mark(id).map_or(0, |mark| mark.watermark)
+    state.credential_state(id).map_or(0, |mark| mark.watermark)
 }
 
 /// Whether the answer ends in that code, ignoring separators.

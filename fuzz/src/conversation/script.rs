@@ -331,7 +331,7 @@ impl<'a> Script<'a> {
             let step = device.params.step_at(now);
             let window = device.window.unwrap_or(host);
             // Two consecutive codes may be ten minutes off, and so may the device's later codes.
-            let drift = before.state.mark(device.id).map_or(0, |mark| i64::from(mark.drift));
+            let drift = before.state.credential_state(device.id).map_or(0, |mark| i64::from(mark.drift));
             let far = if self.config.verify.resync { 600 / u64::from(device.params.period()) } else { 0 };
             let here = step.saturating_add_signed(drift);
             (
@@ -354,7 +354,10 @@ impl<'a> Script<'a> {
             && host.password.is_none()
             && host.user_changes.is_none()
             && account.record.uid == self.people.0.get()
-            && account.state.mark(device.id).is_none_or(|mark| mark.watermark < step - 1 && mark.drift == 0);
+            && account
+                .state
+                .credential_state(device.id)
+                .is_none_or(|mark| mark.watermark < step - 1 && mark.drift == 0);
         let rules = self.config.throttle.rules();
         let mut throttle = account.state.throttle.clone();
         throttle.advance(now, &rules);

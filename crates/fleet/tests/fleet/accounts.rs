@@ -168,7 +168,7 @@ pub fn result_of(access: &Access<'_>, done: Result<Option<()>, StoreError>) -> A
 /// The step up to which codes are burnt.
 pub fn watermark(store: &FleetStore, name: &Name) -> u64 {
     let account = store.admin().load(name).unwrap().unwrap();
-    account.state.mark(device()).map_or(0, |mark| mark.watermark)
+    account.state.credential_state(device()).map_or(0, |mark| mark.watermark)
 }
 
 /// Whether the account has a device.

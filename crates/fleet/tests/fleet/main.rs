@@ -3,10 +3,14 @@
 
 mod accounts;
 mod cluster;
+mod double;
 mod etcd;
 mod faults;
 mod flow;
+mod from_memory;
+mod hosts;
 mod memory;
 mod model;
+mod restored;
 mod scheduler;
 mod store;

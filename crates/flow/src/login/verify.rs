@@ -58,7 +58,7 @@ impl Login<'_, '_> {
         let mut throttle = self.ctx.config.throttle.rules();
         let counted = tried.and_then(|tried| tried.verification.counted_as());
         self.ruling.tried_password = counted == Some(FactorKind::Code);
-        if counted == Some(answer.means()) {
+        if counted == Some(answer.factor()) {
             throttle.max_wait = 0;
         }
         let mut recorded = self.record(account, answer, throttle);

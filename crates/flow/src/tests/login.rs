@@ -84,7 +84,11 @@ fn a_code_that_two_devices_show_burns_the_step_of_both() {
     assert_eq!(code, w.code(&second, 0));
     assert_eq!(w.answer(&code), Outcome::Accepted);
     let account = w.store.load(&World::name()).unwrap().unwrap();
-    let used = account.record.credentials.iter().map(|known| account.state.mark(known.id).unwrap().last_used);
+    let used = account
+        .record
+        .credentials
+        .iter()
+        .map(|known| account.state.credential_state(known.id).unwrap().last_used);
     assert_eq!(used.collect::<Vec<_>>(), [START, 0], "it was the first one that was used");
     for secret in [&first, &second] {
         let older = w.code(secret, -1);

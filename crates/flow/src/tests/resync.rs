@@ -27,7 +27,10 @@ fn two_consecutive_codes_of_a_clock_that_is_off_are_taken_and_its_drift_is_kept(
         }
         let found = resync_with(&mut w, [&codes[0], &codes[1]]).unwrap();
         assert_eq!(found.ahead, steps * 30);
-        assert_eq!(state(&w).mark(found.credential).unwrap().drift, i32::try_from(steps).unwrap());
+        assert_eq!(
+            state(&w).credential_state(found.credential).unwrap().drift,
+            i32::try_from(steps).unwrap()
+        );
         for code in &codes {
             assert_eq!(w.answer(code), Outcome::Denied, "both are used up");
         }

@@ -250,7 +250,7 @@ fn merged(at: &[&str]) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::applied::HostNames;
+    use crate::host_names::HostNames;
     use qrtotp_policy::{SourceFile, compile};
 
     fn compiled(text: &str) -> Compiled {

@@ -2,9 +2,9 @@
 
 use super::apply;
 use super::objections::{all_objections, refuses};
-use crate::applied::HostNames;
 use crate::cli::Apply;
 use crate::error::{Exit, Failure};
+use crate::host_names::HostNames;
 use crate::input;
 use crate::interrupt::{ENDING, Interrupts};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};

@@ -1,8 +1,9 @@
 //! `qrtotp config test`: the `[[test]]`s of the files, or of another file.
 
 use super::words::count;
-use crate::applied::{HostNames, compiled};
+use crate::applied::compiled;
 use crate::error::{Exit, Failure};
+use crate::host_names::HostNames;
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_policy::{Compiled, ConfigFile, SourceFile, compile};
 use std::io::Write;

@@ -83,7 +83,7 @@ impl Seen {
         }
         counts.devices += record.credentials.len();
         let off = record.credentials.iter().map(|credential| {
-            let steps = state.mark(credential.id).map_or(0, |mark| mark.drift);
+            let steps = state.credential_state(credential.id).map_or(0, |mark| mark.drift);
             i64::from(steps) * i64::from(credential.params.period())
         });
         let off: Vec<i64> = off.filter(|seconds| *seconds != 0).collect();

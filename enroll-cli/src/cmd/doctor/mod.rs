@@ -10,6 +10,7 @@ mod login;
 mod login_verdict;
 mod methods;
 mod module;
+mod out_of_date;
 mod pam;
 mod people;
 mod proof;
@@ -30,24 +31,19 @@ pub use sshd_files::SshdFiles;
 pub use stacks::{Primary, Service};
 
 use super::config;
-use crate::applied::{self, HostNames, zone_end};
+use crate::applied;
 use crate::cli::{Doctor, DoctorWhat};
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure};
+use crate::host_names::HostNames;
 use nix::errno::Errno;
 use nix::unistd::geteuid;
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_policy::{
-    Compiled, Config, ConfigError, ConfigFile, FirstLogin, Group, Names, applied_path, check_proof_service,
-};
+use qrtotp_policy::{Compiled, Config, ConfigError, ConfigFile, applied_path, check_proof_service};
 use qrtotp_store::TrustError;
-use qrtotp_values::{Date, UnixTime};
 use report::{Finding, Report, Severity};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-
-/// How long before its end an applied time zone is told of: 60 days.
-const ZONE_NOTICE: i64 = 60 * 86_400;
 
 /// Advice if only root can see something.
 const AS_ROOT: &str = "run it as root, for example: sudo qrtotp doctor";
@@ -189,8 +185,8 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
             for found in config::settings(&context) {
                 report.add(Finding::of_config("configuration-risk", found.key, &found));
             }
-            report.add_all(grace_period(&context.config, SystemClock.now()));
-            report.add_all(out_of_date(&context.config, &HostNames, SystemClock.now()));
+            report.add_all(out_of_date::grace_period(&context.config, SystemClock.now()));
+            report.add_all(out_of_date::out_of_date(&context.config, &HostNames, SystemClock.now()));
             Some(context)
         }
         Err(ConfigError::Trust(TrustError::Io { errno: Errno::EACCES, .. })) if !geteuid().is_root() => {
@@ -203,70 +199,4 @@ fn configuration(path: &Path, report: &mut Report) -> Option<Context> {
             None
         }
     }
-}
-
-/// Names that the rules resolved when they were applied, and that mean something else now: moved groups, and
-/// a time zone whose offsets end.
-fn out_of_date(config: &Config, names: &dyn Names, now: UnixTime) -> Vec<Finding> {
-    const AGAIN: &str = "qrtotp config apply";
-    let mut found = Vec::new();
-    let rules = config.rules.rules().unwrap_or_default();
-    for rule in &rules {
-        let subject = format!("rule {}", rule.name);
-        for Group { name, gid } in &rule.conditions.group {
-            let what = match names.gid(name) {
-                Ok(Some(today)) if today != *gid && *gid == u32::MAX => {
-                    format!(
-                        "the group {name} was made after the configuration was applied, and has no members here"
-                    )
-                }
-                Ok(Some(today)) if today != *gid => {
-                    format!(
-                        "the group {name} has the gid {today}, and had {gid} when the configuration was applied"
-                    )
-                }
-                Ok(None) if *gid != u32::MAX => {
-                    format!("the group {name} is gone; the rule still holds for its gid {gid}")
-                }
-                Ok(_) | Err(_) => continue,
-            };
-            let why = "logins compare gids, so the rule holds for others than it names";
-            found.push(Finding::fail("group-moved", &subject, &what).why(why).fix(AGAIN));
-        }
-    }
-    let zone = config.rules.zone().unwrap_or_default();
-    let with_hours = rules.iter().find(|rule| !rule.conditions.hours.is_empty());
-    let of_watch = || (!config.watch.hours.is_empty()).then(|| "watch.hours".to_owned());
-    let of_hours = with_hours.map(|rule| format!("rule {}", rule.name)).or_else(of_watch);
-    if let Some(end) = zone_end(&zone).filter(|end| now + ZONE_NOTICE >= *end)
-        && let Some(subject) = of_hours
-    {
-        let (ends, finding): (_, fn(_, &str, &str) -> Finding) =
-            if now < end { ("end", Finding::warn) } else { ("ended", Finding::fail) };
-        let what = format!("the applied offsets of the time zone {ends} on {}", Date::of(end));
-        let why = "then summer and winter time change no more, and `hours` are off by the difference";
-        found.push(finding("time-zone-ends", &subject, &what).why(why).fix(AGAIN));
-    }
-    found
-}
-
-/// Dates until which accounts without a device get in, that are over.
-fn grace_period(config: &Config, now: UnixTime) -> Vec<Finding> {
-    let mut found = Vec::new();
-    let mut over = |subject: &str, until: Option<Date>| {
-        let Some(until) = until.filter(|until| until.days_left(now) == 0) else { return };
-        let what = format!("first_login = \"allow\" ended on {until}: accounts without a device are denied");
-        found.push(
-            Finding::fail("grace-period-over", subject, &what)
-                .why("who has not enrolled by then can't any more, not even at a login")
-                .fix("set a later allow_until, or first_login = \"enroll\"; then qrtotp config apply"),
-        );
-    };
-    if config.defaults.first_login == FirstLogin::Allow {
-        over("defaults.allow_until", config.defaults.allow_until);
-    }
-    for rule in config.rules.rules().unwrap_or_default() {
-        over(&format!("rule {}", rule.name), rule.effects.allow_until);
-    }
-    found
 }

@@ -6,7 +6,7 @@ pub use super::files::tests::host;
 use super::pam::{OutsideFacts, SSHD, check};
 use super::report::{Finding, Report, Severity};
 use super::stacks::Primary;
-use qrtotp_policy::{Config, DEFAULT_PATH, Names, SourceFile, compile};
+use qrtotp_policy::{Config, DEFAULT_PATH};
 use std::path::Path;
 
 /// Debian's files, auth and account parts.
@@ -530,76 +530,6 @@ fn what_is_only_worth_knowing_is_told_and_what_is_elsewhere_is_left_to_its_own_d
             && findings[0].what.contains("exclude each other"),
         "{findings:?}"
     );
-}
-
-#[test]
-fn a_grace_period_that_is_over_is_a_failure_and_one_that_runs_is_none() {
-    let text = b"[defaults]\nfirst_login = \"allow\"\nallow_until = \"2026-11-28\"\n";
-    let config = Config::parse(Path::new("x"), text).unwrap();
-    let (before, after) = (1_795_824_000, 1_795_910_400); // 2026-11-28 and 2026-11-29, 00:00 UTC
-    assert_eq!(super::grace_period(&config, before), []);
-    let found = super::grace_period(&config, after);
-    assert_eq!((found[0].id, found[0].subject.as_str()), ("grace-period-over", "defaults.allow_until"));
-    assert!(found[0].severity == FAIL && found[0].what.contains("2026-11-28"), "{found:?}");
-}
-
-/// A host where wheel has this gid.
-struct Wheel(Option<u32>);
-
-impl Names for Wheel {
-    fn gid(&self, group: &str) -> Result<Option<u32>, String> {
-        Ok(self.0.filter(|_| group == "wheel"))
-    }
-
-    fn zone(&self, _: &str) -> Result<Vec<(i64, i32)>, String> {
-        Ok(vec![(1_795_824_000, 3600), (1_806_195_600, 7200)]) // from 2026-11-28 on
-    }
-}
-
-fn applied(rule: &str, host: &Wheel) -> Config {
-    let text = format!("[policy]\nzone = 'Europe/Amsterdam'\n[[rule]]\nname = 'a'\nthen = 'code'\n{rule}");
-    compile(&[SourceFile { path: "qrtotp.toml".into(), bytes: text.into() }], host).unwrap().config
-}
-
-#[test]
-fn a_group_that_moved_since_the_configuration_was_applied_is_a_failure() {
-    let found = |then, now| {
-        let config = applied("group = ['wheel']\ngroup_optional = true", &Wheel(then));
-        let found = super::out_of_date(&config, &Wheel(now), 1_795_824_000);
-        let line = |found: &Finding| (found.severity, found.id, found.subject.clone(), found.fix.clone());
-        (found.iter().map(line).collect::<Vec<_>>(), found.first().map(|found| found.what.clone()))
-    };
-    for (then, now, what) in [
-        (Some(27), Some(28), "has the gid 28, and had 27"),
-        (Some(27), None, "is gone; the rule still holds for its gid 27"),
-        (None, Some(28), "was made after the configuration was applied"),
-    ] {
-        let (found, text) = found(then, now);
-        assert_eq!(found, [(FAIL, "group-moved", "rule a".into(), "qrtotp config apply".into())]);
-        assert!(text.unwrap().contains(what), "{what}");
-    }
-    assert!(found(Some(27), Some(27)).0.is_empty() && found(None, None).0.is_empty());
-}
-
-#[test]
-fn a_time_zone_that_ends_is_told_for_sixty_days_and_is_a_failure_from_its_end_on() {
-    let end = 1_795_824_000 + 732 * 86_400;
-    let found = |rule, now| {
-        let found = super::out_of_date(&applied(rule, &Wheel(None)), &Wheel(None), now);
-        found.iter().map(|found| (found.severity, found.id, found.what.clone())).collect::<Vec<_>>()
-    };
-    let hours = "hours = ['mon-fri 08:00-18:00']";
-    let expected = |severity, ends| {
-        vec![(
-            severity,
-            "time-zone-ends",
-            format!("the applied offsets of the time zone {ends} on 2028-11-29"),
-        )]
-    };
-    assert_eq!(found(hours, end - 60 * 86_400 - 1), []);
-    assert_eq!(found(hours, end - 60 * 86_400), expected(WARN, "end"));
-    assert_eq!(found(hours, end), expected(FAIL, "ended"));
-    assert_eq!(found("user = ['x']", end), [], "no rule has hours");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `qrtotp fleet join`.
 
-use crate::applied::{AppliedFile, HostNames};
+use crate::applied::AppliedFile;
 use crate::cli::Join;
 use crate::cmd::init::write_defaults;
 use crate::context::config_file;
 use crate::error::{Exit, Failure};
+use crate::host_names::HostNames;
 use crate::replaced_file::replace;
 use nix::sys::stat::Mode;
 use qrtotp_fleet_tls::{Token, addresses, connect, join_config, new_key, public_key_of, write_private};

@@ -1,9 +1,10 @@
 //! `qrtotp fleet leave`.
 
-use crate::applied::{AppliedFile, HostNames};
+use crate::applied::AppliedFile;
 use crate::cmd::census::Census;
 use crate::context::{Context, config_file};
 use crate::error::{Exit, Failure, shown};
+use crate::host_names::HostNames;
 use crate::replaced_file::replace;
 use nix::sys::stat::Mode;
 use qrtotp_clock::{Clock, SystemClock};

@@ -1,10 +1,11 @@
 //! The files of the configuration that `setup` changes: who may enrol at a login, and who is never asked.
 
 use super::plan::{Change, EXEMPT_DROP_IN};
-use crate::applied::{self, HostNames, compiled};
+use crate::applied::{self, compiled};
 use crate::cli::Setup;
 use crate::cmd::config;
 use crate::error::Failure;
+use crate::host_names::HostNames;
 use nix::unistd::{Group, User};
 use qrtotp_policy::{Compiled, ConfigFile, Severity, SourceFile, compile};
 use std::fs;

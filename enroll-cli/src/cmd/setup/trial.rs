@@ -56,7 +56,10 @@ type Used = (UnixTime, u32);
 
 fn used(account: Option<&Account>) -> Used {
     let Some(Account { record, state }) = account else { return (0, 0) };
-    let apps = record.credentials.iter().filter_map(|credential| Some(state.mark(credential.id)?.last_used));
+    let apps = record
+        .credentials
+        .iter()
+        .filter_map(|credential| Some(state.credential_state(credential.id)?.last_used));
     (apps.max().unwrap_or(0), record.recovery.as_ref().map_or(0, |set| state.recovery_used(set.id)))
 }
 

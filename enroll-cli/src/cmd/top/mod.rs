@@ -183,7 +183,7 @@ fn row(
     Account { record, state }: &Account,
     now: UnixTime,
 ) -> Row {
-    let marks = record.credentials.iter().filter_map(|device| state.mark(device.id));
+    let marks = record.credentials.iter().filter_map(|device| state.credential_state(device.id));
     let rules = context.config.throttle.rules();
     let mut throttle = state.throttle.clone();
     throttle.advance(now, &rules);

@@ -22,7 +22,8 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     let disks = [before.durable(), now.durable(), now.cache()].map(|disk| fixture.shelf.account(disk));
     let [Some(old), Some(new), Some(_)] = disks else { return fail("the account does not open") };
     for id in [fixture.first, fixture.second] {
-        let mark = |account: &qrtotp_store::Account| account.state.mark(id).map(|mark| mark.watermark);
+        let mark =
+            |account: &qrtotp_store::Account| account.state.credential_state(id).map(|mark| mark.watermark);
         if mark(&new) < mark(&old) && new.record.credential(id).is_some() {
             return fail("a watermark fell");
         }
@@ -51,12 +52,13 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     {
         return fail("a revocation was lost");
     }
-    let burnt = new.state.mark(fixture.second).map_or(0, |mark| mark.watermark);
+    let burnt = new.state.credential_state(fixture.second).map_or(0, |mark| mark.watermark);
     if new.record.credential(fixture.second).is_some() && burnt < fixture.present() {
         return fail("the code that confirmed a device is good again");
     }
     let wrong = of(ActorResult::Wrong).count();
-    let lifted = new.state.mark(fixture.first).is_some() || new.state.recovery_used(fixture.set) > 0;
+    let lifted =
+        new.state.credential_state(fixture.first).is_some() || new.state.recovery_used(fixture.set) > 0;
     if !lifted && (new.state.throttle.failures() as usize) < wrong {
         return fail("a failure was forgotten");
     }
@@ -71,7 +73,7 @@ fn holds(fixture: &Fixture, actors: &[Actor], before: &Moment, now: &Moment) -> 
     for who in of(ActorResult::Accepted) {
         let kept = match actors[who] {
             Actor::Login(ahead) | Actor::LoginAbroad(ahead) => {
-                let mark = new.state.mark(fixture.first);
+                let mark = new.state.credential_state(fixture.first);
                 mark.is_some_and(|mark| mark.watermark >= fixture.present() + ahead)
             }
             _ => new.state.recovery_used(fixture.set) == 1,
