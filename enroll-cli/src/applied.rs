@@ -101,11 +101,9 @@ pub fn expire(path: &Path) -> Result<(), Failure> {
     let place = AppliedFile::locked(path)?;
     let Some(newest) = place.current()?.and_then(|bytes| expired(&bytes)) else { return Ok(()) };
     place.keep()?;
-    place.put(&newest.previous)?;
     let subject = subject("");
     let event = Event::new(Kind::PolicyRolledBack, &subject).reason("not_confirmed");
-    place.log(&event.policy(newest.generation), "");
-    Ok(())
+    place.put_logged(&newest.previous, &event.policy(newest.generation), "")
 }
 
 /// Whether the files differ from what was applied.
@@ -204,11 +202,10 @@ impl AppliedFile {
     pub fn apply(&self, compiled: &Compiled, confirm: Option<i64>, forced: &str) -> Result<u64, Failure> {
         let stamp = self.stamp(confirm)?;
         let generation = stamp.generation;
-        self.replace(&compiled.encode(stamp))?;
         let subject = subject("");
         let event = Event::new(Kind::PolicyApplied, &subject).policy(generation);
         let reason = if confirm.is_some() { "confirmation_awaited" } else { "" };
-        self.log(&event.reason(reason), &forced_detail(forced));
+        self.replace(&compiled.encode(stamp), &event.reason(reason), forced)?;
         Ok(generation)
     }
 
@@ -217,11 +214,9 @@ impl AppliedFile {
     pub fn apply_again(&self, bytes: &[u8], forced: &str) -> Result<u64, Failure> {
         let stamp = self.stamp(None)?;
         let generation = stamp.generation;
-        self.replace(&restamped(bytes, stamp).map_err(|_| damaged(&self.file))?)?;
-        self.log(
-            &Event::new(Kind::PolicyRolledBack, &subject("")).policy(generation),
-            &forced_detail(forced),
-        );
+        let bytes = restamped(bytes, stamp).map_err(|_| damaged(&self.file))?;
+        let subject = subject("");
+        self.replace(&bytes, &Event::new(Kind::PolicyRolledBack, &subject).policy(generation), forced)?;
         Ok(generation)
     }
 
@@ -233,12 +228,11 @@ impl AppliedFile {
             return Ok(None);
         }
         let Applied { generation, applied_at, by, .. } = newest;
-        self.put(
-            &restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
-                .map_err(|_| damaged(&self.file))?,
-        )?;
+        let bytes = restamped(&bytes, Stamp { generation, applied_at, by, confirm: None })
+            .map_err(|_| damaged(&self.file))?;
+        let subject = subject("");
+        self.put_logged(&bytes, &Event::new(Kind::PolicyConfirmed, &subject).policy(generation), "")?;
         self.keep_in_force();
-        self.log(&Event::new(Kind::PolicyConfirmed, &subject("")).policy(generation), "");
         Ok(Some(generation))
     }
 
@@ -270,21 +264,13 @@ impl AppliedFile {
         })
     }
 
-    /// Logs an event in the host's chain, which is part of the store that the newest configuration names.
-    fn log(&self, event: &Event<'_>, detail: &str) {
-        let bytes = self.current().ok().flatten().unwrap_or_default();
-        let config = Applied::newest(&bytes).map(|newest| newest.config).unwrap_or_default();
-        let key_dir = self.file.parent().unwrap_or(Path::new("/"));
-        host_chain(&config, key_dir).log(event, detail);
-    }
-
-    fn replace(&self, bytes: &[u8]) -> Result<(), Failure> {
+    fn replace(&self, bytes: &[u8], event: &Event<'_>, forced: &str) -> Result<(), Failure> {
         if Applied::newest(bytes).is_err() {
             let text = "what would be applied can't be read back, so nothing was changed; please report this with the files";
             return Err(Failure::Error(text.into()));
         }
         self.keep()?;
-        self.put(bytes)?;
+        self.put_logged(bytes, event, &forced_detail(forced))?;
         self.keep_in_force();
         Ok(())
     }
@@ -314,11 +300,28 @@ impl AppliedFile {
 
     /// Replaces the file atomically: after a crash it is the old or the new one.
     fn put(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.put_in_place(&self.write_beside(bytes)?)
+    }
+
+    /// The same with an event of the host's chain, which is part of the store that the new configuration
+    /// names. A crash leaves no new configuration without its line.
+    fn put_logged(&self, bytes: &[u8], event: &Event<'_>, detail: &str) -> Result<(), Failure> {
+        let new = self.write_beside(bytes)?;
+        let config = Applied::newest(bytes).map(|newest| newest.config).unwrap_or_default();
+        let key_dir = self.file.parent().unwrap_or(Path::new("/"));
+        host_chain(&config, key_dir).log_ahead(event, detail, || self.put_in_place(&new))
+    }
+
+    fn write_beside(&self, bytes: &[u8]) -> Result<PathBuf, Failure> {
         let mut new = self.file.as_os_str().to_owned();
         new.push(".new");
         let new = PathBuf::from(new);
         self.write(&new, bytes)?;
-        std::fs::rename(&new, &self.file).map_err(|error| failure("write", &self.file, &error))?;
+        Ok(new)
+    }
+
+    fn put_in_place(&self, new: &Path) -> Result<(), Failure> {
+        std::fs::rename(new, &self.file).map_err(|error| failure("write", &self.file, &error))?;
         self.dir.sync_all().map_err(|error| failure("write", &self.file, &error))
     }
 

@@ -13,7 +13,7 @@ use qrtotp_account::{Link, RecordId, chain_origin, link};
 use qrtotp_otp::base32_decode;
 use qrtotp_values::{EARLIEST_PLAUSIBLE, UnixTime};
 use saved::{Known, Saved};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 /// Two logins of one account at the same time may log in the other order. So much later, in seconds, a line
@@ -134,7 +134,7 @@ pub struct Verifier {
     /// Ids of records that proven lines of the host's chain say were made, each with the line's number.
     made: HashMap<String, u64>,
     /// Ids of records that such lines remove.
-    removed: HashSet<String>,
+    removed: HashMap<String, u64>,
     /// The last links of records that the store does not have, and their ids.
     missing: HashMap<Link, String>,
     /// Lines that fit, of all.
@@ -234,8 +234,14 @@ impl Verifier {
             return;
         };
         match event.get("event") {
-            Some("record_made") => drop(self.made.insert(record.to_owned(), seq)),
-            Some("record_removed" | "record_gone") => drop(self.removed.insert(record.to_owned())),
+            // Also one whose removal was interrupted.
+            Some("record_made") => {
+                if self.removed.get(record).is_some_and(|removed| *removed < seq) {
+                    self.removed.remove(record);
+                }
+                self.made.insert(record.to_owned(), seq);
+            }
+            Some("record_removed" | "record_gone") => drop(self.removed.insert(record.to_owned(), seq)),
             _ => {}
         }
     }
@@ -251,7 +257,7 @@ impl Verifier {
     /// Whether a proven line of the host's chain removes this record.
     #[must_use]
     pub fn has_removed(&self, record: &str) -> bool {
-        self.removed.contains(record)
+        self.removed.contains_key(record)
     }
 
     /// The findings since the last call.
@@ -379,10 +385,11 @@ impl Verifier {
     /// the log.
     pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
         let Some(head) = self.heads.get(user).cloned() else { return };
+        self.rename_as_kept(kept);
         let is_gone = now.is_none();
         let now = now.unwrap_or((head.seq, head.link));
         let chain = match self.chains.remove(user) {
-            Some(chain) if chain.removed => {
+            Some(chain) if chain.removed && !chain.is_kept(&head, kept) => {
                 self.end_removed(user, chain);
                 if is_gone {
                     return; // removed while the log was read
@@ -395,6 +402,28 @@ impl Verifier {
         };
         if let Some(mut chain) = chain {
             chain.end(kept, Some(&head), now, &mut Report { user, verifier: self });
+        }
+    }
+
+    /// Follows renames whose lines only the store has: the log has the account's lines under its former name.
+    fn rename_as_kept(&mut self, kept: &[Event]) {
+        let is_rename = |event: &&Event| event.get("event") == Some("account_renamed");
+        let mut renames: Vec<&Event> = kept.iter().filter(is_rename).collect();
+        renames.sort_unstable_by_key(|event| event.seq());
+        for event in renames {
+            let (Some(user), Some(was), Some(seq)) = (event.get("user"), event.get("was"), event.seq())
+            else {
+                continue;
+            };
+            let is_lost = !self.chains.contains_key(user) && !self.heads.contains_key(was);
+            let follows = self.chains.get(was).is_some_and(|chain| (1..seq).contains(&chain.seq));
+            if is_lost
+                && follows
+                && let Some(chain) = self.chain_of(user, seq, event)
+            {
+                let user = self.name(user);
+                self.chains.insert(user, chain);
+            }
         }
     }
 
@@ -430,8 +459,8 @@ impl Verifier {
         let first = rare.trusted_first.as_ref().and_then(Kept::event);
         let is_first =
             |id| first.as_ref().is_some_and(|first| fits([Some(chain_origin(id)), None], first).is_some());
-        rare.record.as_ref().is_some_and(|record| self.removed.contains(record))
-            || self.removed.iter().filter_map(id).any(is_first)
+        rare.record.as_ref().is_some_and(|record| self.removed.contains_key(record))
+            || self.removed.keys().filter_map(id).any(is_first)
     }
 
     fn end_removed(&mut self, user: &str, mut chain: Chain) {

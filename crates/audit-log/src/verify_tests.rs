@@ -319,6 +319,56 @@ fn a_renamed_account_goes_on_and_one_that_was_removed_and_made_again_begins_anew
 }
 
 #[test]
+fn a_rename_whose_line_is_lost_is_told_from_an_account_that_is_gone() {
+    let mut chain = Writer::new(RecordId([1; 16]));
+    let origin = chain.head();
+    let texts = ["login user=anna", "account_renamed user=bob was=anna", "account_renamed user=cleo was=bob"];
+    let entries = texts.map(|text| {
+        let mut line = format!("event={text}");
+        chain.add(&mut line, 0, START);
+        entry(&line)
+    });
+    let kept: Vec<Event> = entries.iter().map(|entry| entry.event.clone()).collect();
+    for logged in 1..=3 {
+        let head = Head { seq: 3, link: chain.head(), origin };
+        let mut verifier = Verifier::new([("cleo".to_owned(), head)]);
+        entries[..logged].iter().for_each(|entry| verifier.read(entry));
+        verifier.end("cleo", &kept, None);
+        verifier.end_others();
+        let lost = (logged + 1..=3).map(|seq| ("cleo".to_owned(), seq as u64));
+        let found = verifier.take_findings();
+        assert!(found.iter().all(|finding| finding.fault.is_loss()), "{found:?}");
+        let found = found.into_iter().map(|finding| (finding.user, finding.seq));
+        assert_eq!(found.collect::<Vec<_>>(), lost.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn an_account_whose_removal_was_interrupted_goes_on() {
+    let mut chain = Writer::new(RecordId([1; 16]));
+    let origin = chain.head();
+    let (mut entries, mut heads) = (Vec::new(), Vec::new());
+    for text in ["login", "account_removed", "login"] {
+        let mut line = format!("event={text} user=bob");
+        chain.add(&mut line, 0, START);
+        entries.push(entry(&line));
+        heads.push(Head { seq: entries.len() as u64, link: chain.head(), origin });
+    }
+    let found = |lines: usize, head: usize, kept: &[usize]| {
+        let mut verifier = Verifier::new([("bob".to_owned(), heads[head - 1].clone())]);
+        entries[..lines].iter().for_each(|entry| verifier.read(entry));
+        let kept: Vec<Event> = kept.iter().map(|n| entries[n - 1].event.clone()).collect();
+        verifier.end("bob", &kept, None);
+        verifier.end_others();
+        verifier.take_findings().iter().map(|finding| finding.seq).collect::<Vec<_>>()
+    };
+    assert_eq!(found(2, 2, &[1, 2]), [0; 0], "its removal was logged, and the account is there");
+    assert_eq!(found(3, 3, &[2, 3]), [0; 0], "it was used since");
+    assert_eq!(found(2, 3, &[2, 3]), [3], "of which the line is lost");
+    assert_eq!(found(1, 2, &[1, 2]), [2], "the line of the removal is lost");
+}
+
+#[test]
 fn another_copy_of_the_log_shows_that_a_chain_was_computed_anew() {
     let world = World::new(50);
     let (mut forger, mut lines) = (World::new(0), Vec::new());

@@ -86,14 +86,15 @@ pub fn remove_account(
     name: &Name,
 ) -> Result<Option<StoreError>, AdminError> {
     let removed = Event::new(Kind::AccountRemoved, &ctx.subject);
-    // The last line of its chain. An unreadable record is removed without one.
+    // The last line of its chain: logged before the chain is gone. An unreadable record is removed without
+    // one.
     let lines = chained(ctx, name, &removed);
+    let is_logged = lines.map(|lines| lines.emit(ctx.audit)).is_some();
     if !store.remove_account(name)? {
         return Err(AdminError::NoRecord(name.clone()));
     }
-    match lines {
-        Some(lines) => lines.emit(ctx.audit),
-        None => removed.emit(ctx.audit),
+    if !is_logged {
+        removed.emit(ctx.audit);
     }
     Ok(store.forget_primary(name).err())
 }

@@ -9,6 +9,7 @@ use qrtotp_clock::{Clock, Deadline, SystemClock};
 use qrtotp_otp::{base32_decode, base32_encode, random_bytes};
 use qrtotp_store::{FileStore, Store};
 use qrtotp_values::text::logfmt;
+use std::fmt::Display;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -142,24 +143,42 @@ impl HostChain {
     /// Adds an event, which has no `detail`, makes it durable and logs it. Without a store, or if it can't be
     /// made durable, it is logged without a number.
     pub fn log(&self, event: &Event<'_>, detail: &str) {
-        self.log_line(event.priority(), &event.line(), detail);
+        let line = self.added(&event.line());
+        self.write(event.priority(), &with_detail(line, detail));
     }
 
     /// The same with an event that only this chain has.
     pub fn log_new(&self, event: &HostEvent<'_>, detail: &str) {
-        self.log_line(Priority::Notice, &event.line(&self.subject), detail);
+        let line = self.added(&event.line(&self.subject));
+        self.write(Priority::Notice, &with_detail(line, detail));
     }
 
-    fn log_line(&self, priority: Priority, line: &str, detail: &str) {
+    /// The same, for an event that `change` makes true: its line is durable before the change begins, and
+    /// logged when the change has ended. So no crash leaves the change without its line. A crash, or an
+    /// error, can leave the line without its change.
+    ///
+    /// # Errors
+    /// That of `change`, which the logged line names.
+    pub fn log_ahead<T, E: Display>(
+        &self,
+        event: &Event<'_>,
+        detail: &str,
+        change: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let line = self.added(&event.line());
+        let changed = change();
+        let failed = changed.as_ref().err().map(|error| format!("it failed: {error}"));
+        self.write(event.priority(), &with_detail(line, failed.as_deref().unwrap_or(detail)));
+        changed
+    }
+
+    /// The line, with its number if there is a store and it can be made durable.
+    fn added(&self, line: &str) -> String {
         let added = if self.has_store() { self.change(|chain| chain.add(line)) } else { Ok(line.to_owned()) };
-        let mut line = added.unwrap_or_else(|error| {
+        added.unwrap_or_else(|error| {
             self.warn(&error);
             line.to_owned()
-        });
-        if !detail.is_empty() {
-            logfmt(&mut line, "detail", detail);
-        }
-        self.write(priority, &line);
+        })
     }
 
     fn write(&self, priority: Priority, line: &str) {
@@ -182,22 +201,30 @@ impl HostChain {
         changed
     }
 
-    /// Removes a record: runs `remove`, and adds the line of it under the same lock, so that a checkpoint
-    /// never meets one without the other.
+    /// Removes a record: adds the line of it, runs `remove`, and logs the line, all under the same lock, so
+    /// that a checkpoint never meets one without the other. A crash can leave the line without the removal:
+    /// the next removal adds no other one, and the next checkpoint tells of the record again.
     ///
     /// # Errors
-    /// That of `remove`; then there is no line.
+    /// That of `remove`; then the chain tells of the record again.
     pub fn removing<T, E>(&self, record: &str, remove: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let line = HostEvent::about("record_removed", &[("record", record)]).line(&self.subject);
-        let chain = self.open();
-        let removed = remove()?;
-        let added = chain.and_then(|mut chain| chain.add(&line));
-        let line = added.unwrap_or_else(|error| {
-            self.warn(&error);
-            line
-        });
-        self.write(Priority::Notice, &line);
-        Ok(removed)
+        let facts = [("record", record)];
+        let removed = HostEvent::about("record_removed", &facts);
+        let line = removed.line(&self.subject);
+        let added = self.open().and_then(|chain| chain.with_due(&removed, &line));
+        let done = remove();
+        match (added, &done) {
+            (Ok((_locked, lines)), _) => lines.iter().for_each(|line| self.write(Priority::Notice, line)),
+            (Err(error), Ok(_)) => {
+                self.warn(&error);
+                self.write(Priority::Notice, &line);
+            }
+            (Err(_), Err(_)) => return done,
+        }
+        if done.is_err() && !record.is_empty() {
+            self.note(&[HostEvent { kind: "record_made", reason: "noted_later", facts: &facts }]);
+        }
+        done
     }
 
     /// Adds these events about records, but for those that the chain tells already.
@@ -232,7 +259,9 @@ impl HostChain {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes?,
         };
-        let length = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        // A disk that kept the file's new length, and not all that was written there, shows zeros.
+        let kept = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let length = kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = bytes.get(..length).and_then(|whole| std::str::from_utf8(whole).ok());
         let damaged = || io::Error::new(io::ErrorKind::InvalidData, "damaged; move it away to begin another");
         text.and_then(HostEnd::parse).map(|end| Some((end, length))).ok_or_else(damaged)
@@ -290,13 +319,23 @@ impl OpenChain<'_> {
         added.pop().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
+    /// Adds this line of an event, unless the chain tells of it already. Gives the added line, too.
+    fn with_due(mut self, event: &HostEvent<'_>, line: &str) -> io::Result<(Self, Vec<String>)> {
+        let lines = if self.end.needs(event) { vec![self.add(line)?] } else { Vec::new() };
+        Ok((self, lines))
+    }
+
     /// The same with several lines.
     fn add_all(&mut self, lines: &[String]) -> io::Result<Vec<String>> {
         let now = SystemClock.now();
         let whole: Vec<String> = lines.iter().map(|line| self.end.add(line, now)).collect();
         let text: String = whole.iter().map(|line| format!("{line}\n")).collect();
         let file = OpenOptions::new().write(true).open(self.chain.file())?;
-        file.set_len(self.length as u64)?; // a crash may have left a part of a line
+        if file.metadata()?.len() != self.length as u64 {
+            // A part of a line that a crash left must be gone before another one takes its place.
+            file.set_len(self.length as u64)?;
+            file.sync_all()?;
+        }
         file.write_all_at(text.as_bytes(), self.length as u64)?;
         file.sync_all()?;
         self.length += text.len();
@@ -314,6 +353,13 @@ impl OpenChain<'_> {
             self.length = text.len();
         }
     }
+}
+
+fn with_detail(mut line: String, detail: &str) -> String {
+    if !detail.is_empty() {
+        logfmt(&mut line, "detail", detail);
+    }
+    line
 }
 
 /// Locks a directory that only root can open, until the result is dropped.
@@ -394,7 +440,8 @@ mod tests {
         let (_dir, chain) = store();
         let end = added(&chain, &["event=policy_applied", "event=bulk_revoked"]);
         let whole = std::fs::read(chain.file()).unwrap();
-        for part in ["event=record_made record=A seq=3 at=17", "\0\0\0\0"] {
+        let torn = "\0\0\0\0 seq=3 at=17 chain=0123456789abcdef0123456789abcdef01234567\n";
+        for part in ["event=record_made record=A seq=3 at=17", "\0\0\0\0", torn] {
             std::fs::write(chain.file(), [&whole, part.as_bytes()].concat()).unwrap();
             assert_eq!(chain.end().unwrap().unwrap(), end);
             let after = added(&chain, &["event=checkpoint"]);

@@ -1,7 +1,7 @@
 //! An account's chain, as it is read line by line.
 
 use super::{
-    Before, Chain, Fault, First, GAPS, Gap, Kept, Leading, Rare, Report, SAME_TIME, SET_BACK, WAITING,
+    Before, Chain, Fault, First, GAPS, Gap, Head, Kept, Leading, Rare, Report, SAME_TIME, SET_BACK, WAITING,
     Waiting, fits,
 };
 use crate::event::Event;
@@ -164,6 +164,14 @@ impl Chain {
         if report.is_other_than_saved(seq, event) {
             self.rare().other_saved = Some(Kept::of(event));
         }
+    }
+
+    /// Whether the store has the chain's last line. Then, if it is `account_removed`, the removal did not
+    /// happen.
+    pub(super) fn is_kept(&self, head: &Head, kept: &[Event]) -> bool {
+        let is_last = |(seq, link)| seq == self.seq && self.before.contains(&Some(link));
+        let kept = kept.iter().filter_map(|event| Some((event.seq()?, event.link?)));
+        kept.chain([(head.seq, head.link)]).any(is_last)
     }
 
     fn forget_doubted(&mut self) {

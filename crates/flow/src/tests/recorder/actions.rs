@@ -2,6 +2,7 @@
 
 use super::*;
 use qrtotp_policy::FirstLogin;
+use qrtotp_store::Store;
 use qrtotp_values::ConfigDuration;
 use std::cell::RefCell;
 use std::path::Path;
@@ -23,7 +24,7 @@ pub(super) struct Action {
     play: fn(&Rc<Reporter>),
 }
 
-pub(super) const ACTIONS: [Action; 11] = [
+pub(super) const ACTIONS: [Action; 16] = [
     Action { name: "two logins", play: log_in },
     Action { name: "login with a recovery code", play: recover },
     Action { name: "enrolment by root", play: enroll },
@@ -35,6 +36,11 @@ pub(super) const ACTIONS: [Action; 11] = [
     Action { name: "change of a uid", play: change_uid },
     Action { name: "removal of an account", play: remove },
     Action { name: "import that makes key and store", play: make_store },
+    Action { name: "unlocking", play: lift },
+    Action { name: "forgetting of places", play: forget },
+    Action { name: "resynchronisation", play: resynchronise },
+    Action { name: "reissue", play: take_and_issue },
+    Action { name: "account without devices, and an import", play: add },
 ];
 
 #[test]
@@ -230,6 +236,57 @@ fn remove(reporter: &Rc<Reporter>) {
     reporter.report(&[("store", ""), ("either", &key), ("leaving", "alice")]);
     w.remove_account("alice", &World::name()).unwrap();
     reporter.report(&[("out", &key)]);
+}
+
+fn lift(reporter: &Rc<Reporter>) {
+    let (mut w, secret, key) = imported(reporter);
+    let code = w.code(&secret, 0);
+    assert_eq!(w.answer(&code), Outcome::Accepted);
+    assert_ne!(w.answer(&w.code(&secret, 1000)), Outcome::Accepted);
+    reporter.report(&[("store", ""), ("in", &key), ("spent", &code)]);
+    assert_eq!(w.unlock("root", &World::name()).unwrap(), 1);
+}
+
+fn forget(reporter: &Rc<Reporter>) {
+    let (mut w, secret, key) = imported(reporter);
+    let code = w.code(&secret, 0);
+    let subject = Subject { rhost: "198.51.100.7".into(), ..World::subject("alice") };
+    assert_eq!(w.login_of(subject, &Options::default(), &mut Human::says([say(&code)])), Outcome::Accepted);
+    reporter.report(&[("store", ""), ("in", &key), ("spent", &code)]);
+    assert_eq!(forget_places(&mut w.ctx("root"), &World::name(), None).unwrap(), 1);
+}
+
+fn resynchronise(reporter: &Rc<Reporter>) {
+    let (mut w, secret, key) = imported(reporter);
+    let codes = [w.code(&secret, -9), w.code(&secret, -8)];
+    reporter.report(&[("store", ""), ("either", &key), ("typed", &codes[0]), ("typed", &codes[1])]);
+    let (mut human, name) = (Human::says([say(&codes[0]), say(&codes[1])]), World::name());
+    let (mut ctx, uid) = (w.ctx("alice"), UID);
+    SelfService { ctx: &mut ctx, name: &name, uid, dialog: &mut human }.resync().unwrap();
+    reporter.report(&[("spent", &codes[0]), ("spent", &codes[1])]);
+}
+
+fn take_and_issue(reporter: &Rc<Reporter>) {
+    let (mut w, _, key) = imported(reporter);
+    reporter.report(&[("store", ""), ("in", &key)]);
+    reporter.report(&[("either", &key)]);
+    let name = World::name();
+    let devices: Vec<_> = w.store.load(&name).unwrap().unwrap().record.ids().collect();
+    let lifetime = ConfigDuration::seconds(86_400);
+    let issue = Issue { name: &name, uid: UID, lifetime, max_shows: 9, code: Some(lifetime), keys: &[] };
+    reissue(&mut w.ctx("root"), &issue, &devices).unwrap();
+    reporter.report(&[("out", &key)]);
+}
+
+fn add(reporter: &Rc<Reporter>) {
+    let mut w = reporter.world();
+    reporter.report(&[("store", "")]);
+    add_account(&mut w.ctx("root"), &World::name(), UID).unwrap();
+    let secret = Secret::generate().unwrap();
+    let key = base32(&secret);
+    reporter.report(&[("either", &key)]);
+    w.keep(&World::to_import(&secret)).unwrap();
+    reporter.report(&[("in", &key)]);
 }
 
 fn make_store(reporter: &Rc<Reporter>) {
