@@ -3,7 +3,7 @@
 
 use super::critical::with_critical_section;
 use super::file::{FileStore, read_key};
-use super::layout::{ACCOUNTS, KEY_FILE, RECORD, RECORD_NEW, STATE, STATE_NEW, TEMPORARY};
+use super::layout::{ACCOUNTS, KEY_FILE, RECORD, RECORD_NEW, STATE, TEMPORARY};
 use super::lock::lock;
 use super::marker::{INNER, MARKER, marker_text};
 use super::record::{ANEW, write_new};
@@ -133,7 +133,7 @@ fn sweep(tmp: BorrowedFd<'_>) {
 /// reads them.
 pub(super) fn remove(tmp: BorrowedFd<'_>, name: &str) {
     if let Ok(Some(dir)) = open_private_dir(&tmp, name, Path::new(name)) {
-        for file in [RECORD, RECORD_NEW, STATE, STATE_NEW] {
+        for file in [RECORD, RECORD_NEW, STATE] {
             let _ = unlinkat(&dir, file, UnlinkatFlags::NoRemoveDir);
         }
     }

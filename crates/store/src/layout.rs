@@ -6,7 +6,5 @@ pub(super) const TEMPORARY: &str = "tmp";
 pub(super) const RECORD: &str = "account.toml";
 pub(super) const RECORD_NEW: &str = "account.toml.new";
 pub(super) const STATE: &str = "state";
-/// The state that an account has once its directory has another name.
-pub(super) const STATE_NEW: &str = "state.new";
 /// Most bytes of a key file or a marker.
 pub(super) const SMALL_LIMIT: usize = 1024;

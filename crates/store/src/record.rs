@@ -1,7 +1,7 @@
 //! An account's two files: reading them, and changing them in an order that makes every crash harmless.
 
 use super::file::FileStore;
-use super::layout::{RECORD, RECORD_NEW, STATE, STATE_NEW};
+use super::layout::{RECORD, RECORD_NEW, STATE};
 use super::{
     Account, Readers, Scope, StoreError, TrustError, TrustedFile, errno, open_file, read_all, read_exact,
     slot,
@@ -57,21 +57,6 @@ impl Opened {
         self.sync_state()
     }
 
-    /// Writes a copy of the file with the next slot beside it, and makes the copy's contents durable.
-    pub(super) fn write_state_beside(
-        &mut self,
-        dir: impl AsFd + Copy,
-        state: &State,
-    ) -> Result<(), StoreError> {
-        let path = &self.state_path;
-        let bytes = read_exact::<{ slot::FILE }>(&self.file.file, 0, path)?;
-        let mut bytes = bytes.ok_or_else(|| wrong_size(path))?.to_vec();
-        let (offset, next) = self.loaded.succeed(state);
-        let slot = usize::try_from(offset).ok().and_then(|start| bytes.get_mut(start..start + next.len()));
-        slot.ok_or_else(|| wrong_size(path))?.copy_from_slice(next);
-        write_new(dir, STATE_NEW, &path.with_file_name(STATE_NEW), ANEW, &bytes)
-    }
-
     /// Makes the file's present or new contents durable.
     fn keep_state(&mut self, old: &State, new: &State) -> Result<(), StoreError> {
         if new == old { self.sync_state() } else { self.write_state(new) }
@@ -98,21 +83,12 @@ impl FileStore {
     }
 
     pub(super) fn read(&self, dir: impl AsFd + Copy, name: &Name) -> Result<Opened, StoreError> {
-        let (found, mut unfinished, state) = match self.read_record(dir, name, RECORD) {
-            Err(error @ StoreError::Damaged { .. }) => {
-                (self.renamed_record(dir, name).ok_or(error)?, true, STATE_NEW)
-            }
-            other => (other?, false, STATE),
+        let (found, mut unfinished) = match self.read_record(dir, name, RECORD) {
+            Err(error @ StoreError::Damaged { .. }) => (self.renamed_record(dir, name).ok_or(error)?, true),
+            other => (other?, false),
         };
-        let mut state_path = self.path_of(name).join(state);
-        let file = match open_state(dir, state, &state_path) {
-            // The last step but one of a rename put it in place.
-            Err(StoreError::Incomplete(_)) if state == STATE_NEW => {
-                state_path.set_file_name(STATE);
-                open_state(dir, STATE, &state_path)
-            }
-            opened => opened,
-        }?;
+        let state_path = self.path_of(name).join(STATE);
+        let file = open_state(dir, &state_path)?;
         let loaded = read_state(&file, &state_path)?;
         let record = if found.revision == loaded.revision {
             found.record
@@ -152,9 +128,6 @@ impl FileStore {
         if opened.unfinished {
             // The state may be that of a process that was killed before it was durable.
             opened.sync_state()?;
-            if opened.state_path.ends_with(STATE_NEW) {
-                self.put_state_in_place(dir, name)?;
-            }
             self.put_in_place(dir, name)?;
         }
         Ok(opened)
@@ -239,13 +212,6 @@ impl FileStore {
         fsync(dir).map_err(|errno| failed(errno).unsure())
     }
 
-    /// Renames the file of [`Opened::write_state_beside`] over the state.
-    pub(super) fn put_state_in_place(&self, dir: impl AsFd + Copy, name: &Name) -> Result<(), StoreError> {
-        let failed = |errno| StoreError::io(self.path_of(name).join(STATE_NEW), errno);
-        renameat(dir, STATE_NEW, dir, STATE).map_err(failed)?;
-        fsync(dir).map_err(|errno| failed(errno).unsure())
-    }
-
     /// Changes `old` to `new`, under the account's lock. The next record waits beside the present one until
     /// the state that refers to it is durable, so both change at once, together with the audit lines.
     ///
@@ -289,11 +255,11 @@ impl Revised {
     }
 }
 
-fn open_state(dir: impl AsFd + Copy, name: &str, path: &Path) -> Result<TrustedFile, StoreError> {
-    match open_file(&dir, name, path, true, Readers::OwnerOnly) {
+fn open_state(dir: impl AsFd + Copy, path: &Path) -> Result<TrustedFile, StoreError> {
+    match open_file(&dir, STATE, path, true, Readers::OwnerOnly) {
         // On a read-only disk an error must still be reported, and `status` must work.
         Err(TrustError::Io { errno: Errno::EROFS, .. }) => {
-            open_file(&dir, name, path, false, Readers::OwnerOnly)
+            open_file(&dir, STATE, path, false, Readers::OwnerOnly)
         }
         other => other,
     }
@@ -303,12 +269,8 @@ fn open_state(dir: impl AsFd + Copy, name: &str, path: &Path) -> Result<TrustedF
 fn read_state(file: &TrustedFile, path: &Path) -> Result<slot::Loaded, StoreError> {
     let damaged = |why| StoreError::Damaged { path: path.to_owned(), why };
     let bytes = read_exact::<{ slot::FILE }>(&file.file, 0, path)?;
-    let bytes = bytes.ok_or_else(|| wrong_size(path))?;
+    let bytes = bytes.ok_or(damaged("it has a wrong size"))?;
     slot::load(&bytes[..slot::SLOT], &bytes[slot::SLOT..]).map_err(|_| damaged("no slot of it is whole"))
-}
-
-fn wrong_size(path: &Path) -> StoreError {
-    StoreError::Damaged { path: path.to_owned(), why: "it has a wrong size" }
 }
 
 /// Blames the account for anything in its directory that can't be opened.

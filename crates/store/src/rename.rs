@@ -33,8 +33,11 @@ impl FileStore {
     /// Seals the record of `old` for `new` and `uid`; both names may be the same. `f` changes the state and
     /// gets the former uid. Returns that uid, or `None` if `old` has no record.
     ///
-    /// Record and state change together. For another name, both wait beside the present ones. From the
-    /// renaming of the directory on, its readers find the record of `old` there, and use those that wait.
+    /// For the same name, record and state change together. For another one, a crash after the renaming can
+    /// leave the state unchanged.
+    ///
+    /// Until the last step the directory of `new` holds the record of `old` and beside it the new one, which
+    /// readers then use.
     ///
     /// # Errors
     /// The store or the record can't be trusted, read or written; `new` has a record.
@@ -56,10 +59,9 @@ impl FileStore {
             if new == old {
                 self.change(dir.as_fd(), &mut opened, &former, &mut renamed)?;
             } else {
-                opened.write_state_beside(dir.as_fd(), &renamed.state)?;
                 self.write_beside(dir.as_fd(), &renamed.record, opened.loaded.revision)?;
                 self.move_directory(old, new)?;
-                let kept = self.put_state_in_place(dir.as_fd(), new);
+                let kept = opened.write_state(&renamed.state);
                 kept.and_then(|()| self.put_in_place(dir.as_fd(), new)).map_err(StoreError::unsure)?;
             }
             Ok(Some(former.record.uid))

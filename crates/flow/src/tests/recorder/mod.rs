@@ -100,8 +100,7 @@ impl Record {
 
 /// Whether it is an account's state, not the store's directory, which has the same name.
 fn is_state(path: &Path) -> bool {
-    let is_named = path.ends_with("state") || path.ends_with("state.new");
-    is_named && path.components().count() > 1
+    path.ends_with("state") && path.components().count() > 1
 }
 
 /// Cuts the power after each call, and checks all possible results, or a selection if there are more than
