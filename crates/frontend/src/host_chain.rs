@@ -202,11 +202,11 @@ impl HostChain {
     }
 
     /// Removes a record: adds the line of it, runs `remove`, and logs the line, all under the same lock, so
-    /// that a checkpoint never meets one without the other. A crash can leave the line without the removal:
-    /// the next removal adds no other one, and the next checkpoint tells of the record again.
+    /// that a checkpoint never meets one without the other. A crash or an error can leave the line without
+    /// the removal: the next removal adds no other one, and the next checkpoint tells of the record again.
     ///
     /// # Errors
-    /// That of `remove`; then the chain tells of the record again.
+    /// That of `remove`, which does not tell whether the record is still there.
     pub fn removing<T, E>(&self, record: &str, remove: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let facts = [("record", record)];
         let removed = HostEvent::about("record_removed", &facts);
@@ -219,10 +219,7 @@ impl HostChain {
                 self.warn(&error);
                 self.write(Priority::Notice, &line);
             }
-            (Err(_), Err(_)) => return done,
-        }
-        if done.is_err() && !record.is_empty() {
-            self.note(&[HostEvent { kind: "record_made", reason: "noted_later", facts: &facts }]);
+            (Err(_), Err(_)) => {}
         }
         done
     }
@@ -259,11 +256,16 @@ impl HostChain {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes?,
         };
-        // A disk that kept the file's new length, and not all that was written there, shows zeros.
-        let kept = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "damaged; move it away to begin another");
+        // A disk that kept the file's new length, and not all that was written there, shows zeros. Behind
+        // zeros within the chain there are whole lines, which must not be cut off.
+        let zeros = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        let (kept, behind) = bytes.split_at(zeros);
+        if behind.windows(7).any(|part| part == b"\nevent=") {
+            return Err(damaged());
+        }
         let length = kept.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let text = bytes.get(..length).and_then(|whole| std::str::from_utf8(whole).ok());
-        let damaged = || io::Error::new(io::ErrorKind::InvalidData, "damaged; move it away to begin another");
         text.and_then(HostEnd::parse).map(|end| Some((end, length))).ok_or_else(damaged)
     }
 
@@ -448,6 +450,11 @@ mod tests {
             assert_eq!((after.seq, &after.lines[..2]), (3, &end.lines[..]));
             std::fs::write(chain.file(), &whole).unwrap();
         }
+        let mut zeroed = whole.clone();
+        zeroed[whole.windows(6).position(|part| part == b"event=").unwrap()] = 0;
+        std::fs::write(chain.file(), &zeroed).unwrap();
+        assert!(chain.end().is_err() && chain.change(|chain| chain.add("event=checkpoint")).is_err());
+        assert_eq!(std::fs::read(chain.file()).unwrap(), zeroed, "lines behind it stay");
         let origin = std::str::from_utf8(&whole).unwrap().lines().next().unwrap();
         for damaged in ["", "x\n", "qrtotp host chain 1 A\n", &format!("{origin}\nx\n")] {
             std::fs::write(chain.file(), damaged).unwrap();
