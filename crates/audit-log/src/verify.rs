@@ -381,8 +381,8 @@ impl Verifier {
     }
 
     /// Compares the end of an account's chain with the store. `kept`: the store's last lines; `now`: number
-    /// and link of the last one, `None` if the chain has not grown since the heads were read. Read both after
-    /// the log.
+    /// and link of the last one, `None` if the account is gone since the heads were read. Read both after the
+    /// log.
     pub fn end(&mut self, user: &str, kept: &[Event], now: Option<(u64, Link)>) {
         let Some(head) = self.heads.get(user).cloned() else { return };
         self.rename_as_kept(kept);
