@@ -69,11 +69,10 @@ impl Login<'_, '_> {
         }
         if let Factor::TokenCode(_) = factor {
             let token = record.and_then(|record| record.token.as_ref());
-            let token = token.filter(|token| token.is_live(now) && token.binding.is_some());
-            return match token {
-                Some(token) => Ok(Some(token.id)),
-                None => Err(Unproven::because(Refusal::Malformed.reason())),
-            };
+            let token = token.filter(|token| token.binding.is_some());
+            let token = token.ok_or(Unproven::because(Refusal::Malformed.reason()))?;
+            let ended = token.clone().refuse_ended(now);
+            return ended.map(|()| Some(token.id)).map_err(|why| Unproven::because(why.as_str()));
         }
         match entry(self.ctx.config, record, now) {
             Entry::Enroll => Ok(None),

@@ -220,6 +220,16 @@ fn the_code_of_a_token_proves_its_owner_without_a_password() {
 }
 
 #[test]
+fn the_code_of_a_token_that_ended_is_refused_for_that_in_the_log() {
+    let mut w = world(FirstLogin::Token);
+    let code = issue(&mut w, Some(ConfigDuration::seconds(600))).unwrap();
+    w.pass(w.config.enroll.token_lifetime.as_seconds());
+    let answer = || Human { script: [say(&code.display())].into(), password: None, ..newcomer() };
+    let human = is_refused(&mut w, answer(), "token_expired");
+    assert_eq!(human.shown, [text::NOT_ENROLLED_HERE.to_string()]);
+}
+
+#[test]
 fn what_is_no_token_code_is_refused_like_enter() {
     let answer = |text: &str| Human { script: [say(text)].into(), password: None, ..newcomer() };
     is_refused(&mut world(FirstLogin::Token), answer("ABCD-EFGH"), "malformed");
