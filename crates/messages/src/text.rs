@@ -213,13 +213,13 @@ messages! {
     /// A refusal.
     text DEVICE_NOT_PROVEN = "that was not a code of an enrolled device; nothing was changed";
     /// A refusal.
-    text THREE_WRONG_CODES = "three wrong codes; nothing was changed. Check the clock of the phone and start again";
+    text THREE_WRONG_CODES = "three wrong codes; no device was added. Check the clock of the phone and start again";
     /// A refusal.
     text TIME_UP = "the QR code waited for too long and is no longer valid; start again";
     /// A refusal.
-    text NO_ANSWER = "the dialogue ended; nothing was changed";
+    text NO_ANSWER = "the dialogue ended without an answer";
     /// The user ended it.
-    text GIVEN_UP = "given up; nothing was changed";
+    text GIVEN_UP = "given up; no device was added";
     /// A refusal.
     text ENROLLING_NOT_ALLOWED = "enrolling needs an administrator: ask for an enrolment token";
     /// A refusal.
