@@ -11,7 +11,7 @@ use super::{Account, Scope, SealKey, StoreError, TrustError, entries, open_dir, 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, RenameFlags, renameat, renameat2};
 use nix::sys::stat::{Mode, mkdirat};
-use nix::unistd::{UnlinkatFlags, fsync, linkat, unlinkat};
+use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, fsync, linkat, unlinkat};
 use qrtotp_otp::{base32_encode, random_bytes};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,8 @@ impl FileStore {
     /// Opens the store, and makes it first if there is nothing yet: directory, sealing key, marker.
     ///
     /// # Errors
-    /// As [`FileStore::open`]; also if a directory holds records but no marker, or if a store's key is lost.
+    /// As [`FileStore::open`]; also if a directory holds records but no marker, if a store's key is lost, or if
+    /// nothing can be written.
     pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
         if !exists(&path.join(MARKER))? {
             with_critical_section(|| prepare(path, key_dir))?;
@@ -35,6 +36,9 @@ impl FileStore {
         let store = Self::open(path, key_dir)?;
         store.check_marker()?;
         with_critical_section(|| store.prepare_dummy())?;
+        // On a read-only disk nobody is shown a key that can't be kept.
+        faccessat(&store.accounts, ".", AccessFlags::W_OK, AtFlags::empty())
+            .map_err(|errno| StoreError::io(path.join(ACCOUNTS), errno))?;
         Ok(store)
     }
 

@@ -175,6 +175,8 @@ fn on_a_read_only_disk_a_right_code_is_denied_and_not_burnt() {
     assert_eq!(last_denial(&sandbox, "alice"), "disk_read_only");
     assert!(report.text().contains("Verification is not possible now"), "{report:?}");
     sandbox.run(&["qrtotp", "status", "alice"]).success();
+    let enrolment = sandbox.run(&["qrtotp", "enroll", "root", "--qr", "ascii"]);
+    assert!(enrolment.stderr.contains("mount it read-write") && enrolment.stdout.is_empty(), "{enrolment:?}");
     shell(&sandbox, "mount -o remount,rw /var/lib/qrtotp");
     assert_eq!(sandbox.answer("alice", &alice.code()), PAM_SUCCESS);
 }
