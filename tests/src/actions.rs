@@ -203,7 +203,7 @@ fn recover(host: &Host, under: &[&str]) -> ActionReport {
 }
 
 fn use_token(host: &Host, under: &[&str]) -> ActionReport {
-    let argv = host.pam_host(under, &["--putenv", KEY, "--ask"]);
+    let argv = host.pam_host(under, &["--putenv", KEY, "--tty", "pts/0", "--ask"]);
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     let Played { shown, exit, phone, code } = played(host, &argv);
     let lines: String = shown.lines().map(|line| format!("{}\n", line.trim_end())).collect();
