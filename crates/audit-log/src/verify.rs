@@ -70,20 +70,12 @@ enum First {
     Later(Leading),
 }
 
-/// The first line of a chain in the log, if it is not line 1. Every account may have one, so its text is not
-/// kept.
+/// The first line of a chain in the log, if it is not line 1.
 struct Leading {
     seq: u64,
-    /// The digest of its link and its text, to be compared with the store's line.
-    digest: Link,
+    line: Kept,
     /// It follows the saved line before it.
     is_proven: bool,
-}
-
-impl Leading {
-    fn digest_of(event: &Event) -> Link {
-        link(event.link.unwrap_or_default(), event.covered().as_bytes())
-    }
 }
 
 /// There is one for each account: what few of them have is in a box.
@@ -109,8 +101,8 @@ struct Rare {
     doubted: Option<Before>,
     waiting: BTreeMap<u64, Waiting>,
     gaps: Vec<Gap>,
-    /// The first line that was seen, if it does not follow the saved line before it.
-    other_leading: Option<Kept>,
+    /// Lines from before the first one that were logged behind it, most of them by `audit repair`.
+    early: Vec<Event>,
     /// Line 1, if it does not follow the store's origin: of another account that had the name before, or
     /// changed.
     other_first: Option<Kept>,
@@ -361,7 +353,7 @@ impl Verifier {
             chain.rename(origin, &mut Report { user, verifier: self });
             return Some(chain);
         }
-        let fresh = Chain { before: [origin, None], ..Chain::default() };
+        let mut fresh = Chain { before: [origin, None], ..Chain::default() };
         match self.chains.remove(user) {
             Some(chain) if seq == 1 && chain.seq > 0 && !chain.begins_with(event) => {
                 if chain.removed {
@@ -373,6 +365,9 @@ impl Verifier {
                 }
                 let fault = if chain.has_fitted { Fault::NoAccount } else { Fault::Changed };
                 Report { user, verifier: self }.add(chain.seq, fault, None);
+                if let Some(rare) = chain.rare {
+                    fresh.rare().early = rare.early;
+                }
                 Some(fresh)
             }
             Some(chain) => Some(chain),

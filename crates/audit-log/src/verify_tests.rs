@@ -224,6 +224,63 @@ fn a_lost_line_is_told_from_a_removed_one_if_the_store_has_it_word_for_word() {
 }
 
 #[test]
+fn a_repaired_line_from_before_the_first_one_in_the_log_is_no_finding_whenever_the_log_began() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    let of = |events: &[Event]| events.iter().map(|event| event.line.clone()).collect::<Vec<_>>();
+    let repaired = |event: &Event| format!("{} detail=\"recovered by qrtotp audit repair\"", event.line);
+    let (lost, after) = (&alice[4..6], &alice[6..]);
+    let logged: Vec<String> = lost.iter().map(repaired).collect();
+    let kept = [&alice[3..], &alice[4..], &alice[5..], after, &[]];
+    for at in [0, 1, 3, after.len()] {
+        let mut lines = of(after);
+        lines.splice(at..at, logged.clone());
+        for kept in kept {
+            let (verifier, findings) = world.verify(&lines, kept);
+            assert_eq!(findings, [], "{at}: {}", kept.len());
+            let trusted = u64::from(kept.len() < alice.len() - 4);
+            assert_eq!(
+                (verifier.proven + verifier.first, verifier.first),
+                (lines.len() as u64, trusted),
+                "{at}"
+            );
+        }
+        // Rotated away since: the lines between the repaired ones and the first one.
+        let rest = [&logged[..], &of(&alice[9..])].concat();
+        assert_eq!(world.verify(&rest, &alice[9..]).1, []);
+        let changed: Vec<String> =
+            lines.iter().map(|line| line.replacen("192.0.2.", "192.0.3.", 1)).collect();
+        for place in 0..lines.len() {
+            let mut lines = lines.clone();
+            lines[place].clone_from(&changed[place]);
+            let (_, findings) = world.verify(&lines, &alice[3..]);
+            assert!(
+                findings.iter().any(|finding| finding.fault == Fault::Changed),
+                "{at} {place}: {findings:?}"
+            );
+        }
+        let twice = [&lines[..], &logged[..1]].concat();
+        assert!(matches!(&world.verify(&twice, kept[0]).1[..], [one] if one.fault == Fault::Repeated));
+    }
+}
+
+#[test]
+fn two_lines_at_once_may_stand_in_either_order_also_where_the_log_begins() {
+    for (later, is_found) in [(0, false), (4, false), (60, true)] {
+        let mut world = World::new(0);
+        let mut lines: Vec<String> = Vec::new();
+        for at in [0, 10, 20, 20 + later, 300, 310] {
+            let mut line = "event=login result=accepted reason=code user=alice service=su".to_owned();
+            world.chains[0].add(&mut line, 0, START + at);
+            lines.push(line);
+        }
+        lines[2..].swap(0, 1);
+        let (_, findings) = world.verify(&lines[2..], &[]);
+        assert_eq!(!findings.is_empty(), is_found, "{later}: {findings:?}");
+    }
+}
+
+#[test]
 fn look_alikes_do_not_hide_what_is_there() {
     let mut world = World::new(200);
     for at in [0, 50, 199] {

@@ -19,7 +19,11 @@ impl Chain {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.seq == 0 && !self.is_waiting()
+        self.seq == 0 && !self.is_waiting() && !self.has_early()
+    }
+
+    fn has_early(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.early.is_empty())
     }
 
     /// Whether line 1 was seen, and this is it.
@@ -56,19 +60,17 @@ impl Chain {
     }
 
     pub(super) fn read(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        // The log may have begun between the place of a line and that to which `audit repair` logged it.
+        if self.seq == 0 && event.is_recovered() && !self.anew {
+            self.early(seq, event, report);
+        } else {
+            self.read_in_place(seq, event, report);
+        }
+    }
+
+    fn read_in_place(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
         if self.seq == 0 && seq > 1 && !self.anew {
-            // The first line there is.
-            let is_proven = report.follows_saved(seq, event);
-            if is_proven == Some(false) {
-                self.rare().other_leading = Some(Kept::of(event));
-            }
-            let (digest, is_proven) = (Leading::digest_of(event), is_proven == Some(true));
-            self.first = First::Later(Leading { seq, digest, is_proven });
-            // The log goes back to it, whatever the log daemon's own time stamps say.
-            if let Some(at) = event.number("at") {
-                report.verifier.not_later(at);
-            }
-            self.advance(seq, event, [event.link, None], report);
+            self.lead(seq, event, report);
         } else if seq == self.seq + 1 {
             self.due(seq, event, report);
         } else if seq > self.seq {
@@ -88,6 +90,56 @@ impl Chain {
         };
         while self.rare.as_deref().is_some_and(is_over) {
             self.skip(report);
+        }
+    }
+
+    /// The first line there is.
+    fn lead(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        let is_proven = report.follows_saved(seq, event) == Some(true);
+        self.first = First::Later(Leading { seq, line: Kept::of(event), is_proven });
+        // The log goes back to it, whatever the log daemon's own time stamps say.
+        if let Some(at) = event.number("at") {
+            report.verifier.not_later(at);
+        }
+        self.advance(seq, event, [event.link, None], report);
+        self.place_early(report);
+    }
+
+    /// Whether a line belongs before the first one in the log: `audit repair` logged it, or it was logged at
+    /// the same time as the line that follows it.
+    fn is_early(&self, seq: u64, event: &Event) -> bool {
+        let First::Later(leading) = &self.first else { return false };
+        let is_next = |next: &Event| next.seq() == Some(seq + 1) && fits([event.link, None], next).is_some();
+        let is_at_once = || {
+            let is_late = event.number("at").is_none_or(|at| self.at.saturating_sub(at) > SAME_TIME);
+            let mut early = self.rare.iter().flat_map(|rare| &rare.early);
+            !is_late && (leading.line.event().is_some_and(|first| is_next(&first)) || early.any(is_next))
+        };
+        seq < leading.seq && (event.is_recovered() || is_at_once())
+    }
+
+    /// Keeps a line from before the first one in the log.
+    fn early(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        let early = &mut self.rare().early;
+        if early.len() == WAITING || early.iter().any(|known| known.seq() == Some(seq)) {
+            report.add(seq, Fault::Repeated, Some(event));
+        } else {
+            early.push(event.clone());
+        }
+    }
+
+    /// Reads the lines that `audit repair` logged before all others of the chain, unless they are older than
+    /// the first one of those.
+    pub(super) fn place_early(&mut self, report: &mut Report<'_>) {
+        let first = match &self.first {
+            First::Later(leading) => leading.seq,
+            First::One(_) | First::Unseen => 0,
+        };
+        let Some(rare) = &mut self.rare else { return };
+        let mut others: Vec<Event> = rare.early.extract_if(.., |event| event.seq() >= Some(first)).collect();
+        others.sort_unstable_by_key(Event::seq);
+        for event in others {
+            self.read_in_place(event.seq().unwrap_or(0), &event, report);
         }
     }
 
@@ -223,6 +275,9 @@ impl Chain {
 
     /// A line whose turn is over.
     fn late(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        if self.is_early(seq, event) {
+            return self.early(seq, event, report);
+        }
         let (has_fitted, last) = (self.has_fitted, self.seq);
         let ended_by_added =
             |gap: &mut Gap| !has_fitted && gap.from == seq && fits(gap.before, event).is_some();

@@ -16,9 +16,9 @@ impl Chain {
         now: (u64, Link),
         report: &mut Report<'_>,
     ) {
-        while self.is_waiting() {
-            self.skip(report);
-        }
+        self.skip_all(report);
+        self.place_early(report);
+        self.skip_all(report);
         self.begin(kept, report);
         let mut rare = self.rare.take().unwrap_or_default();
         if !self.removed {
@@ -47,54 +47,48 @@ impl Chain {
         });
     }
 
+    fn skip_all(&mut self, report: &mut Report<'_>) {
+        while self.is_waiting() {
+            self.skip(report);
+        }
+    }
+
     /// The lines before the log's first one. Of those that the store kept, the log should have what is not
     /// older than itself; if the end of the chain was saved, it should have all later ones.
     fn begin(&mut self, kept: &[Event], report: &mut Report<'_>) {
-        let First::Later(Leading { seq: first, digest, is_proven }) = std::mem::take(&mut self.first) else {
+        let First::Later(Leading { seq: first, line, is_proven }) = std::mem::take(&mut self.first) else {
             return;
         };
+        let Some(leading) = line.event() else { return };
+        let early = self.rare.as_mut().map(|rare| std::mem::take(&mut rare.early)).unwrap_or_default();
         let saved = &report.verifier.saved;
         let mut saved = if self.removed { saved.of_removed(report.user) } else { saved.of(report.user) };
-        let other =
-            self.rare.as_mut().and_then(|rare| rare.other_leading.take()).and_then(|kept| kept.event());
         let mut proof = None;
         if let Known::Line(seq, link) = saved {
             // Of a renamed account, another line may have been saved under the name that it had then.
-            let other = other.as_ref().filter(|_| seq.saturating_add(1) == first);
-            let follows = other.map(|event| fits([Some(link), None], event).is_some());
+            let is_next = !is_proven && seq.saturating_add(1) == first;
+            let follows = is_next.then(|| fits([Some(link), None], &leading).is_some());
             if follows == Some(true) {
                 report.verifier.saved.met(report.user);
             }
             if self.removed && follows != Some(true) {
                 saved = Known::Nothing; // it may be of a later account of this name
             } else {
-                proof = follows.zip(other);
+                proof = follows;
             }
         }
-        let line = |seq| kept.iter().find(|event| event.seq() == Some(seq));
-        if let (None, false, Some(before), Some(same)) = (proof, is_proven, line(first - 1), line(first)) {
-            let is_same = Leading::digest_of(same) == digest && fits([before.link, None], same).is_some();
-            proof = Some((is_same, same));
+        if !is_proven {
+            report.lead(&leading, proof.or_else(|| follows(&leading, &early, kept)));
         }
-        match proof {
-            Some((true, event)) => {
-                report.verifier.first -= 1;
-                report.prove(event);
-            }
-            Some((false, _)) => {
-                report.verifier.first -= 1;
-                report.add(first, Fault::Changed, other.as_ref());
-            }
-            None => {}
-        }
+        report.early(&leading, &early, kept);
         let (begins, from) = (report.verifier.begins, saved.next());
-        for (seq, (event, _)) in known(1, from.unwrap_or(first).min(first) - 1, &[], kept) {
-            if event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
+        for (seq, (event, late)) in known(1, from.unwrap_or(first).min(first) - 1, &early, kept) {
+            if !late && event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
                 report.add(seq, Fault::Lost(event.chained().to_owned()), None);
             }
         }
         if let Some(from) = from.filter(|from| *from < first) {
-            absent(from, first - 1, kept, report);
+            absent((from, first - 1), &early, kept, report);
         }
     }
 
@@ -132,14 +126,34 @@ impl Chain {
             report.add(self.seq, Fault::OtherHead, None);
             return;
         }
-        absent(self.seq + 1, head.seq, kept, report);
+        absent((self.seq + 1, head.seq), &[], kept, report);
     }
 }
 
-/// Lines that the log does not have: lost if the store kept them, else missing.
-fn absent(from: u64, to: u64, kept: &[Event], report: &mut Report<'_>) {
+/// Whether the log's first line follows the line before it, which the store kept or `audit repair` logged.
+/// `None`: that is not known, or another line was logged.
+fn follows(leading: &Event, early: &[Event], kept: &[Event]) -> Option<bool> {
+    let seq = leading.seq()?;
+    let fits = |before: &Event| fits([before.link, None], leading).is_some();
+    match (numbered(kept, seq - 1), numbered(kept, seq)) {
+        (Some(before), Some(same)) => Some(is_same(same, leading) && fits(before)),
+        _ => numbered(early, seq - 1).is_some_and(fits).then_some(true),
+    }
+}
+
+fn numbered(lines: &[Event], seq: u64) -> Option<&Event> {
+    lines.iter().find(|event| event.seq() == Some(seq))
+}
+
+fn is_same(one: &Event, other: &Event) -> bool {
+    one.link == other.link && one.covered() == other.covered()
+}
+
+/// Lines from one number to another that are not in their places: lost if the store kept them and they were
+/// not logged late, else missing.
+fn absent((from, to): (u64, u64), late: &[Event], kept: &[Event], report: &mut Report<'_>) {
     let (mut due, mut before) = (from, None);
-    for (seq, (line, _)) in known(from, to, &[], kept) {
+    for (seq, (line, is_late)) in known(from, to, late, kept) {
         if seq > due {
             report.add(due, Fault::Missing(seq - 1), None);
         } else if before.is_some() && fits([before, None], line).is_none() {
@@ -148,11 +162,51 @@ fn absent(from: u64, to: u64, kept: &[Event], report: &mut Report<'_>) {
         }
         report.compare(seq, line);
         before = line.link;
-        report.add(seq, Fault::Lost(line.chained().to_owned()), None);
+        if !is_late {
+            report.add(seq, Fault::Lost(line.chained().to_owned()), None);
+        }
         due = seq + 1;
     }
     if due <= to {
         report.add(due, Fault::Missing(to), None);
+    }
+}
+
+impl Report<'_> {
+    /// The log's first line, which was counted as one to be trusted.
+    fn lead(&mut self, leading: &Event, proof: Option<bool>) {
+        let Some(is_right) = proof else { return };
+        self.verifier.first -= 1;
+        if is_right {
+            self.prove(leading);
+        } else {
+            self.add(leading.seq().unwrap_or(0), Fault::Changed, Some(leading));
+        }
+    }
+
+    /// Lines from before the log's first one that were logged late. Each must be the one that the store kept
+    /// and fit its neighbours, if these are known.
+    fn early(&mut self, leading: &Event, early: &[Event], kept: &[Event]) {
+        for event in early {
+            let seq = event.seq().unwrap_or(0);
+            let line = |seq| numbered(kept, seq).or_else(|| numbered(early, seq));
+            let next = line(seq + 1).or_else(|| (leading.seq() == Some(seq + 1)).then_some(leading));
+            let follows = |before: Option<&Event>, event| {
+                before.is_none_or(|before| fits([before.link, None], event).is_some())
+            };
+            let is_kept = numbered(kept, seq).map(|same| is_same(same, event));
+            let before = line(seq.saturating_sub(1));
+            if is_kept == Some(false)
+                || !follows(before, event)
+                || next.is_some_and(|next| !follows(Some(event), next))
+            {
+                self.add(seq, Fault::Changed, Some(event));
+            } else if is_kept.is_some() || before.is_some() {
+                self.prove(event);
+            } else {
+                self.verifier.first += 1;
+            }
+        }
     }
 }
 
