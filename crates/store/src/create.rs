@@ -27,8 +27,8 @@ impl FileStore {
     /// Opens the store, and makes it first if there is nothing yet: directory, sealing key, marker.
     ///
     /// # Errors
-    /// As [`FileStore::open`]; also if a directory holds records but no marker, if a store's key is lost, or if
-    /// nothing can be written.
+    /// As [`FileStore::open`]; also if a directory holds records but no marker, if a store's key is lost, or
+    /// if nothing can be written.
     pub fn open_or_create(path: &Path, key_dir: &Path) -> Result<Self, StoreError> {
         if !exists(&path.join(MARKER))? {
             with_critical_section(|| prepare(path, key_dir))?;
