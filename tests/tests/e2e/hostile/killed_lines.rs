@@ -291,13 +291,14 @@ fn cut_after_the_last_change(sandbox: &Sandbox) {
 }
 
 /// Does it once for each of its calls that `wanted` selects by strace's text, each time for another account,
-/// and kills it just before that call; `cut`: then the power fails, too. Returns the answers of the accounts.
+/// and kills it just before that call; `cut`: then the power fails, too. Returns the answers of the accounts,
+/// and how many lines only the store had.
 fn kill_at_calls(
     sandbox: &Sandbox,
     action: &Action,
     cut: bool,
     wanted: impl Fn(&str) -> bool,
-) -> Vec<String> {
+) -> (Vec<String>, usize) {
     let act = |user: &str, under: &[&str]| {
         sandbox.add_user(user);
         let answer = (action.before)(sandbox, user);
@@ -307,7 +308,7 @@ fn kill_at_calls(
     act("first", &[]); // it may make a directory that later ones find
     act("watched", &WATCH);
     cut_after_the_last_change(sandbox);
-    let (mut answers, mut misses) = (Vec::new(), 0);
+    let (mut answers, mut misses, mut lost) = (Vec::new(), 0, 0);
     for (call, places) in calls(sandbox, action.start, wanted) {
         for Place { nth, .. } in places.into_iter().filter(|place| !place.libpams) {
             let killer = Fault { call: call.clone(), nth, effect: "signal=KILL" }.injector(sandbox);
@@ -319,12 +320,12 @@ fn kill_at_calls(
                 sandbox.cut_power();
             }
             if answers.len() % 40 == 0 {
-                let _ = repaired(sandbox); // the log remembers a limited number of gaps
+                lost += repaired(sandbox); // the log remembers a limited number of gaps
             }
         }
     }
     assert!(misses * 20 <= answers.len(), "{misses} of {} were not killed", answers.len());
-    answers
+    (answers, lost)
 }
 
 /// Has lines logged again that only the store has, and checks that they are. Returns their number.
@@ -432,16 +433,17 @@ fn kill(action: &Action, wanted: impl Fn(&str) -> bool) {
 
 /// `cut`: each kill is followed by a power cut.
 fn kill_and(cut: bool, action: &Action, wanted: impl Fn(&str) -> bool) {
-    let sandbox = if cut { Sandbox::with_state(State::Ext4("64m")) } else { Sandbox::new() };
+    // Room for an account, or two, for each call.
+    let sandbox = Sandbox::with_state(if cut { State::Ext4("64m") } else { State::Tmpfs("size=128m") });
     sandbox.configure("[verify]\nwindow_back = 10\n[enroll]\nmax_devices = 1\n");
     sandbox.stack("");
     sandbox.make_store();
-    let answers = kill_at_calls(&sandbox, action, cut, wanted);
+    let (answers, mut lost) = kill_at_calls(&sandbox, action, cut, wanted);
     if action.event == "event=record_made " {
         // A record that a killed command made gets its line from the next checkpoint.
         sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
     }
-    let lost = repaired(&sandbox);
+    lost += repaired(&sandbox);
     each_number_is_there_once(&sandbox);
     let kills = answers.len();
     let mut users: Vec<String> = (0..kills).map(|number| format!("user{number}")).collect();
