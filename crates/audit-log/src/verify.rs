@@ -178,6 +178,13 @@ impl Verifier {
         self.saved.keep(&name, head);
     }
 
+    /// Keeps how many lines an account had at a checkpoint before that which is compared with. The log goes
+    /// back to it, so it should have all later lines.
+    pub fn save_earlier(&mut self, user: &str, head: &Event) {
+        let name = self.name(user);
+        self.saved.keep_earlier(name, head.seq().unwrap_or_default());
+    }
+
     /// Keeps the last line of a record that the store does not have, to know its account by.
     pub fn save_missing(&mut self, record: &str, head: &Event) {
         if let Some(link) = head.link {
@@ -433,7 +440,10 @@ impl Verifier {
                     Report { user, verifier: self }.add(seq, Fault::AgainstSaved, None);
                 }
                 self.saved.met(user);
-                Some(Chain { seq, before: [Some(link), None], ..Chain::default() })
+                match self.saved.earlier(user).filter(|earlier| *earlier < seq) {
+                    Some(seq) => Some(Chain { seq, ..Chain::default() }),
+                    None => Some(Chain { seq, before: [Some(link), None], ..Chain::default() }),
+                }
             }
             Known::NoLine => Some(origin),
             Known::Line(..) => Some(Chain { seq: head.seq, ..Chain::default() }),

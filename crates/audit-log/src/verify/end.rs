@@ -81,7 +81,8 @@ impl Chain {
             report.lead(&leading, proof.or_else(|| follows(&leading, &early, kept)));
         }
         report.early(&leading, &early, kept);
-        let (begins, from) = (report.verifier.begins, saved.next());
+        let earlier = report.verifier.saved.earlier(report.user).filter(|_| !self.removed);
+        let (begins, from) = (report.verifier.begins, earlier.map(|seq| seq + 1).or(saved.next()));
         for (seq, (event, late)) in known(1, from.unwrap_or(first).min(first) - 1, &early, kept) {
             if !late && event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
                 report.add(seq, Fault::Lost(event.chained().to_owned()), None);

@@ -15,6 +15,8 @@ pub(super) struct Saved {
     /// From a checkpoint: it has ids of records, and the store maps them to the names of today. So a former
     /// account of the same name is not among them under that name.
     by_record: bool,
+    /// How many lines each account had at an earlier checkpoint, from which on the log should be whole.
+    earlier: Option<HashMap<Rc<str>, u64>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +73,17 @@ impl Saved {
         if seq > known.seq {
             *known = line;
         }
+    }
+
+    /// Keeps how many lines an account had at the earlier checkpoint.
+    pub(super) fn keep_earlier(&mut self, user: Rc<str>, seq: u64) {
+        self.earlier.get_or_insert_default().insert(user, seq);
+    }
+
+    /// How many lines the account had at the earlier checkpoint.
+    pub(super) fn earlier(&self, user: &str) -> Option<u64> {
+        let earlier = self.earlier.as_ref()?;
+        Some(earlier.get(user).copied().unwrap_or_default())
     }
 
     /// Whether the names are those of today, also of accounts that were renamed since.

@@ -101,12 +101,21 @@ fn entries(path: &Path) -> impl Iterator<Item = Entry> + use<> {
 pub fn last(context: &Context, host: &HostEnd) -> Option<Checkpoint> {
     let event = checkpoints_of(host).pop()?;
     let root = event.get("root")?;
-    let found = kept(context).into_iter().find_map(|time| {
-        let (path, mut check) = (directory(context).join(time.to_string()), Check::default());
-        entries(&path).for_each(|entry| check.read(&entry));
-        (check.is_whole() && check.root() == root).then_some(Found { time, path })
-    });
+    let found = kept(context).into_iter().find_map(|time| whole(context, time, |check| check.root() == root));
     Some(Checkpoint { seq: event.seq()?, line: event.line, found })
+}
+
+/// The first whole checkpoint that was made before `last` and when the log had begun.
+pub fn earliest(context: &Context, last: &Found, has_begun: impl Fn(i64) -> bool) -> Option<Found> {
+    let times = kept(context).into_iter().rev().filter(|time| *time < last.time && has_begun(*time));
+    times.into_iter().find_map(|time| whole(context, time, |_| true))
+}
+
+/// The checkpoint of this time, if it is whole and passes.
+fn whole(context: &Context, time: i64, passes: impl Fn(&Check) -> bool) -> Option<Found> {
+    let (path, mut check) = (directory(context).join(time.to_string()), Check::default());
+    entries(&path).for_each(|entry| check.read(&entry));
+    (check.is_whole() && passes(&check)).then_some(Found { time, path })
 }
 
 #[cfg(test)]

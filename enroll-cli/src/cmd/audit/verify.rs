@@ -1,7 +1,7 @@
 //! `qrtotp audit verify`, `repair` and `heads`.
 
 use super::heads::{By, Check, unreadable};
-use super::kept_checkpoints::{self, Checkpoint, checkpoints_of, misplaced};
+use super::kept_checkpoints::{self, Checkpoint, Found, checkpoints_of, misplaced};
 use super::sources::{self, any_form};
 use crate::cli::Sources;
 use crate::cmd::list::each_account;
@@ -165,6 +165,9 @@ pub fn verify(
         let compare = against.is_none() && verifier.has_begun(found.time);
         for entry in found.entries() {
             save_head(&entry, &records, compare, &mut verifier, &mut unknown);
+        }
+        if compare {
+            save_earlier(context, found, &records, &mut verifier);
         }
     }
     // Each verifier's own chain is proven there: here is no end to compare it with.
@@ -352,6 +355,20 @@ fn save_head(
         None => {
             verifier.save_missing(record, event);
             unknown.insert(record.to_owned());
+        }
+    }
+}
+
+/// Keeps how many lines each account had at the first checkpoint to which the log goes back.
+fn save_earlier(context: &Context, last: &Found, records: &Records, verifier: &mut Verifier) {
+    let earliest = kept_checkpoints::earliest(context, last, |time| verifier.has_begun(time));
+    for Entry { event, .. } in earliest.iter().flat_map(Found::entries) {
+        let user = match event.get("record") {
+            Some(record) => records.get(record),
+            None => Some(event.get("user").unwrap_or_default()),
+        };
+        if let Some(user) = user {
+            verifier.save_earlier(user, &event);
         }
     }
 }

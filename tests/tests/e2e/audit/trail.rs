@@ -34,33 +34,42 @@ pub fn written(sandbox: &Sandbox, change: impl FnOnce(&mut Vec<String>)) -> Vec<
     lines
 }
 
-/// The output of docs/AUDIT.md's program for these lines.
+/// The output of docs/AUDIT.md's program and command for a log of these lines.
 fn check(sandbox: &Sandbox, lines: &[String]) -> String {
     let document = std::fs::read_to_string(artefacts::sources().join("../docs/AUDIT.md")).unwrap();
     let program = document.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
     sandbox.overwrite("/tmp/check-chain", program);
-    let account = sandbox.read("/var/lib/qrtotp/accounts/alice/account.toml");
-    let record = account.split("record = \"").nth(1).unwrap().split('"').next().unwrap();
-    sandbox.run_with_input(&["sh", "/tmp/check-chain", record], &format!("{}\n", lines.join("\n"))).stdout
+    let log: String = lines.iter().map(|line| format!("Dec  1 10:00:00 host su[7]: {line}\n")).collect();
+    sandbox.overwrite("/tmp/auth.log", &log);
+    let commands = document.lines().skip_while(|line| !line.starts_with("    record=$(")).take(2);
+    let commands = commands.collect::<Vec<_>>().join("\n").replace("/var/log/", "/tmp/");
+    sandbox.run(&["sh", "-c", &format!("cd /tmp\n{commands}")]).stdout
 }
 
 #[test]
 fn b2sum_alone_proves_the_lines_of_real_logins_and_finds_each_that_was_tampered_with() {
     let (sandbox, _) = logged_in();
-    let of_alice = |line: &String| line.contains(" seq=") && line.contains(" user=alice");
-    let lines: Vec<_> = sandbox.log.events().into_iter().filter(of_alice).collect();
-    assert!(lines.len() >= 4, "{lines:?}");
-    let whole = check(&sandbox, &lines);
-    assert!(whole.starts_with("all fit"), "{whole}\n{lines:?}");
-    for number in 0..lines.len() {
-        let mut without = lines.clone();
-        let line = without.remove(number);
-        if number + 1 < lines.len() {
+    sandbox.add_user("bob");
+    sandbox.import("bob");
+    for (user, label) in [("alice", "my event=phone user=bob "), ("bob", "x user=alice chain=y")] {
+        let _ = sandbox.run(&["qrtotp", "device", "rename", user, "--label", label]).success();
+    }
+    let _ = sandbox.log.wait(&["event=credential_renamed user=bob"]);
+    let events = sandbox.log.events();
+    let whole = check(&sandbox, &events);
+    let is_alices = |line: &str| line.split('"').next().unwrap().contains(" user=alice ");
+    let chained: Vec<usize> = (0..events.len()).filter(|n| is_alices(&events[*n])).collect();
+    let last = events[chained[4]].split_once(" chain=").unwrap().1;
+    assert_eq!((chained.len(), whole), (5, format!("all fit; the last link is {last}\n")), "{events:#?}");
+    for (n, number) in chained.iter().enumerate() {
+        let mut without = events.clone();
+        let line = without.remove(*number);
+        if n + 1 < chained.len() {
             assert!(check(&sandbox, &without).starts_with("does not fit"), "without {line}");
         }
-        let mut changed = lines.clone();
-        changed[number] = line.replacen("user=alice", "user=alicf", 1);
-        assert!(check(&sandbox, &changed).starts_with("does not fit"), "{:?}", changed[number]);
+        let mut changed = events.clone();
+        changed[*number] = line.replacen("event=", "event=x", 1);
+        assert!(check(&sandbox, &changed).starts_with("does not fit"), "{:?}", changed[*number]);
     }
 }
 
@@ -402,6 +411,22 @@ fn the_first_line_of_an_account_is_missed_if_the_account_was_made_after_the_last
     let _ = verified(&sandbox, &[]).success();
     let missed = verified_from(&sandbox, "bob", 2, &[]);
     assert!(missed.stdout.contains("bob seq 1: MISSING"), "{}{}", missed.stdout, missed.stderr);
+}
+
+#[test]
+fn lines_from_between_two_checkpoints_are_missed_if_the_log_goes_back_to_the_first() {
+    let (sandbox, phone) = logged_in();
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    fail(&sandbox, "alice", &phone, 30);
+    let _ = sandbox.log.wait(&["reason=unlock user=alice", " seq=65 "]);
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    for first in [1, 3, 5] {
+        let _ = verified_from(&sandbox, "alice", first, &[]).success();
+    }
+    for first in [7, 66] {
+        let missed = verified_from(&sandbox, "alice", first, &[]);
+        assert!(missed.stdout.contains("alice seq 5: MISSING up to"), "{}{}", missed.stdout, missed.stderr);
+    }
 }
 
 /// `audit verify` after the directory of alice's account and all lines of it are gone.
