@@ -109,6 +109,8 @@ pub struct Event {
 pub struct Entry {
     /// When the log received it, in microseconds since 1970; 0 if the log does not say, or not in which year.
     pub time: i64,
+    /// The same of a log that does not say the year, as far as [`Stamps`](crate::Stamps) knows; else 0.
+    pub stamp: i64,
     /// The host, as the log says.
     pub host: String,
     /// The line's writer.
@@ -336,7 +338,8 @@ pub fn from_syslog(line: &str) -> Option<Entry> {
     let event = event_in(tag.split('[').next()?, message)?;
     let (stamp, host) = head.rsplit_once(' ')?;
     let time = rfc3339(stamp).unwrap_or(0);
-    Some(Entry { time, host: clean(host, LONGEST), writer: Writer::Unknown, journal: false, event })
+    let host = clean(host, LONGEST);
+    Some(Entry { time, stamp: 0, host, writer: Writer::Unknown, journal: false, event })
 }
 
 /// When a log received a line of any program, in microseconds since 1970, and whether the line says so
@@ -385,6 +388,7 @@ pub fn from_journal(line: &str, verifier: Option<u32>, is_setuid: impl Fn(&str) 
     let time = text("_SOURCE_REALTIME_TIMESTAMP").or(text("__REALTIME_TIMESTAMP"));
     Some(Entry {
         time: time.and_then(|time| time.parse().ok()).filter(is_time).unwrap_or(0),
+        stamp: 0,
         host: clean(text("_HOSTNAME").unwrap_or_default(), LONGEST),
         writer,
         journal: true,

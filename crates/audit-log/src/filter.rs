@@ -64,8 +64,13 @@ impl Entry {
     /// time at which the log received it; 0 if unknown.
     #[must_use]
     pub fn when(&self) -> i64 {
+        self.at().unwrap_or(if self.time == 0 { self.stamp } else { self.time })
+    }
+
+    /// The time in a line of a chain, in microseconds since 1970.
+    pub(crate) fn at(&self) -> Option<i64> {
         let at = self.event.link.and(self.event.number("at")).filter(|at| TIMES.contains(at));
-        at.map_or(self.time, |at| at * SECOND)
+        at.map(|at| at * SECOND)
     }
 }
 

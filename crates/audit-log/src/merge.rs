@@ -32,9 +32,9 @@ impl<I: Iterator<Item = Entry>> Merge<I> {
             let Some(entry) = log.peek() else { continue };
             // The log's own time, which nobody else can set; of a time stamp without a year, the line's, or
             // that of the line before.
-            let time = match (entry.time, entry.when()) {
-                (0, 0) => *last,
-                (0, time) => time,
+            let time = match (entry.time, entry.at()) {
+                (0, None) => *last,
+                (0, Some(time)) => time,
                 (time, _) if entry.journal => time.saturating_sub(JOURNAL_FIRST),
                 (time, _) => time,
             };

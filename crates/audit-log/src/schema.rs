@@ -48,8 +48,9 @@ pub fn plain(entry: &Entry) -> Map<String, Value> {
     add("version", 1.into());
     add("host", entry.host.as_str().into());
     add("source", if entry.journal { "journal" } else { "file" }.into());
-    if entry.time != 0 {
-        add("time", rfc3339_of(entry.time).into());
+    let received = if entry.time == 0 { entry.stamp } else { entry.time };
+    if received != 0 {
+        add("time", rfc3339_of(received).into());
     }
     if entry.is_forged() {
         add("forged", true.into());

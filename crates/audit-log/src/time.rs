@@ -1,4 +1,6 @@
-//! Times of the log: RFC 3339 to microseconds since 1970, and back.
+//! Times of the log: RFC 3339 to microseconds since 1970, and back, and times without year and time zone.
+
+use qrtotp_values::UnixTime;
 
 /// Microseconds of a second.
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -45,11 +47,21 @@ pub(crate) fn rfc3339(text: &str) -> Option<i64> {
 }
 
 /// Furthest behind and ahead of UTC that a time zone is, in seconds.
-const ZONES: [i64; 2] = [12 * 3600, 14 * 3600];
+pub(crate) const ZONES: [i64; 2] = [12 * 3600, 14 * 3600];
+
+/// Seconds of a day.
+pub(crate) const DAY: i64 = 86_400;
 
 /// The latest time that `Nov 29 10:00:00` at the beginning of a line can mean at `now`, in microseconds since
 /// 1970: it lacks the year and the time zone.
 pub(crate) fn traditional(line: &str, now: i64) -> Option<i64> {
+    let [behind, ahead] = ZONES;
+    Some((latest_local(line, now.div_euclid(SECOND), ahead)? + behind) * SECOND)
+}
+
+/// Such a time in seconds, as if its time zone were UTC. Its year is the latest with which it is at most
+/// `slack` seconds after `now`.
+pub(crate) fn latest_local(line: &str, now: UnixTime, slack: i64) -> Option<i64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = line.split_ascii_whitespace();
@@ -58,12 +70,16 @@ pub(crate) fn traditional(line: &str, now: i64) -> Option<i64> {
     let day = day.parse().ok().filter(|day| (1..=31).contains(day))?;
     let mut clock = clock.splitn(3, ':').map(|part| part.parse::<i64>().ok().filter(|part| *part < 61));
     let seconds = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
-    let [behind, ahead] = ZONES;
-    let now = now.div_euclid(SECOND);
     let this_year: i64 = qrtotp_values::text::utc(now).get(..4)?.parse().ok()?;
-    let local = |year| days(year, month, day) * 86_400 + seconds;
-    let year = (this_year - 1..=this_year + 1).rev().find(|year| local(*year) - ahead <= now)?;
-    Some((local(year) + behind) * SECOND)
+    // 29 February may be eight years back.
+    let years = (this_year - 8..=this_year + 1).rev().filter(|year| day <= days_of(*year, month));
+    let local = |year| days(year, month, day) * DAY + seconds;
+    years.map(local).find(|local| local - slack <= now)
+}
+
+fn days_of(year: i64, month: i64) -> i64 {
+    let next = if month == 12 { (year + 1, 1) } else { (year, month + 1) };
+    days(next.0, next.1, 1) - days(year, month, 1)
 }
 
 fn offset(zone: &str) -> Option<i64> {

@@ -97,7 +97,7 @@ fn watch_never_reads_itself() {
         let event = Event::parse(&line).unwrap();
         for journal in [false, true] {
             let (time, host) = (START, String::new());
-            let entry = Entry { time, host, writer: Writer::Root, journal, event: event.clone() };
+            let entry = Entry { time, stamp: 0, host, writer: Writer::Root, journal, event: event.clone() };
             assert_eq!(watch.read(&entry), [], "{line}");
         }
     }

@@ -8,13 +8,26 @@ use tz::TimeZone;
 /// `2026-11-29 13:00:00+01:00`; in UTC, or if the zone is not known, `2026-11-29 12:00:00Z`.
 #[must_use]
 pub fn local(time: UnixTime) -> String {
-    static ZONE: OnceLock<Option<TimeZone>> = OnceLock::new();
-    // The texts of this crate's tests don't depend on where they run.
-    let zone = ZONE.get_or_init(|| if cfg!(test) { None } else { zone() });
-    zone.as_ref().map_or_else(|| utc(time), |zone| in_zone(time, zone))
+    zone().map_or_else(|| utc(time), |zone| in_zone(time, zone))
 }
 
-fn zone() -> Option<TimeZone> {
+/// Seconds by which the zone is ahead of UTC at this time.
+#[must_use]
+pub fn zone_offset(time: UnixTime) -> i64 {
+    zone().map_or(0, |zone| offset_in(time, zone))
+}
+
+fn offset_in(time: UnixTime, zone: &TimeZone) -> i64 {
+    zone.find_local_time_type(time).map_or(0, |kind| kind.ut_offset().into())
+}
+
+fn zone() -> Option<&'static TimeZone> {
+    static ZONE: OnceLock<Option<TimeZone>> = OnceLock::new();
+    // The texts of this crate's tests don't depend on where they run.
+    ZONE.get_or_init(|| if cfg!(test) { None } else { read_zone() }).as_ref()
+}
+
+fn read_zone() -> Option<TimeZone> {
     match std::env::var("TZ") {
         Ok(name) if !name.is_empty() => TimeZone::from_posix_tz(&name).ok(),
         _ => TimeZone::local().ok(),
@@ -22,11 +35,11 @@ fn zone() -> Option<TimeZone> {
 }
 
 fn in_zone(time: UnixTime, zone: &TimeZone) -> String {
-    let offset = zone.find_local_time_type(time).map_or(0, |kind| kind.ut_offset());
+    let offset = offset_in(time, zone);
     if offset == 0 {
         return utc(time);
     }
-    let shown = utc(time.saturating_add(offset.into()));
+    let shown = utc(time.saturating_add(offset));
     let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.abs() / 60);
     format!("{}{sign}{:02}:{:02}", shown.trim_end_matches('Z'), minutes / 60, minutes % 60)
 }

@@ -4,8 +4,9 @@ use crate::cli::Sources;
 use crate::cmd::fleet::verifiers_uid;
 use crate::error::Failure;
 use crate::progress::Progress;
-use qrtotp_audit_log::{Entry, Merge, from_journal, from_syslog, time_of, verifier_in_journal};
+use qrtotp_audit_log::{Entry, Merge, Stamps, from_journal, from_syslog, time_of, verifier_in_journal};
 use qrtotp_clock::{Clock, SystemClock};
+use qrtotp_frontend::zone_offset;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -132,7 +133,7 @@ pub fn follow() -> Result<Entries, Failure> {
     tail.args(["--follow=name", "--retry", "--lines=0", "/var/log/auth.log"]);
     let lines =
         printed(tail).ok_or_else(|| Failure::Error("neither journalctl nor tail can be run".into()))?;
-    Ok(Box::new(lines.filter_map(|line| from_syslog(&line))))
+    Ok(Box::new(dated(lines, from_syslog)))
 }
 
 /// Entries from `since` on, and then as they come.
@@ -221,7 +222,7 @@ fn rotated() -> Vec<PathBuf> {
 /// The entries of these files, one behind the other. Each is opened when it is its turn, but the first ones'
 /// existence is looked at now.
 fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
-    Ok(lines_in(paths)?.filter_map(|line| any_form(&line)))
+    Ok(dated(lines_in(paths)?, any_form))
 }
 
 /// Their lines.
@@ -252,7 +253,20 @@ fn log_of_verifier(path: &Path) -> Result<impl Iterator<Item = Entry> + use<>, F
     let lines = lines_in(vec![path.to_owned()])?;
     let uid = can_be_read_twice(path).then(|| lines_of(path).find_map(|line| verifier_in_journal(&line)));
     let uid = uid.flatten().or_else(verifiers_uid);
-    Ok(lines.filter_map(move |line| entry_in(&line, uid)))
+    Ok(dated(lines, move |line| entry_in(line, uid)))
+}
+
+/// The entries of a log's lines, also with their times if the log has no years.
+fn dated(
+    lines: impl Iterator<Item = String>,
+    read: impl Fn(&str) -> Option<Entry>,
+) -> impl Iterator<Item = Entry> {
+    let mut stamps = Stamps::new(|| SystemClock.now(), zone_offset);
+    lines.filter_map(move |line| {
+        let mut entry = read(&line)?;
+        stamps.date(&line, &mut entry);
+        Some(entry)
+    })
 }
 
 /// A line of a log file, of `journalctl -o json`, or an event alone.
