@@ -8,6 +8,7 @@ mod privacy;
 mod records;
 mod report;
 mod schemas;
+mod stamps;
 pub mod top;
 pub mod trail;
 mod watch;
