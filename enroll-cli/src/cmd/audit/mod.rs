@@ -45,7 +45,7 @@ pub fn run(config: &Path, args: Audit) -> Result<Exit, Failure> {
             report::run(&context()?, &html, days, pseudonyms, &sources)
         }
     }?;
-    Ok(if exit == Exit::Done && sources::were_cut() { Exit::Error } else { exit })
+    Ok(if sources::were_cut() { Exit::Error } else { exit })
 }
 
 /// Refuses values that no event has: an empty answer would look as if nothing had happened.

@@ -107,11 +107,12 @@ pub fn run(
 
 /// Logs lost lines again, word for word.
 pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
-    let (mut log, mut again, mut left) = (syslog(), 0_u64, 0_u64);
+    let (mut log, mut again, mut young, mut left) = (syslog(), 0_u64, 0_u64, 0_u64);
     let now = SystemClock.now();
     let each = |finding: &Finding| {
         match &finding.fault {
-            Fault::Lost(line) if at(line).is_some_and(|at| at < now - ON_ITS_WAY) && !sources::were_cut() => {
+            Fault::Lost(line) if at(line).is_some_and(|at| at >= now - ON_ITS_WAY) => young += 1,
+            Fault::Lost(line) if !sources::were_cut() => {
                 let mut line = line.clone();
                 logfmt(&mut line, "detail", &format!("{RECOVERED} by qrtotp audit repair"));
                 log.write(Priority::Notice, &line);
@@ -126,7 +127,11 @@ pub fn repair(context: &Context, sources: &Sources) -> Result<Exit, Failure> {
         std::io::stdout(),
         "{again} lines logged again; {left} findings are left for `qrtotp audit verify`."
     )?;
-    Ok(if left > 0 { Exit::Refused } else { exit })
+    if young > 0 {
+        let text = "are not in the log yet, but less than 10 s old: look again in 10 s.";
+        writeln!(std::io::stdout(), "{young} lines {text}")?;
+    }
+    Ok(if left + young > 0 { Exit::Refused } else { exit })
 }
 
 /// Prints the end of each chain as a line of the log.
@@ -184,7 +189,8 @@ pub fn verify(
     }
     count.accounts = verifier.accounts();
     if verifier.proves_nothing() {
-        let text = "the log has no line of any account, and nothing tells when it begins; was it emptied?";
+        let text = "the log has no line of any account, and nothing tells when it begins; was it emptied, or is it in another \
+                    form than journalctl's JSON or rsyslog's files (compressed ones by name: .gz, .xz, .zst)?";
         return Err(Failure::Error(text.into()));
     }
     for name in &names {

@@ -135,5 +135,5 @@ fn nothing_is_logged_again_from_a_log_that_can_not_be_read_to_its_end() {
         qrtotp audit repair --file cut.gz";
     let said = sandbox.run(&["sh", "-c", cut]);
     assert!(said.stdout.starts_with("0 lines logged again; "), "{said:?}");
-    assert!(said.status.code() == Some(1) && said.stderr.contains("cannot read all of cut.gz"), "{said:?}");
+    assert!(said.status.code() == Some(2) && said.stderr.contains("cannot read all of cut.gz"), "{said:?}");
 }
