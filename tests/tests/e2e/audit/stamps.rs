@@ -23,7 +23,7 @@ fn events(sandbox: &Sandbox) -> Vec<(String, String)> {
     old.chain(new).chain(numbered).collect()
 }
 
-/// What the commands say of these events in a log whose stamps have this form.
+/// The output of each command for these events in a log whose stamps have this form.
 fn said(sandbox: &Sandbox, events: &[(String, String)], form: &str) -> Vec<String> {
     let line = |(time, text): &(String, String)| {
         let stamp = sandbox.run(&["env", ZONE, "LC_ALL=C", "date", "-d", time, form]).success().stdout;
