@@ -240,7 +240,11 @@ impl Verifier {
                 }
                 self.made.insert(record.to_owned(), seq);
             }
-            Some("record_removed" | "record_gone") => drop(self.removed.insert(record.to_owned(), seq)),
+            Some("record_removed" | "record_gone")
+                if self.made.get(record).is_none_or(|made| *made < seq) =>
+            {
+                self.removed.insert(record.to_owned(), seq);
+            }
             _ => {}
         }
     }

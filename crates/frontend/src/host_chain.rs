@@ -338,8 +338,12 @@ impl OpenChain<'_> {
             file.set_len(self.length as u64)?;
             file.sync_all()?;
         }
-        file.write_all_at(text.as_bytes(), self.length as u64)?;
-        file.sync_all()?;
+        let written = file.write_all_at(text.as_bytes(), self.length as u64).and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            // It is logged without a number, so no other line may follow it.
+            let _ = file.set_len(self.length as u64);
+            return Err(error);
+        }
         self.length += text.len();
         Ok(whole)
     }

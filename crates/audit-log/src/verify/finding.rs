@@ -44,6 +44,9 @@ pub enum Fault {
     /// Its time is so many seconds before that of the line before, which only says that the clock was set
     /// back.
     ClockSetBack(i64),
+    /// The host's chain tells of the record's removal, and the store has it: the removal was interrupted, or
+    /// a backup was restored.
+    PutBack,
 }
 
 impl Fault {
@@ -56,7 +59,7 @@ impl Fault {
     /// Whether it is only worth knowing, and no fault of the log.
     #[must_use]
     pub fn is_note(&self) -> bool {
-        matches!(self, Self::ClockSetBack(_))
+        matches!(self, Self::ClockSetBack(_) | Self::PutBack)
     }
 }
 

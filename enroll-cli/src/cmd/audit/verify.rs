@@ -13,7 +13,7 @@ use qrtotp_audit_log::{Entry, Event, Fault, Finding, Head, RECOVERED, Verifier, 
 use qrtotp_clock::{Clock, SystemClock};
 use qrtotp_frontend::host_chain::{HostChain, HostEnd};
 use qrtotp_frontend::local;
-use qrtotp_otp::base32_decode;
+use qrtotp_otp::{base32_decode, base32_encode};
 use qrtotp_store::{AccountStore, StoreError};
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::{clean, logfmt};
@@ -210,6 +210,9 @@ pub fn verify(
     if let Some(before) = host {
         end_of_host(&mut verifier, &end_of_chain(&host_chain)?.unwrap_or(before));
     }
+    for name in records.names_of(|record| verifier.has_removed(record)) {
+        verifier.find(Finding { user: name, seq: 0, fault: Fault::PutBack, line: String::new() });
+    }
     let since = checkpoint.as_ref().map_or(0, |last| last.seq);
     unknown.extend(verifier.made(since).filter(|record| records.get(record).is_none()).map(str::to_owned));
     unknown.retain(|record| !verifier.has_removed(record));
@@ -259,6 +262,12 @@ impl Records {
     fn get(&self, record: &str) -> Option<&str> {
         let id: [u8; 16] = base32_decode(record).ok()?.as_slice().try_into().ok()?;
         self.0.get(&id).map(|name| &**name)
+    }
+
+    /// The names of accounts whose records' ids are wanted.
+    fn names_of(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let wanted = self.0.iter().filter(|(id, _)| wanted(&base32_encode(*id)));
+        wanted.map(|(_, name)| name.to_string()).collect()
     }
 }
 
@@ -406,6 +415,7 @@ fn word(fault: &Fault) -> (&'static str, Option<u64>) {
         Fault::SavedIsGone => ("saved_is_gone", None),
         Fault::OtherCheckpoint => ("other_checkpoint", None),
         Fault::ClockSetBack(_) => ("clock_set_back", None),
+        Fault::PutBack => ("put_back", None),
     }
 }
 
@@ -441,6 +451,9 @@ pub fn what(seq: u64, fault: &Fault) -> String {
         Fault::ClockSetBack(seconds) => {
             format!("note: its time is {seconds} s before that of the line before; was the clock set back?")
         }
+        Fault::PutBack => "note: the host's chain tells of its removal, and the store has it; was a backup restored, or the removal \
+                           interrupted? `qrtotp account remove` removes it, `qrtotp audit checkpoint` accepts it"
+            .to_owned(),
     }
 }
 

@@ -414,6 +414,23 @@ fn the_first_line_of_an_account_is_missed_if_the_account_was_made_after_the_last
 }
 
 #[test]
+fn a_removed_account_that_a_backup_brings_back_is_told() {
+    let (sandbox, _) = logged_in();
+    let _ = sandbox.run(&["cp", "-a", "/var/lib/qrtotp/accounts/alice", "/tmp/backup"]).success();
+    let _ = sandbox.run(&["qrtotp", "account", "remove", "alice", "--yes"]).success();
+    let _ = sandbox.log.wait(&["event=record_removed", " seq="]);
+    let _ = written(&sandbox, |_| ());
+    assert!(!verify(&sandbox).success().stdout.contains("note"));
+    let _ = sandbox.run(&["cp", "-a", "/tmp/backup", "/var/lib/qrtotp/accounts/alice"]).success();
+    let said = verify(&sandbox);
+    assert!(said.stdout.contains("alice: note: the host's chain tells of its removal"), "{}", said.stdout);
+    let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
+    let _ = sandbox.log.wait(&["event=checkpoint", " seq="]);
+    let _ = written(&sandbox, |_| ());
+    assert!(!verify(&sandbox).stdout.contains("note"));
+}
+
+#[test]
 fn lines_from_between_two_checkpoints_are_missed_if_the_log_goes_back_to_the_first() {
     let (sandbox, phone) = logged_in();
     let _ = sandbox.run(&["qrtotp", "audit", "checkpoint"]).success();
