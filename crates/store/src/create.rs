@@ -42,13 +42,14 @@ impl FileStore {
         Ok(store)
     }
 
-    /// Whether there is a store, or part of one. If there is nothing, [`FileStore::open_or_create`] makes a
-    /// store.
+    /// Whether there is a store, or part of one. If not, [`FileStore::open_or_create`] makes a store, or
+    /// goes on with one whose making was interrupted.
     ///
     /// # Errors
     /// A path that can't be read.
     pub fn is_made(path: &Path, key_dir: &Path) -> Result<bool, StoreError> {
-        Ok(exists(&path.join(MARKER))? || exists(&key_dir.join(KEY_FILE))?)
+        let is_begun = || exists(&path.join(WAITING));
+        Ok(exists(&path.join(MARKER))? || (exists(&key_dir.join(KEY_FILE))? && !is_begun()?))
     }
 
     /// Makes a record. False if there is one already.

@@ -104,6 +104,7 @@ fn making_a_store_goes_on_from_wherever_it_was_cut_off() {
         let text = fs::read(&inner).unwrap();
         fs::write(&inner, &text[..cut.min(text.len())]).unwrap();
         assert!(FileStore::open(&place.path("state"), place.0.path()).unwrap().load(&alice()).is_err());
+        assert!(!FileStore::is_made(&place.path("state"), place.0.path()).unwrap());
         assert_eq!(place.open_or_create().unwrap().load(&alice()).unwrap(), None);
         fs::rename(&outer, &waiting).unwrap();
     }

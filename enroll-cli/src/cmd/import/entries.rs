@@ -14,6 +14,7 @@ use qrtotp_import::{
 };
 use qrtotp_otp::Secret;
 use qrtotp_values::text::clean;
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 
@@ -130,8 +131,16 @@ impl Entries<'_> {
         let how = self.how();
         let mut importer = Importer::new(self.context, &how);
         let (mut groups, mut refused): (Vec<Group<'_>>, usize) = (Vec::new(), 0);
+        let mut known = BTreeMap::new();
         for entry in &entries {
-            match self.account_of(entry) {
+            let account = self.account_of(entry);
+            // Nobody gets a part of their keys because the user database did not know them for a moment.
+            if known.insert(self.owner_text(entry), account.is_ok()) == Some(account.is_err()) {
+                let text = "the user database knew a user only sometimes, so nothing was imported; try again";
+                return Err(Failure::Error(text.into()));
+            }
+            match account {
+                Err(failure @ Failure::Error(_)) => return Err(failure),
                 Err(failure) => {
                     // An entry that can't be imported has no owner. Its label may hold anything.
                     let failure = refusal_of(entry).unwrap_or(failure);
@@ -211,6 +220,15 @@ impl Entries<'_> {
                 }
                 Ok(failure.exit())
             }
+        }
+    }
+
+    /// What an entry's owner is found by.
+    fn owner_text<'e>(&'e self, entry: &'e Entry) -> &'e str {
+        match self.owner {
+            Owner::One(user) => user,
+            Owner::File => entry.user.as_deref().unwrap_or_default(),
+            Owner::Label => &entry.label,
         }
     }
 

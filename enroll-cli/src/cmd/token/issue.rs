@@ -17,7 +17,7 @@ use qrtotp_values::ConfigDuration;
 use qrtotp_values::UnixTime;
 use qrtotp_values::text::clean;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write;
 use zeroize::Zeroizing;
@@ -87,7 +87,7 @@ struct Issuer<'a> {
     keys_now: bool,
     keys: Vec<KeyFingerprint>,
     /// Notes already shown: most are the same for all accounts.
-    noted: HashSet<String>,
+    noted: BTreeSet<String>,
     log: Syslog,
 }
 
@@ -165,7 +165,7 @@ pub fn run(context: &Context, args: cli::Issue) -> Result<Exit, Failure> {
         code: (args.code || context.is_verifier()).then_some(enroll.code_lifetime),
         keys_now: args.keys_now,
         keys: args.key,
-        noted: HashSet::new(),
+        noted: BTreeSet::new(),
         log: syslog(),
     };
     let cli::TokenUsers { user, group, from_file } = args.users;
@@ -257,7 +257,7 @@ fn many(mut issuer: Issuer<'_>, names: Names, json: bool, mut out: File) -> Resu
     let mut list = JsonList::of_tokens(json);
     let mut exit = Exit::Done;
     let mut any = false;
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     for typed in names {
         let typed = typed?;
         let account = known_user(&typed);
