@@ -92,6 +92,10 @@ const REFUSALS: [PamCode; 3] = [PamCode::AUTH_ERR, PamCode::PERM_DENIED, PamCode
 const WRONG_PASSWORD: [PamCode; 4] =
     [PamCode::AUTH_ERR, PamCode::USER_UNKNOWN, PamCode::AUTHINFO_UNAVAIL, PamCode::MAXTRIES];
 
+/// Arguments with which a password module has no opinion of some users: PAM_IGNORE.
+const NO_OPINION: [&str; 4] =
+    ["ignore_unknown_user", "ignore_authinfo_unavail", "ignore_unknown_principals", "unknown_ok"];
+
 /// The assumption about selectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selectors {
@@ -238,6 +242,9 @@ impl ModuleFacts {
             }
             Kind::Password if entry.has("use_first_pass") && past.asked == Asked::No => {
                 vec![PamCode::AUTH_ERR]
+            }
+            Kind::Password if NO_OPINION.iter().any(|argument| entry.has(argument)) => {
+                maybe(self.password, &[&WRONG_PASSWORD[..], &[PamCode::IGNORE]].concat())
             }
             Kind::Password => maybe(self.password, &WRONG_PASSWORD),
             // Without its own key, `nullok` succeeds.

@@ -89,6 +89,7 @@ pub fn diagnose(config: &Path, socket: Option<&Path>) -> Report {
     }
     if settings.is_some_and(|config| proof::is_needed(&files, config, host::broker_is_on(socket))) {
         proof::check(&files, &check_proof_service().map_err(|error| error.to_string()), &mut report);
+        proof::check_files(&files, &mut report);
     }
     module::check(&files, &mut report);
     sshd::check(&sshd, &files, settings, &mut report);

@@ -6,10 +6,11 @@ use super::files::{Files, OurLine, others_write};
 use super::report::{Finding, Report, Severity};
 use super::stacks::{Primary, Service, WITHOUT_ROOT};
 use nix::unistd::User;
-use pam_stack::{Kind, Part, Problem};
+use pam_stack::{Kind, Part, Problem, Stack};
 use qrtotp_policy::{Config, FirstLogin, Outcome, PROOF_SERVICE, Rule, applied_path};
+use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Whose users may have shown a key before PAM is asked.
 pub const SSHD: &str = "sshd";
@@ -116,6 +117,20 @@ fn uncovered(files: &Files, covered: &[&str]) -> Option<Finding> {
     (!open.is_empty()).then(|| Finding::info("services-without-code", "", &what))
 }
 
+/// Files of a service that others than root can change.
+pub fn writable<'s>(files: &Files, name: &str, stacks: impl IntoIterator<Item = &'s Stack>) -> Vec<Finding> {
+    let open = |file: &PathBuf| others_write(&files.tree.path(file), files.tree.root());
+    let of_service: BTreeSet<PathBuf> =
+        stacks.into_iter().flat_map(|stack| &stack.files).filter_map(open).collect();
+    let finding = |open: &PathBuf| {
+        let open = open.display();
+        Finding::fail("pam-file-writable", name, &format!("{open} is not root's alone"))
+            .why("anyone who can write to it decides who gets in")
+            .fix(&format!("look what is in it; then: chown root: {open} && chmod go-w {open}"))
+    };
+    of_service.iter().map(finding).collect()
+}
+
 /// One service.
 struct Looked<'a> {
     files: &'a Files,
@@ -136,7 +151,7 @@ impl Looked<'_> {
             let why = "libpam fails it, or reads it otherwise";
             report.add(Finding::warn("pam-line-odd", name, &what).why(why).fix(&fix));
         }
-        self.writable(&service, report);
+        report.add_all(writable(self.files, name, service.stacks()));
         let lines = self.files.lines(name);
         let fine = lines.iter().map(|line| self.line(line, report)).fold(true, |all, one| all & one);
         if !fine {
@@ -190,21 +205,6 @@ impl Looked<'_> {
         }
         let asks_password = stack.entries.iter().any(|entry| entry.kind() == Kind::Password);
         if asks_password || LOGINS.contains(&self.name) { Primary::Pam } else { Primary::Unknown }
-    }
-
-    fn writable(&self, service: &Service<'_>, report: &mut Report) {
-        for file in service.stacks().into_iter().flat_map(|stack| &stack.files) {
-            let Some(open) = others_write(&self.files.tree.path(file), self.files.tree.root()) else {
-                continue;
-            };
-            let open = open.display();
-            let what = format!("{open} is not root's alone");
-            report.add(
-                Finding::fail("pam-file-writable", self.name, &what)
-                    .why("anyone who can write to it decides who gets in")
-                    .fix(&format!("look what is in it; then: chown root: {open} && chmod go-w {open}")),
-            );
-        }
     }
 
     /// It names us, and libpam does not come to our module.

@@ -1,7 +1,7 @@
 //! /etc/pam.d/qrtotp, by which passwords are proven before an enrolment, at `forward_pass` and by the broker.
 
 use super::files::Files;
-use super::pam::enrols;
+use super::pam::{enrols, writable};
 use super::report::{Finding, Report, Severity};
 use pam_stack::{Kind, ModuleFacts, PamCode, PamLine, Part, Run, Stack};
 use qrtotp_policy::{Config, PROOF_SERVICE};
@@ -45,6 +45,12 @@ pub fn check(files: &Files, trusted: &Result<(), String>, report: &mut Report) {
         report.add(Finding::ok("proof-service", PROOF_SERVICE, what));
     }
     report.add_all(found);
+}
+
+/// Files that others than root can change, also of those that it includes.
+pub fn check_files(files: &Files, report: &mut Report) {
+    let stacks = [Part::Auth, Part::Account].map(|part| files.tree.stack(PROOF_SERVICE, part));
+    report.add_all(writable(files, PROOF_SERVICE, &stacks));
 }
 
 /// A login that goes on to our module although pam_faillock locked the account. Our proof would let the
@@ -159,6 +165,8 @@ mod tests {
             format!(
                 "{FIRST}auth [success=1 default=1] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
             ),
+            // Of a user whom it does not know, it asks for a password and ignores what it is.
+            format!("{FIRST}auth required pam_sss.so ignore_unknown_user\nauth required pam_permit.so\n"),
             format!("{FIRST}auth required pam_deny.so\n"),
             format!("{FIRST}auth required pam_unix.so\nauth include nowhere\n"),
         ] {

@@ -274,7 +274,17 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
             &format!("cp {security}/pam_permit.so {security}/pam_qrtotp.so"),
         ),
         ("pam-file-writable", "sudo: /etc/pam.d/sudo is not root's alone", "chmod 666 /etc/pam.d/sudo"),
-        ("pam-file-writable", "sudo, sudo-i, tests: /etc/pam.d is not root's alone", "chmod 777 /etc/pam.d"),
+        (
+            "pam-file-writable",
+            "qrtotp, sudo, sudo-i, tests: /etc/pam.d is not root's alone",
+            "chmod 777 /etc/pam.d",
+        ),
+        (
+            "pam-file-writable",
+            "qrtotp: /etc/pam.d/own is not root's alone",
+            "echo 'auth required pam_unix.so' >/etc/pam.d/own; sed -i 's/^@include common-auth/@include own/' /etc/pam.d/qrtotp; \
+             chmod 666 /etc/pam.d/own",
+        ),
         (
             "pam-file-writable",
             "sudo: /home/alice is not root's alone",
