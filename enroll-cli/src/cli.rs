@@ -181,7 +181,8 @@ pub enum Command {
     /// Many hosts with one set of accounts: verifiers decide logins, login hosts keep no secret (root only)
     #[command(subcommand)]
     Fleet(Fleet),
-    /// Show the audit log, and prove that no line of it was changed or removed (root only)
+    /// Show the audit log, and prove that no line of it was changed or removed (root, or to show it a reader
+    /// of the log)
     ///
     /// Reads the journal and /var/log/auth.log*, rotated and compressed ones too. A line in both is shown
     /// once. Lines that look like ours but were written by a process without root's rights are marked FORGED,

@@ -30,11 +30,11 @@ impl<I: Iterator<Item = Entry>> Merge<I> {
         let mut oldest: Option<(i64, usize)> = None;
         for (number, (log, last)) in self.logs.iter_mut().enumerate() {
             let Some(entry) = log.peek() else { continue };
-            // The log's own time, which nobody else can set; of a time stamp without a year, the line's, or
-            // that of the line before.
-            let time = match (entry.time, entry.at()) {
-                (0, None) => *last,
-                (0, Some(time)) => time,
+            // The log's own time, which nobody else can set; without one, the line's, or that of the line
+            // before.
+            let time = match (entry.time, entry.stamp) {
+                (0, 0) => entry.at().unwrap_or(*last),
+                (0, stamp) => stamp,
                 (time, _) if entry.journal => time.saturating_sub(JOURNAL_FIRST),
                 (time, _) => time,
             };
@@ -120,6 +120,26 @@ mod tests {
             let shown: Vec<bool> = all.map(|entry| entry.is_forged()).collect();
             assert_eq!(shown, [true, true]);
         }
+    }
+
+    #[test]
+    fn the_journal_s_copy_comes_first_also_if_the_file_has_no_years() {
+        let now = || 1_795_964_400; // 2026-11-29 15:00 UTC
+        let fake = "pam_qrtotp(su:auth): event=login result=accepted reason=remembered user=root";
+        let in_journal = serde_json::json!({ "SYSLOG_IDENTIFIER": "su", "_UID": "1000", "_CAP_EFFECTIVE": "0",
+            "_SOURCE_REALTIME_TIMESTAMP": "1795946400000000", "MESSAGE": fake });
+        let in_journal = crate::event::from_journal(&in_journal.to_string(), None, |_| false).unwrap();
+        let link = format!("seq=1 at=1795932000 chain={}", "ab".repeat(20)); // four hours before
+        let shift = format!("Nov 29 10:00:00 h su[1]: pam_qrtotp(su:auth): event=login user=x {link}");
+        let file = [shift, format!("Nov 29 10:00:00 h su[1]: {fake}")];
+        let mut stamps = crate::Stamps::of_this_host(now, |_| 0);
+        let file = file.map(|line| {
+            let mut entry = from_syslog(&line).unwrap();
+            stamps.date(&line, &mut entry);
+            entry
+        });
+        let all = Merge::new([vec![in_journal], file.to_vec()].map(Vec::into_iter));
+        assert_eq!(all.filter(Entry::is_forged).count(), 1);
     }
 
     fn users(logs: Vec<Vec<Entry>>) -> String {

@@ -42,6 +42,21 @@ fn logins_are_counted_by_day_hour_reason_and_account() {
 }
 
 #[test]
+fn the_page_says_which_numbers_nothing_proves() {
+    let (mut report, mut log) = (Report::new("h", NOW, 30, false), Log::default());
+    report.add(&log.entry(NOW, "event=login result=denied reason=wrong_code user=mallory"));
+    report.add(&log.entry(NOW, "event=login result=denied reason=wrong_code user=alice"));
+    let finding =
+        |user: &str| Finding { user: user.into(), seq: 1, fault: Fault::NoAccount, line: String::new() };
+    let words = "logins of accounts of which a finding says NO ACCOUNT";
+    assert!(!page::page(&report, &[]).contains(words));
+    report.find(&finding("mallory"), "NO ACCOUNT");
+    report.find(&finding("mallory"), "NO ACCOUNT");
+    report.find(&finding("nobody"), "NO ACCOUNT");
+    assert!(page::page(&report, &[]).contains(&format!("The numbers count 1 {words}")));
+}
+
+#[test]
 fn only_what_administrators_did_is_listed_and_no_flood_hides_a_configuration() {
     let (mut report, mut log) = (Report::new("h", NOW, 30, false), Log::default());
     report.add(&log.entry(NOW, "event=policy_applied service=qrtotp by=anna policy=7"));

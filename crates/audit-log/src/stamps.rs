@@ -11,13 +11,16 @@ const ON_ITS_WAY: i64 = 60;
 const QUARTER: i64 = 900;
 
 /// Dates lines whose time stamp has neither year nor time zone. The year is the latest that is not in the
-/// future. The zone is that of this host, or of the last line of a chain, which has its time in it.
+/// future. The zone is that of this host; or, in a log that may be another host's, that of the last line of a
+/// chain, which has its time in it.
 pub struct Stamps {
     now: fn() -> UnixTime,
     /// Seconds by which this host's zone is ahead of UTC at a time.
     zone: fn(UnixTime) -> i64,
     /// Seconds by which the log's zone is ahead of this host's.
     apart: i64,
+    /// Whether lines of a chain can tell the zone.
+    learns: bool,
 }
 
 impl fmt::Debug for Stamps {
@@ -27,10 +30,16 @@ impl fmt::Debug for Stamps {
 }
 
 impl Stamps {
-    /// For a log that is read on this host.
+    /// For a log that may be of a host in another zone.
     #[must_use]
     pub fn new(now: fn() -> UnixTime, zone: fn(UnixTime) -> i64) -> Self {
-        Self { now, zone, apart: 0 }
+        Self { now, zone, apart: 0, learns: true }
+    }
+
+    /// For this host's log: in its zone, whatever time any user writes into a line.
+    #[must_use]
+    pub fn of_this_host(now: fn() -> UnixTime, zone: fn(UnixTime) -> i64) -> Self {
+        Self { learns: false, ..Self::new(now, zone) }
     }
 
     /// Dates the entry that was read from this line, if the line has such a stamp.
@@ -39,8 +48,8 @@ impl Stamps {
             return;
         }
         let Some(local) = latest_local(line, (self.now)(), DAY) else { return };
-        let ahead = (self.zone)(local);
-        if let Some(at) = entry.at().filter(|_| !entry.event.is_recovered()) {
+        let ahead = (self.zone)(local - (self.zone)(local));
+        if let Some(at) = entry.at().filter(|_| self.learns && !entry.event.is_recovered()) {
             let seen = local - at.div_euclid(SECOND);
             let offset = (seen + QUARTER / 2).div_euclid(QUARTER) * QUARTER;
             let [behind, most] = ZONES;
@@ -56,6 +65,24 @@ impl Stamps {
 mod tests {
     use super::*;
     use crate::time::{rfc3339, rfc3339_of};
+
+    #[test]
+    fn a_stamp_near_a_change_of_the_clock_has_the_offset_of_its_own_time() {
+        // 2026-11-01 06:00 UTC: New York goes from -4 h to -5 h. Its 01:10 came twice; the first is meant.
+        let zone = |time| if time < 1_793_512_800 { -4 * 3600 } else { -5 * 3600 };
+        let mut stamps = Stamps::of_this_host(|| 1_795_964_400, zone);
+        for (stamp, expected) in [
+            ("00:50:00", "04:50:00"),
+            ("01:10:00", "05:10:00"),
+            ("02:10:00", "07:10:00"),
+            ("08:00:00", "13:00:00"),
+        ] {
+            let line = format!("Nov  1 {stamp} h sshd[1]: pam_qrtotp(sshd:auth): event=login user=alice");
+            let mut entry = crate::event::from_syslog(&line).unwrap_or_else(|| unreachable!());
+            stamps.date(&line, &mut entry);
+            assert_eq!(rfc3339_of(entry.when()), format!("2026-11-01T{expected}.000000Z"), "{stamp}");
+        }
+    }
 
     #[test]
     fn a_line_without_a_year_has_the_time_of_its_stamp_in_this_host_s_zone_or_in_the_log_s() {

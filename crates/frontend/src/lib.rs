@@ -28,7 +28,7 @@ mod token;
 
 pub use device::DeviceList;
 pub use json::Versioned;
-pub use local::{local, zone_offset};
+pub use local::{host_zone_offset, local};
 pub use memory::{lock_memory, shield_memory, unlock_memory};
 pub use sink::Syslog;
 pub use status::StatusView;

@@ -11,10 +11,11 @@ pub fn local(time: UnixTime) -> String {
     zone().map_or_else(|| utc(time), |zone| in_zone(time, zone))
 }
 
-/// Seconds by which the zone is ahead of UTC at this time.
+/// Seconds by which the host's zone, that of its daemons, is ahead of UTC at this time: /etc/localtime.
 #[must_use]
-pub fn zone_offset(time: UnixTime) -> i64 {
-    zone().map_or(0, |zone| offset_in(time, zone))
+pub fn host_zone_offset(time: UnixTime) -> i64 {
+    static ZONE: OnceLock<Option<TimeZone>> = OnceLock::new();
+    ZONE.get_or_init(|| TimeZone::local().ok()).as_ref().map_or(0, |zone| offset_in(time, zone))
 }
 
 fn offset_in(time: UnixTime, zone: &TimeZone) -> i64 {

@@ -8,7 +8,7 @@ mod plot;
 use crate::event::Entry;
 use crate::summary::{OTHERS, count};
 use crate::trust::Trust;
-use crate::verify::Finding;
+use crate::verify::{Fault, Finding};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Seconds of a day.
@@ -34,6 +34,8 @@ struct Account {
     last: Option<i64>,
     /// Events that are no logins: devices, tokens, recovery codes.
     changes: u64,
+    /// A finding says that the store has no such account.
+    is_unknown: bool,
     /// How many accounts came first: names would sort otherwise.
     order: usize,
 }
@@ -140,6 +142,8 @@ pub struct Report {
     /// Lines that nothing proves, and that no process is known to have forged.
     not_proven: u64,
     findings: Vec<(String, u64, String)>,
+    /// Logins that were counted and are of accounts that the store does not have.
+    of_no_account: u64,
     /// Accounts of the store, as `audit summary` counts them: how many, and what.
     census: Vec<(u64, &'static str)>,
     proof: Proof,
@@ -187,6 +191,7 @@ impl Report {
             trust: Trust::default(),
             not_proven: 0,
             findings: Vec::new(),
+            of_no_account: 0,
             census: Vec::new(),
             proof: Proof::default(),
         }
@@ -284,6 +289,11 @@ impl Report {
 
     /// Lists a finding of `audit verify`, in words.
     pub fn find(&mut self, finding: &Finding, words: &str) {
+        let account = self.accounts.get_mut(&finding.user).filter(|account| !account.is_unknown);
+        if let (Fault::NoAccount, Some(account)) = (&finding.fault, account) {
+            account.is_unknown = true;
+            self.of_no_account += account.accepted + account.denied;
+        }
         if self.findings.len() < LISTED {
             self.findings.push((finding.user.clone(), finding.seq, words.to_owned()));
         }

@@ -90,10 +90,14 @@ fn proof(report: &Report, out: &mut String) {
         "<section aria-labelledby=\"proof\">\n<h2 id=\"proof\">Is the log whole?</h2>\n<p class=\"verdict{class}\">{verdict}</p>\n\
          <p>{} events of {} accounts in the whole log: {} proven, {} the first of a chain and taken on trust, {} look-alikes \
          that processes without root's rights wrote.</p>\n\
-         <p>The numbers below leave out look-alikes, and {} lines that nothing proves: of a program that a user of this host \
-         started, and without a place in a chain.</p>\n",
+         <p>The numbers below leave out look-alikes, and {} lines that nothing proves: they do not follow their account's line \
+         before, or have no place in a chain and come from a program that a user of this host started.</p>\n",
         proof.events, proof.accounts, proof.proven, proof.first, proof.forged, report.not_proven
     );
+    if report.of_no_account > 0 {
+        let text = "logins of accounts of which a finding says NO ACCOUNT: nothing proves them.";
+        let _ = writeln!(out, "<p>The numbers count {} {text}</p>", report.of_no_account);
+    }
     if !report.findings.is_empty() {
         let rows = report.findings.iter().map(|(user, seq, words)| {
             let user = if user.is_empty() { "the host" } else { user };

@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::progress::Progress;
 use qrtotp_audit_log::{Entry, Merge, Stamps, from_journal, from_syslog, time_of, verifier_in_journal};
 use qrtotp_clock::{Clock, SystemClock};
-use qrtotp_frontend::zone_offset;
+use qrtotp_frontend::host_zone_offset;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -37,7 +37,8 @@ pub fn open(sources: &Sources, since: Option<i64>) -> Result<Entries, Failure> {
         return Ok(Box::new(Merge::new(logs.collect::<Result<Vec<_>, _>>()?)));
     }
     if !sources.file.is_empty() {
-        return Ok(Box::new(files(sources.file.clone())?));
+        let lines = lines_in(sources.file.clone())?;
+        return Ok(Box::new(dated(lines, any_stamps(), any_form)));
     }
     let (journal, logs) = (journal(&["--no-tail"], since), rotated());
     if journal.is_none() && logs.is_empty() {
@@ -133,7 +134,7 @@ pub fn follow() -> Result<Entries, Failure> {
     tail.args(["--follow=name", "--retry", "--lines=0", "/var/log/auth.log"]);
     let lines =
         printed(tail).ok_or_else(|| Failure::Error("neither journalctl nor tail can be run".into()))?;
-    Ok(Box::new(dated(lines, from_syslog)))
+    Ok(Box::new(dated(lines, own_stamps(), from_syslog)))
 }
 
 /// Entries from `since` on, and then as they come.
@@ -219,10 +220,10 @@ fn rotated() -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// The entries of these files, one behind the other. Each is opened when it is its turn, but the first ones'
-/// existence is looked at now.
+/// The entries of this host's log files, one behind the other. Each is opened when it is its turn, but the
+/// first ones' existence is looked at now.
 fn files(paths: Vec<PathBuf>) -> Result<impl Iterator<Item = Entry>, Failure> {
-    Ok(dated(lines_in(paths)?, any_form))
+    Ok(dated(lines_in(paths)?, own_stamps(), any_form))
 }
 
 /// Their lines.
@@ -253,15 +254,23 @@ fn log_of_verifier(path: &Path) -> Result<impl Iterator<Item = Entry> + use<>, F
     let lines = lines_in(vec![path.to_owned()])?;
     let uid = can_be_read_twice(path).then(|| lines_of(path).find_map(|line| verifier_in_journal(&line)));
     let uid = uid.flatten().or_else(verifiers_uid);
-    Ok(dated(lines, move |line| entry_in(line, uid)))
+    Ok(dated(lines, any_stamps(), move |line| entry_in(line, uid)))
+}
+
+fn own_stamps() -> Stamps {
+    Stamps::of_this_host(|| SystemClock.now(), host_zone_offset)
+}
+
+fn any_stamps() -> Stamps {
+    Stamps::new(|| SystemClock.now(), host_zone_offset)
 }
 
 /// The entries of a log's lines, also with their times if the log has no years.
 fn dated(
     lines: impl Iterator<Item = String>,
+    mut stamps: Stamps,
     read: impl Fn(&str) -> Option<Entry>,
 ) -> impl Iterator<Item = Entry> {
-    let mut stamps = Stamps::new(|| SystemClock.now(), zone_offset);
     lines.filter_map(move |line| {
         let mut entry = read(&line)?;
         stamps.date(&line, &mut entry);

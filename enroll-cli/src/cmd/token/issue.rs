@@ -240,16 +240,27 @@ fn put_keys(out: &mut File, keys: &Keys) -> std::io::Result<()> {
 
 /// Instructions for a code.
 pub fn advice(config: &Config, seconds: i64) -> String {
-    let minutes = (seconds + 59) / 60;
+    let lifetime = in_words(seconds);
     let asked_by = if config.defaults.first_login.enrols() {
         "`qrtotp enroll` and a first login ask for it."
     } else {
         "`qrtotp enroll` asks for it, and a login where first_login lets people enrol."
     };
     format!(
-        "The code is shown only now and is good for {minutes} minutes. Tell it to the person over another channel \
+        "The code is shown only now and is good for {lifetime}. Tell it to the person over another channel \
          than\nthe one they enrol through; {asked_by}"
     )
+}
+
+/// A lifetime in days, hours or minutes, whichever is whole; seconds are rounded up.
+fn in_words(seconds: i64) -> String {
+    let minutes = (seconds + 59) / 60;
+    let (count, unit) = match minutes {
+        _ if minutes % 1440 == 0 => (minutes / 1440, "day"),
+        _ if minutes % 60 == 0 => (minutes / 60, "hour"),
+        _ => (minutes, "minute"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A line for each account as soon as it has its token. What went wrong with one stops no other.
@@ -333,4 +344,24 @@ fn put_line(out: &mut File, issued: &Issued) -> std::io::Result<()> {
     }
     out.write_all(b"\n")?;
     put_keys(out, keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn a_lifetime_is_told_in_the_largest_unit_that_is_whole() {
+        for (seconds, words) in [
+            (600, "10 minutes"),
+            (60, "1 minute"),
+            (5400, "90 minutes"),
+            (3600, "1 hour"),
+            (7199, "2 hours"),
+            (86_400, "1 day"),
+            (604_799, "7 days"),
+        ] {
+            assert_eq!(in_words(seconds), words);
+        }
+    }
 }

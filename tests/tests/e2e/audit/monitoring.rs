@@ -164,6 +164,30 @@ tests:
               summary: "host: a login by the rule breakglass, which has alert = true"
               description: "qrtotp audit --rule breakglass shows whose login it was, and whether it was let in."
       - { eval_time: 30m, alertname: QrtotpRuleAlert }
+  # An account is removed.
+  - interval: 1m
+    input_series:
+      - series: qrtotp_audit_lines{instance="host",job="node"}
+        values: 50x60 40x60
+      - series: qrtotp_accounts{instance="host",job="node",standing="enrolled"}
+        values: 5x60 4x60
+    alert_rule_test:
+      - { eval_time: 70m, alertname: QrtotpAuditLinesLost }
+  # An old store is restored.
+  - interval: 1m
+    input_series:
+      - series: qrtotp_audit_lines{instance="host",job="node"}
+        values: 50x60 40x60
+      - series: qrtotp_accounts{instance="host",job="node",standing="enrolled"}
+        values: 5x120
+    alert_rule_test:
+      - eval_time: 70m
+        alertname: QrtotpAuditLinesLost
+        exp_alerts:
+          - exp_labels: { severity: warning, instance: host, job: node }
+            exp_annotations:
+              summary: "host: the audit chains have fewer lines than an hour ago"
+              description: "An old store was restored, or accounts were removed and others made. Run qrtotp audit verify there."
 "#;
 
 #[test]
