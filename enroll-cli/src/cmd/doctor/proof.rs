@@ -165,7 +165,7 @@ mod tests {
             format!(
                 "{FIRST}auth [success=1 default=1] pam_unix.so\nauth requisite pam_deny.so\nauth required pam_permit.so\n"
             ),
-            // Of a user whom it does not know, it asks for a password and ignores what it is.
+            // Some users are unknown to it: it asks them for a password, and whatever they type is ignored.
             format!("{FIRST}auth required pam_sss.so ignore_unknown_user\nauth required pam_permit.so\n"),
             format!("{FIRST}auth required pam_deny.so\n"),
             format!("{FIRST}auth required pam_unix.so\nauth include nowhere\n"),

@@ -223,7 +223,7 @@ impl Entries<'_> {
         }
     }
 
-    /// What an entry's owner is found by.
+    /// The text that names an entry's owner.
     fn owner_text<'e>(&'e self, entry: &'e Entry) -> &'e str {
         match self.owner {
             Owner::One(user) => user,
