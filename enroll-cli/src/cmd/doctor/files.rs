@@ -188,6 +188,30 @@ pub mod tests {
         loginuid keyinit motd mail selinux exec u2f oath google_authenticator cap group shells time lastlog qrtotp umask ldap ssh_agent_auth sepermit gnome_keyring usertype";
 
     #[test]
+    fn files_and_modules_are_found_where_libpam_finds_them() {
+        const OURS: &str = "auth required pam_qrtotp.so\n";
+        const OTHER: &str = "auth required pam_permit.so\n";
+        let module = "/usr/lib/security/pam_qrtotp.so";
+        let by_path = format!("auth required {module}\n");
+        let include = |file: &str| format!("auth include {file}\n");
+        let (vendors, absolute) = (include("x"), include("/etc/own/x"));
+        for (texts, expected) in [
+            (vec![("/usr/lib/pam.d/sshd", OURS)], true),
+            (vec![("/usr/lib/pam.d/sshd", OURS), ("sshd", OTHER)], false),
+            (vec![("sshd", &*vendors), ("/usr/lib/pam.d/x", OURS)], true),
+            (vec![("sshd", &*vendors), ("/usr/lib/pam.d/x", OURS), ("x", OTHER)], false),
+            (vec![("sshd", &*absolute), ("/etc/own/x", OURS)], true),
+            (vec![("sshd", &*by_path)], true),
+        ] {
+            let (_dir, files) = host(&texts);
+            let line = files.asks("sshd");
+            assert_eq!(line.is_some(), expected, "{texts:?}");
+            let stack = files.tree.stack("sshd", Part::Auth);
+            assert!(stack.entries.iter().all(|entry| !entry.missing), "{texts:?}: {:?}", stack.entries);
+        }
+    }
+
+    #[test]
     fn an_include_asks_for_its_own_part_only() {
         let (_dir, files) = host(&[
             ("common-auth", "auth required pam_qrtotp.so\n"),
