@@ -276,7 +276,7 @@ fn whatever_lets_somebody_in_unasked_is_found_and_named() {
         ("pam-file-writable", "sudo: /etc/pam.d/sudo is not root's alone", "chmod 666 /etc/pam.d/sudo"),
         (
             "pam-file-writable",
-            "qrtotp, sudo, sudo-i, tests: /etc/pam.d is not root's alone",
+            "sudo, sudo-i, tests, qrtotp: /etc/pam.d is not root's alone",
             "chmod 777 /etc/pam.d",
         ),
         (
