@@ -29,7 +29,7 @@ const MANY_ACCOUNTS: usize = 100_000;
 /// Lines of each of many accounts. The second log has only the last ones.
 const LINES_OF_MANY: usize = 10;
 const MOST_SECONDS: f64 = 60.0;
-const MOST_KIB: u64 = 64 * 1024;
+const MOST_KIB: u64 = 96 * 1024;
 
 /// The time of the first line, in Unix seconds.
 const START: i64 = 1_700_000_000;
