@@ -378,6 +378,10 @@ fn save_head(
 fn save_earlier(context: &Context, last: &Found, records: &Records, verifier: &mut Verifier) {
     let earliest = kept_checkpoints::earliest(context, last, |time| verifier.has_begun(time));
     for Entry { event, .. } in earliest.iter().flat_map(Found::entries) {
+        // The last line of the file is a hash over the others.
+        if event.get("event") != Some("audit_head") {
+            continue;
+        }
         let user = match event.get("record") {
             Some(record) => records.get(record),
             None => Some(event.get("user").unwrap_or_default()),
