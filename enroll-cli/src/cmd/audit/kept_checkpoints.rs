@@ -105,9 +105,13 @@ pub fn last(context: &Context, host: &HostEnd) -> Option<Checkpoint> {
     Some(Checkpoint { seq: event.seq()?, line: event.line, found })
 }
 
+/// Longest time, in seconds, between a checkpoint's own time and its reading of an account.
+const TAKES: i64 = 60;
+
 /// The first whole checkpoint that was made before `last` and when the log had begun.
 pub fn earliest(context: &Context, last: &Found, has_begun: impl Fn(i64) -> bool) -> Option<Found> {
-    let times = kept(context).into_iter().rev().filter(|time| *time < last.time && has_begun(*time));
+    let is_in_log = |time: &i64| *time < last.time && has_begun(*time - TAKES);
+    let times = kept(context).into_iter().rev().filter(is_in_log);
     times.into_iter().find_map(|time| whole(context, time, |_| true))
 }
 
