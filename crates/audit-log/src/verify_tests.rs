@@ -264,6 +264,62 @@ fn a_repaired_line_from_before_the_first_one_in_the_log_is_no_finding_whenever_t
     }
 }
 
+/// The line as `audit repair` would log it again.
+fn as_repaired(line: &str) -> String {
+    format!("{line} detail=\"recovered by qrtotp audit repair\"")
+}
+
+#[test]
+fn the_mark_of_a_repaired_line_hides_no_change_no_removal_and_no_invented_line() {
+    let world = World::new(300);
+    let alice = lines_of(&world, "alice");
+    let kept = &alice[alice.len() - 8..];
+    let place = |n: usize| world.lines.iter().position(|line| *line == alice[n].line).unwrap();
+    let of_alice = |findings: &[Finding], fault: &Fault| {
+        findings.iter().any(|finding| finding.user == "alice" && finding.fault == *fault)
+    };
+    let mut changed = world.lines.clone();
+    changed[place(0)] = as_repaired(&changed[place(0)].replace("192.0.2.", "203.0.113."));
+    let findings = world.verify(&changed, kept).1;
+    assert!(of_alice(&findings, &Fault::Changed), "line 1 was changed: {findings:?}");
+
+    let mut marked = world.lines.clone();
+    (0..4).for_each(|n| marked[place(n)] = as_repaired(&alice[n].line));
+    assert_eq!(world.verify(&marked, kept).1, []);
+    let removed: Vec<usize> = (4..20).map(place).collect();
+    let left = marked.iter().enumerate().filter(|(n, _)| !removed.contains(n));
+    let left: Vec<String> = left.map(|(_, line)| line.clone()).collect();
+    let findings = world.verify(&left, kept).1;
+    assert!(of_alice(&findings, &Fault::Missing(20)), "lines 5 to 20 were removed: {findings:?}");
+
+    let mut invented = "event=login result=accepted reason=code user=alice service=sshd".to_owned();
+    let mut chain = Writer::new(RecordId([9; 16]));
+    chain.add(&mut invented, 0, START);
+    invented.clear();
+    invented.push_str("event=login result=accepted reason=code user=alice service=sshd");
+    chain.add(&mut invented, 0, START + 2_990);
+    let mut rotated = world.lines[150..].to_vec();
+    rotated.push(as_repaired(&invented));
+    let findings = world.verify(&rotated, kept).1;
+    assert!(findings.iter().any(|finding| finding.user == "alice"), "a line was invented: {findings:?}");
+}
+
+#[test]
+fn repaired_first_lines_and_many_repaired_ones_are_no_finding() {
+    let world = World::new(1000);
+    let alice = lines_of(&world, "alice");
+    let others = |line: &&String| !alice.iter().any(|event| event.line == **line);
+    let others: Vec<String> = world.lines.iter().filter(others).cloned().collect();
+    let text = |events: &[Event]| events.iter().map(|event| event.line.clone()).collect::<Vec<_>>();
+    let repaired = |events: &[Event]| events.iter().map(|event| as_repaired(&event.line)).collect::<Vec<_>>();
+    for (n, is_late) in [(1, true), (2, true), (3, true), (64, false), (65, false), (100, false)] {
+        let (lost, rest) = (repaired(&alice[..n]), text(&alice[n..]));
+        let of_alice = if is_late { [rest, lost].concat() } else { [lost, rest].concat() };
+        let findings = world.verify(&[others.clone(), of_alice].concat(), &[]).1;
+        assert_eq!(findings, [], "{n} {is_late}");
+    }
+}
+
 #[test]
 fn two_lines_at_once_may_stand_in_either_order_also_where_the_log_begins() {
     for (later, is_found) in [(0, false), (4, false), (60, true)] {

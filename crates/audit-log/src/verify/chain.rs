@@ -1,8 +1,8 @@
 //! An account's chain, as it is read line by line.
 
 use super::{
-    Before, Chain, Fault, First, GAPS, Gap, Head, Kept, Leading, Rare, Report, SAME_TIME, SET_BACK, WAITING,
-    Waiting, fits,
+    Before, Chain, EARLY_OF_HOST, Fault, First, GAPS, Gap, Head, Kept, Leading, Rare, Report, SAME_TIME,
+    SET_BACK, WAITING, Waiting, fits,
 };
 use crate::event::Event;
 use qrtotp_account::{Link, link};
@@ -24,6 +24,14 @@ impl Chain {
 
     fn has_early(&self) -> bool {
         self.rare.as_ref().is_some_and(|rare| !rare.early.is_empty())
+    }
+
+    /// Whether `event` follows a repaired line, and no other line was seen.
+    pub(super) fn follows_early(&self, event: &Event) -> bool {
+        let mut early = self.rare.iter().filter(|_| self.seq == 0).flat_map(|rare| &rare.early);
+        early.any(|before| {
+            before.seq().map(|seq| seq + 1) == event.seq() && fits([before.link, None], event).is_some()
+        })
     }
 
     /// Whether line 1 was seen, and this is it.
@@ -98,7 +106,7 @@ impl Chain {
         let is_proven = report.follows_saved(seq, event) == Some(true);
         self.first = First::Later(Leading { seq, line: Kept::of(event), is_proven });
         // The log goes back to it, whatever the log daemon's own time stamps say.
-        if let Some(at) = event.number("at") {
+        if let Some(at) = event.number("at").filter(|_| !event.is_recovered()) {
             report.verifier.not_later(at);
         }
         self.advance(seq, event, [event.link, None], report);
@@ -107,7 +115,7 @@ impl Chain {
 
     /// Whether a line belongs before the first one in the log: `audit repair` logged it, or it was logged at
     /// the same time as the line that follows it.
-    fn is_early(&self, seq: u64, event: &Event) -> bool {
+    pub(super) fn is_early(&self, seq: u64, event: &Event) -> bool {
         let First::Later(leading) = &self.first else { return false };
         let is_next = |next: &Event| next.seq() == Some(seq + 1) && fits([event.link, None], next).is_some();
         let is_at_once = || {
@@ -120,8 +128,13 @@ impl Chain {
 
     /// Keeps a line from before the first one in the log.
     fn early(&mut self, seq: u64, event: &Event, report: &mut Report<'_>) {
+        let most = if report.user.is_empty() { EARLY_OF_HOST } else { WAITING };
+        if self.seq == 0 && self.rare().early.len() == most {
+            self.place_early(report);
+            return self.read_in_place(seq, event, report);
+        }
         let early = &mut self.rare().early;
-        if early.len() == WAITING || early.iter().any(|known| known.seq() == Some(seq)) {
+        if early.len() == most || early.iter().any(|known| known.seq() == Some(seq)) {
             report.add(seq, Fault::Repeated, Some(event));
         } else {
             early.push(event.clone());
@@ -133,6 +146,16 @@ impl Chain {
     pub(super) fn place_early(&mut self, report: &mut Report<'_>) {
         let first = match &self.first {
             First::Later(leading) => leading.seq,
+            // Repaired lines alone: those in front of the last ones without a gap may have been followed by
+            // others that were rotated away.
+            First::Unseen if self.seq == 0 => {
+                let early = self.rare.iter().flat_map(|rare| &rare.early);
+                let mut numbers: Vec<u64> = early.filter_map(Event::seq).collect();
+                numbers.sort_unstable_by(|a, b| b.cmp(a));
+                let ends =
+                    numbers.iter().zip(numbers.iter().skip(1)).find(|(later, seq)| **seq + 1 < **later);
+                ends.map_or(0, |(later, _)| *later)
+            }
             First::One(_) | First::Unseen => 0,
         };
         let Some(rare) = &mut self.rare else { return };
@@ -168,7 +191,9 @@ impl Chain {
         match self.fits(event) {
             Some(_) => {
                 report.prove(event);
-                report.verifier.not_later(event.number("at").unwrap_or(0));
+                if !event.is_recovered() {
+                    report.verifier.not_later(event.number("at").unwrap_or(0));
+                }
                 self.has_fitted = true;
                 self.advance(seq, event, [event.link, None], report);
             }

@@ -80,12 +80,27 @@ impl Chain {
         if !is_proven {
             report.lead(&leading, proof.or_else(|| follows(&leading, &early, kept)));
         }
-        report.early(&leading, &early, kept);
+        let origin = report.head().map(|head| head.origin).filter(|_| !self.removed);
+        let line_saved = match saved {
+            Known::Line(seq, link) if !self.removed => Some((seq, link)),
+            _ => None,
+        };
+        report.early(&leading, &early, kept, origin, line_saved);
         let earlier = report.verifier.saved.earlier(report.user).filter(|_| !self.removed);
         let (begins, from) = (report.verifier.begins, earlier.map(|seq| seq + 1).or(saved.next()));
         for (seq, (event, late)) in known(1, from.unwrap_or(first).min(first) - 1, &early, kept) {
             if !late && event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins) {
                 report.add(seq, Fault::Lost(event.chained().to_owned()), None);
+            }
+        }
+        // Where the log goes back to an early line, those behind it must be there.
+        for event in &early {
+            let seq = event.seq().unwrap_or(0);
+            let next = early.iter().chain(kept).filter_map(Event::seq).filter(|next| *next > seq).min();
+            let until = next.unwrap_or(first).min(first).min(from.unwrap_or(first));
+            let goes_back = event.number("at").zip(begins).is_some_and(|(at, begins)| at >= begins);
+            if goes_back && seq + 1 < until {
+                report.add(seq + 1, Fault::Missing(until - 1), None);
             }
         }
         if let Some(from) = from.filter(|from| *from < first) {
@@ -187,19 +202,32 @@ impl Report<'_> {
 
     /// Lines from before the log's first one that were logged late. Each must be the one that the store kept
     /// and fit its neighbours, if these are known.
-    fn early(&mut self, leading: &Event, early: &[Event], kept: &[Event]) {
+    fn early(
+        &mut self,
+        leading: &Event,
+        early: &[Event],
+        kept: &[Event],
+        origin: Option<Link>,
+        saved: Option<(u64, Link)>,
+    ) {
         for event in early {
             let seq = event.seq().unwrap_or(0);
             let line = |seq| numbered(kept, seq).or_else(|| numbered(early, seq));
             let next = line(seq + 1).or_else(|| (leading.seq() == Some(seq + 1)).then_some(leading));
-            let follows = |before: Option<&Event>, event| {
-                before.is_none_or(|before| fits([before.link, None], event).is_some())
+            let follows = |before: Option<Option<Link>>, event| {
+                before.is_none_or(|before| fits([before, None], event).is_some())
             };
             let is_kept = numbered(kept, seq).map(|same| is_same(same, event));
-            let before = line(seq.saturating_sub(1));
+            let before = line(seq.saturating_sub(1)).map(|before| before.link).or(match saved {
+                Some((number, link)) if number + 1 == seq => Some(Some(link)),
+                _ => origin.filter(|_| seq == 1).map(Some),
+            });
+            if saved.is_some_and(|(number, _)| number == seq) {
+                self.compare(seq, event);
+            }
             if is_kept == Some(false)
                 || !follows(before, event)
-                || next.is_some_and(|next| !follows(Some(event), next))
+                || next.is_some_and(|next| !follows(Some(event.link), next))
             {
                 self.add(seq, Fault::Changed, Some(event));
             } else if is_kept.is_some() || before.is_some() {
